@@ -161,7 +161,7 @@ class Phase:
     @cached_property
     def reciprocal_basis(self) -> NDArray[np.float64]:
         """Columns a*, b*, c* in 1/nm in the same frame."""
-        inverse: NDArray[np.float64] = np.linalg.inv(self.direct_basis)
+        inverse = np.asarray(np.linalg.inv(self.direct_basis), dtype=np.float64)
         return inverse.T
 
     def g_vector(self, hkl: ArrayLike) -> NDArray[np.float64]:

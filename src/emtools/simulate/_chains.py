@@ -1,0 +1,411 @@
+"""Chains of dots, isolated dots and contamination, HAADF-like and TEM-like."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from emtools import crystal as crystals_of
+from emtools.crystal import Phase, hkl_text
+from emtools.errors import ParameterError
+from emtools.model import Acquisition, Source
+from emtools.model.calibration import line_angle_deg
+from emtools.model.image import plane_image
+from emtools.simulate._banner import banner_rows, draw_banner
+from emtools.simulate._bodies import SHAPES, Body, BodyShape, draw_bodies
+from emtools.simulate._chain_truth import Truth
+from emtools.simulate._detector import (
+    Detector,
+    blurred,
+    checked,
+    generator,
+    probe_transfer,
+    row_shifts,
+    scanned,
+    texture,
+    uneven_ground,
+)
+from emtools.simulate._lattice import Visible, Waves, projected_cell, reflection_rows, turn
+from emtools.simulate._optics import Optics, amorphous_film, exit_wave_image
+from emtools.simulate._truth import ANGLES, GRAINS, REFLECTIONS
+from emtools.simulate._walk import Layout, Recipe, Strand
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emtools.simulate._truth import Simulated
+
+    Floats = NDArray[np.float64]
+
+# Thermal and intrinsic size of an atom column, FWHM; keeps unblurred lattices finite.
+COLUMN_NM = 0.05
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What lies on the film: strands with their bodies, and blobs of contamination."""
+
+    strands: list[Strand]
+    bodies: list[list[Body]]
+    blobs: list[tuple[float, float, float, float]]
+
+    def thickness(self, shape: tuple[int, int], pixel_size_nm: float) -> Floats:
+        flat = [body for row in self.bodies for body in row]
+        total = draw_bodies(flat, shape, pixel_size_nm)
+        y, x = (pixel_size_nm * np.arange(n) for n in shape)
+        for centre_y, centre_x, radius, height in self.blobs:
+            across = np.exp(-0.5 * ((x - centre_x) / radius) ** 2)
+            total += height * np.exp(-0.5 * ((y[:, None] - centre_y) / radius) ** 2) * across
+        return total
+
+
+def chains(
+    *,
+    shape: tuple[int, int] = (1024, 1024),
+    pixel_size_nm: float = 0.5,
+    n_chains: int = 6,
+    n_dots: tuple[int, ...] = (15, 40),
+    isolated_dots: int = 0,
+    diameter_nm: float = 4.5,
+    diameter_std_nm: float = 0.2,
+    elongation: float = 1.0,
+    dot_shape: BodyShape = "sphere",
+    gap_nm: float = 1.0,
+    gap_std_nm: float = 0.1,
+    persistence_length_nm: float = 400.0,
+    curvature_per_nm: float = 0.0,
+    crossings: int = 0,
+    border_cuts: bool = False,
+    blobs: int = 0,
+    lattice: str | Phase | None = None,
+    zone_axis: tuple[int, int, int] = (0, 0, 1),
+    lattice_tilt_deg: float = 5.0,
+    modality: Literal["HAADF", "TEM"] = "HAADF",
+    contrast: float | None = None,
+    brightness_std: float = 0.05,
+    blur_nm: float = 0.3,
+    defocus_nm: float = 200.0,
+    background: float = 0.3,
+    background_gradient: float = 0.0,
+    film: float = 0.05,
+    counts: float | None = 100.0,
+    read_noise: float = 0.0,
+    line_noise: float = 0.0,
+    scan_noise_nm: float = 0.0,
+    banner: Literal["none", "masked", "unmasked"] = "none",
+    rng: int | np.random.Generator | None = 0,
+) -> Simulated:
+    """Simulate an image of chains of dots.
+
+    Bodies are drawn as projected thickness, averaged over each pixel, then blurred.  A chain is a
+    two-dimensional worm-like chain of bodies; its axis is the line through their centres.
+
+    Parameters
+    ----------
+    shape
+        Rows and columns, the banner's rows included.
+    pixel_size_nm
+        Size of the pixels.
+    n_chains
+        Number of chains placed.
+    n_dots
+        Fewest and most dots of a chain; with as many numbers as `n_chains` (and not two), the dots
+        of each.
+    isolated_dots
+        Dots without a chain.
+    diameter_nm, diameter_std_nm
+        Width of the dots, mean and 1 sigma.
+    elongation
+        Length (along the chain) over width.
+    dot_shape
+        ``sphere``, ``superellipsoid`` (exponent 4), ``cylinder`` (rods along the chain) or
+        ``cube`` (blocks lying flat).
+    gap_nm, gap_std_nm
+        Gap edge to edge along the axis, mean and 1 sigma (never below 0).
+    persistence_length_nm
+        Of the worm-like chain; ``inf`` for straight chains.
+    curvature_per_nm
+        Mean curvature of the chains.
+    crossings
+        So many chains cross an earlier one, once each; the others keep clear.
+    border_cuts
+        Whether chains and dots may leave the frame.
+    blobs
+        Blobs of contamination.
+    lattice
+        Phase whose lattice is drawn in each dot, attached along <200>: the first in-plane axis of
+        `zone_axis` lies along the chain.
+    zone_axis
+        Zone axis of the dots' crystals.
+    lattice_tilt_deg
+        1 sigma of the in-plane angle between that lattice direction and the chain.
+    modality
+        ``HAADF`` (bright on dark, brightness proportional to thickness) or ``TEM`` (dark on
+        bright, absorption and phase, with Fresnel fringes).
+    contrast
+        HAADF: brightness of a body as thick as `diameter_nm` (1 by default).  TEM: part of the beam
+        that it takes away (0.3 by default).
+    brightness_std
+        1 sigma of the dots' relative brightness (orientation contrast).
+    blur_nm
+        FWHM of the probe or the detector's spread.
+    defocus_nm
+        Underfocus positive (TEM, at 200 kV).
+    background
+        HAADF: brightness of the film.
+    background_gradient
+        Difference of ground across the frame, in units of an ideal image of 1.
+    film
+        RMS contrast of the film's texture.
+    counts
+        Mean counts in a pixel where the ideal image is 1, Poisson distributed.  None: the ideal
+        image.
+    read_noise
+        1 sigma in counts.
+    line_noise
+        1 sigma of each row's own brightness, relative to an ideal image of 1.
+    scan_noise_nm
+        1 sigma of each scan row's jump along y and x.
+    banner
+        Burn a banner with scale bar into the lowest rows; ``masked``: the image's mask leaves it
+        out.
+    rng
+        Seed or generator (SPEC 7).
+
+    Returns
+    -------
+    Image
+        float32, in counts.
+    dict of DataFrame
+        ``chains``, ``gaps``, ``dots``, ``axes``: what lies in the frame (above the banner).  With
+        `lattice` also ``reflections``, ``grains`` (grain = dot) and ``angles``.
+
+    Raises
+    ------
+    ParameterError
+        If a value is impossible or the chains do not fit into the frame.
+
+    Examples
+    --------
+    >>> image, truth = chains(n_chains=2, n_dots=(5, 5), shape=(256, 256))
+    >>> truth["chains"].n_dots.tolist()
+    [5, 5]
+    """
+    random = generator(rng)
+    pixel = checked("pixel_size_nm", pixel_size_nm, strict=True)
+    strip = 0 if banner == "none" else banner_rows(shape[0])
+    high = pixel * (np.array([shape[0] - strip, shape[1]]) - 0.5)
+    layout = Layout(np.full(2, -0.5 * pixel), high, border_cuts, random)
+    recipe = Recipe(
+        checked("diameter_nm", diameter_nm, strict=True),
+        checked("diameter_std_nm", diameter_std_nm),
+        checked("elongation", elongation, strict=True), checked("gap_nm", gap_nm),
+        checked("gap_std_nm", gap_std_nm), persistence_length_nm, curvature_per_nm,
+    )
+    _place(layout, recipe, _numbers(n_chains, n_dots, random), crossings, isolated_dots)
+    bodies = _bodies(layout.strands, dot_shape, brightness_std, random)
+    crystals = None
+    if lattice is not None:
+        crystals = _Crystals(crystals_of.phase(lattice), zone_axis, pixel, lattice_tilt_deg)
+        bodies = crystals.fill(layout.strands, bodies, random)
+    truth = Truth(layout.low, layout.high)
+    truth.add_all(layout.strands, bodies)
+    content = _Content(layout.strands, bodies, _blobs(blobs, layout, diameter_nm))
+    view = _View(modality, contrast, diameter_nm, background, film, blur_nm, defocus_nm)
+    ideal = view.ideal(content.thickness(shape, pixel), pixel, random)
+    ideal = ideal + uneven_ground(shape, background_gradient, random)
+    shifts = row_shifts(shape[0], checked("scan_noise_nm", scan_noise_nm), (0.0, 0.0), random)
+    detector = Detector(counts, read_noise, line_noise)
+    data = detector.expose(scanned(ideal, shifts / pixel), random)
+    tables = truth.tables()
+    if crystals is not None:
+        tables |= crystals.tables(bodies, truth, view.lattice_gain(detector.gain), blur_nm)
+    mask = _burn(data, strip, pixel, f"{modality} 200 kV") if strip else None
+    image = plane_image(
+        data, pixel, mask=mask if banner == "masked" else None,
+        acquisition=Acquisition(modality=modality, beam_energy_keV=200.0),
+        source=Source(signal="simulated chains"),
+    )
+    return image, tables
+
+
+def _numbers(
+    n_chains: int, n_dots: tuple[int, ...], rng: np.random.Generator
+) -> list[int]:
+    """Dots of each chain."""
+    if len(n_dots) == n_chains and len(n_dots) != 2:
+        return [int(n) for n in n_dots]
+    if len(n_dots) != 2 or not 1 <= n_dots[0] <= n_dots[1]:
+        raise ParameterError("n_dots", f"{tuple(n_dots)} is not a range",
+                             "give fewest and most dots, or one number per chain")
+    return [int(n) for n in rng.integers(n_dots[0], n_dots[1] + 1, n_chains)]
+
+
+def _place(
+    layout: Layout, recipe: Recipe, numbers: list[int], crossings: int, isolated: int
+) -> None:
+    if crossings > max(0, len(numbers) - 1):
+        raise ParameterError("crossings", f"{crossings} among {len(numbers)} chains",
+                             "give fewer crossings or more chains")
+    for index, n in enumerate(numbers):
+        layout.place(recipe, n, crosses=1 <= index <= crossings)
+    for _ in range(isolated):
+        layout.place(recipe, 1)
+
+
+def _bodies(
+    strands: list[Strand], shape: BodyShape, brightness_std: float, rng: np.random.Generator
+) -> list[list[Body]]:
+    if shape not in SHAPES:
+        raise ParameterError("dot_shape", f"{shape!r} is not known",
+                             f"give one of {', '.join(SHAPES)}")
+    rows = []
+    for strand in strands:
+        bright = np.maximum(0.1, 1 + brightness_std * rng.standard_normal(len(strand.centres)))
+        fields = zip(*strand.centres.T.tolist(), strand.headings.tolist(), strand.lengths.tolist(),
+                     strand.widths.tolist(), bright.tolist(), strict=True)
+        rows.append([Body(y, x, heading, length, width, shape, factor)
+                     for y, x, heading, length, width, factor in fields])
+    return rows
+
+
+def _blobs(
+    count: int, layout: Layout, diameter_nm: float
+) -> list[tuple[float, float, float, float]]:
+    """Contamination: position, radius and height in nm of soft round blobs."""
+    random = layout.rng
+    found = []
+    for _ in range(count):
+        y, x = random.uniform(layout.low, layout.high).tolist()
+        found.append((y, x, random.uniform(3, 8) * diameter_nm,
+                      random.uniform(0.3, 0.8) * diameter_nm))
+    return found
+
+
+@dataclass(frozen=True)
+class _View:
+    """How thickness becomes the ideal image."""
+
+    modality: str
+    contrast: float | None
+    diameter_nm: float
+    background: float
+    film: float
+    blur_nm: float
+    defocus_nm: float
+
+    @property
+    def strength(self) -> float:
+        default = 0.3 if self.modality == "TEM" else 1.0
+        return default if self.contrast is None else self.contrast
+
+    def lattice_gain(self, gain: float) -> float:
+        """Image units per nm of thickness; NaN where the lens decides (TEM)."""
+        return gain * self.strength / self.diameter_nm if self.modality == "HAADF" else math.nan
+
+    def ideal(self, thickness: Floats, pixel_size_nm: float, rng: np.random.Generator) -> Floats:
+        checked("blur_nm", self.blur_nm)
+        if self.modality == "HAADF":
+            film = texture(thickness.shape, 1.0, pixel_size_nm, rng)
+            bodies = blurred(thickness, self.blur_nm, pixel_size_nm)
+            ground = self.background * (1.0 + self.film * film)
+            return np.asarray(ground + self.strength * bodies / self.diameter_nm)
+        if self.modality != "TEM":
+            raise ParameterError("modality", f"{self.modality!r} is not known", "give HAADF or TEM")
+        if not 0 < self.strength < 1:
+            raise ParameterError("contrast", f"{self.strength} is not between 0 and 1")
+        optics = Optics(200.0, self.defocus_nm)
+        absorption = -math.log(1.0 - self.strength) / self.diameter_nm
+        image = exit_wave_image(thickness, absorption, pixel_size_nm, optics)
+        grains = amorphous_film(thickness.shape, pixel_size_nm, optics, rng)
+        return blurred(image * (1.0 + self.film * grains), self.blur_nm, pixel_size_nm)
+
+
+@dataclass
+class _Crystals:
+    """The lattices drawn in the dots, attached along the chain."""
+
+    phase: Phase
+    zone_axis: tuple[int, int, int]
+    pixel_size_nm: float
+    spread_deg: float
+
+    def __post_init__(self) -> None:
+        visible = Visible("HAADF", 0.5 / self.pixel_size_nm, COLUMN_NM, Optics(), 1.0)
+        self.waves = visible.waves(self.phase, self.zone_axis, 0.0)
+        self.turns: dict[tuple[int, int], float] = {}
+
+    def fill(
+        self, strands: list[Strand], bodies: list[list[Body]], rng: np.random.Generator
+    ) -> list[list[Body]]:
+        """Return the bodies with their lattices."""
+        filled = []
+        for number, (strand, row) in enumerate(zip(strands, bodies, strict=True)):
+            tilts = self.spread_deg * rng.standard_normal(len(row))
+            if len(strand.centres) == 1:
+                tilts = rng.uniform(0.0, 360.0, 1)
+            new = []
+            for index, body in enumerate(row):
+                degrees = float(-math.degrees(body.heading) + tilts[index])
+                self.turns[number, index] = degrees
+                new.append(replace(body, lattice=self._turned(degrees)))
+            filled.append(new)
+        return filled
+
+    def _turned(self, degrees: float) -> Waves:
+        """The waves of a crystal turned by `degrees`, each pair's upper member kept."""
+        g = self.waves.g_yx_per_nm @ turn(degrees).T
+        lower = (g[:, 0] > 1e-9) | ((np.abs(g[:, 0]) <= 1e-9) & (g[:, 1] < 0))
+        sign = np.where(lower, -1, 1)
+        amplitude = np.where(lower, self.waves.amplitude.conj(), self.waves.amplitude)
+        return Waves(self.waves.hkl * sign[:, None], g * sign[:, None], amplitude)
+
+    def tables(
+        self, bodies: list[list[Body]], truth: Truth, gain: float, blur_nm: float
+    ) -> dict[str, Any]:
+        """Return reflections, grains and angles of the dots in the frame."""
+        reflections: list[dict[str, Any]] = []
+        grains, angles = [], []
+        cell = projected_cell(self.waves.g_yx_per_nm)
+        for (strand, index), (dot, chain) in truth.numbers.items():
+            body = bodies[strand][index]
+            assert body.lattice is not None
+            k2 = np.sum(body.lattice.g_yx_per_nm**2, axis=1)
+            seen = body.lattice.amplitude * probe_transfer(k2, blur_nm)
+            waves = replace(body.lattice, amplitude=seen * body.width_nm * body.brightness)
+            rows = reflection_rows(waves, self.phase, dot, len(reflections) + 1, gain)
+            reflections += rows
+            grains.append(self._grain(dot, body, self.turns[strand, index], cell))
+            axis = float(line_angle_deg([math.sin(body.heading), math.cos(body.heading)]))
+            for row in rows if chain else []:
+                apart = abs(row["angle_deg"] - axis)
+                angles.append({"grain": dot, "chain": chain, "hkl": row["hkl"],
+                               "angle_deg": min(apart, 180.0 - apart)})
+        return {"reflections": REFLECTIONS.frame(reflections), "grains": GRAINS.frame(grains),
+                "angles": ANGLES.frame(angles)}
+
+    def _grain(
+        self, dot: int, body: Body, degrees: float, cell: tuple[float, float, float]
+    ) -> dict[str, Any]:
+        area = body.length_nm * body.width_nm * (math.pi / 4 if body.shape == "sphere" else 1.0)
+        return {
+            "grain": dot, "y_nm": body.y_nm, "x_nm": body.x_nm, "area_nm2": area,
+            "phase": self.phase.name, "zone_axis": hkl_text(self.zone_axis),
+            "rotation_deg": degrees % 360.0, "a_nm": self.phase.cell[0], "u_nm": cell[0],
+            "v_nm": cell[1], "uv_angle_deg": cell[2],
+        }
+
+
+def _burn(
+    data: NDArray[np.float32], strip: int, pixel_size_nm: float, note: str
+) -> NDArray[np.bool_]:
+    """Burn the banner into the lowest rows and return the mask that leaves it out."""
+    top = data.shape[0] - strip
+    low, high = float(data[:top].min()), float(data[:top].max())
+    data[top:] = low + (high - low) * draw_banner(strip, data.shape[1], pixel_size_nm, note)
+    mask = np.ones(data.shape, dtype=bool)
+    mask[top:] = False
+    return mask
