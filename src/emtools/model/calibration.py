@@ -90,7 +90,7 @@ class Axis:
         if self.positions is not None:
             return np.asarray(self.positions, dtype=float)
         step = -self.pixel_size if self.flipped else self.pixel_size
-        return self.offset + step * np.arange(self.size)
+        return np.asarray(self.offset + step * np.arange(self.size), dtype=np.float64)
 
     def in_pixels(self) -> Axis:
         """Return the same axis without its calibration."""
@@ -162,11 +162,13 @@ class Calibration:
     def wave_vectors(self, yx_per_px: ArrayLike) -> NDArray[np.float64]:
         """Convert ``(..., 2)`` wave vectors from cycles per pixel to cycles per `unit`."""
         # k . r must not change, so wave vectors transform with the inverse transpose.
-        return np.asarray(yx_per_px, dtype=float) @ np.linalg.inv(self.matrix)
+        k: NDArray[np.float64] = np.asarray(yx_per_px, dtype=float) @ np.linalg.inv(self.matrix)
+        return k
 
     def cycles_per_pixel(self, k: ArrayLike) -> NDArray[np.float64]:
         """Convert ``(..., 2)`` wave vectors from cycles per `unit` to cycles per pixel."""
-        return np.asarray(k, dtype=float) @ self.matrix
+        cycles: NDArray[np.float64] = np.asarray(k, dtype=float) @ self.matrix
+        return cycles
 
     @property
     def area_per_pixel(self) -> float:

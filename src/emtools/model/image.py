@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,8 +14,6 @@ from emtools.units import PIXEL, parse_unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ class Image:
     mask: NDArray[np.bool_] | None = None
     acquisition: Acquisition = field(default_factory=Acquisition)
     source: Source = field(default_factory=Source)
-    raw_metadata: Mapping[str, Any] = EMPTY
+    raw_metadata: Mapping[str, Any] = field(default_factory=dict)
     distortion: Distortion = field(default_factory=Distortion)
     audit: tuple[str, ...] = ()
 

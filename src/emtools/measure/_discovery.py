@@ -1,0 +1,229 @@
+"""How measurements are declared, found and described.
+
+The signature of a measurement's function is the only place where its parameters are written; the
+command line, the batch recipe and the napari forms are derived from `Measurement.options`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pkgutil
+import re
+import types
+import typing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from emtools._version import __version__
+from emtools.errors import ParameterError
+from emtools.model import Image, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from emtools.tables import Table
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One parameter of a measurement.
+
+    Parameters
+    ----------
+    name
+        With its unit as the last part.
+    type
+        ``float``, ``int``, ``bool``, ``str``, ``tuple`` (of strings), ``Result`` or ``array``.
+    default
+        None where the measurement decides from the image.
+    meaning
+        Its text in the docstring.
+    choices
+        The values that a ``str`` can have, where they are limited.
+    """
+
+    name: str
+    type: str
+    default: Any
+    meaning: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A measurement: its function and what is declared about it.
+
+    Parameters
+    ----------
+    name
+        Name of the module, the function, the command and the recipe's section.
+    function
+        ``function(image, **options) -> Result``.
+    tables
+        Declared tables by name.
+    modalities
+        Kinds of image that it is meant for.
+    options
+        Its parameters.
+    summary
+        First line of its docstring.
+    """
+
+    name: str
+    function: Callable[..., Result]
+    tables: Mapping[str, Table]
+    modalities: tuple[str, ...]
+    options: tuple[Option, ...]
+    summary: str
+
+    def why_not(self, image: Image) -> str | None:
+        """Return why the measurement does not fit the image, or None if it does."""
+        if not image.is_plane:
+            axes = " x ".join(f"{axis.name} {axis.size}" for axis in image.axes)
+            return f"not a single picture ({axes})"
+        if any(axis.unit == "1/nm" for axis in image.plane_axes):
+            return "a diffraction pattern or transform (axes in 1/nm)"
+        modality = image.acquisition.modality
+        if modality is not None and modality not in self.modalities:
+            return f"{modality} is not among {', '.join(self.modalities)}"
+        return None
+
+    def why(self, image: Image) -> str:
+        """Return why the measurement fits the image, in words."""
+        modality = image.acquisition.modality
+        return f"{modality} image" if modality else "picture of unknown modality"
+
+    def check(self, parameters: Mapping[str, Any]) -> None:
+        """Check the names of parameters.
+
+        Raises
+        ------
+        ParameterError
+            If one is unknown; the message lists the known ones.
+        """
+        known = [option.name for option in self.options]
+        for name in parameters:
+            if name not in known:
+                raise ParameterError(f"{self.name}: {name}", "is not a parameter of it",
+                                     f"known are {', '.join(known)}")
+
+    def __call__(self, image: Image, **parameters: Any) -> Result:
+        """Measure one image."""
+        self.check(parameters)
+        return self.function(image, **parameters)
+
+
+def measurement(
+    tables: Mapping[str, Table], modalities: tuple[str, ...]
+) -> Callable[[Callable[P, Result]], Callable[P, Result]]:
+    """Declare a function as a measurement.
+
+    The wrapped function also accepts a HyperSpy signal, and its result carries the complete
+    effective parameters and the source with versions.
+    """
+
+    def declare(function: Callable[P, Result]) -> Callable[P, Result]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def measure(*args: P.args, **kwargs: P.kwargs) -> Result:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            values = dict(bound.arguments)
+            image = _as_image(values.pop("image"))
+            result = function(image, **values)  # type: ignore[arg-type]
+            source = {**image.source.describe(), "emtools": __version__}
+            return replace(result, parameters={**values, **result.parameters}, source=source)
+
+        measure.__dict__.update(tables=dict(tables), modalities=modalities)
+        return measure
+
+    return declare
+
+
+def _as_image(image: Any) -> Image:
+    if isinstance(image, Image):
+        return image
+    if hasattr(image, "axes_manager"):
+        return Image.from_hyperspy(image)
+    raise ParameterError("image", f"is a {type(image).__name__}",
+                         "give an emtools Image or a HyperSpy signal")
+
+
+def names() -> list[str]:
+    """Return the names of all measurements, without importing them."""
+    import emtools.measure as room
+
+    return sorted(module.name for module in pkgutil.iter_modules(room.__path__)
+                  if not module.name.startswith("_"))
+
+
+@functools.cache
+def load(name: str) -> Measurement:
+    """Import a measurement.
+
+    Raises
+    ------
+    ParameterError
+        If there is none of that name.
+    """
+    if name not in names():
+        raise ParameterError(f"measurement {name!r}", "does not exist",
+                             f"known are {', '.join(names())}")
+    module = importlib.import_module(f"emtools.measure.{name}")
+    function = getattr(module, name)
+    doc = inspect.getdoc(function) or ""
+    return Measurement(
+        name=name, function=function, tables=function.tables, modalities=function.modalities,
+        options=_options(function, _parameter_texts(doc)), summary=doc.split("\n", 1)[0],
+    )
+
+
+def _options(function: Callable[..., Result], texts: Mapping[str, str]) -> tuple[Option, ...]:
+    hints = typing.get_type_hints(inspect.unwrap(function), localns={"Result": Result})
+    return tuple(
+        Option(name, _type_name(hints[name]), parameter.default, texts.get(name, ""),
+               _choices(hints[name]))
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    )
+
+
+def _without_none(hint: Any) -> Any:
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return next(part for part in typing.get_args(hint) if part is not type(None))
+    return hint
+
+
+def _choices(hint: Any) -> tuple[str, ...]:
+    hint = _without_none(hint)
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+
+
+def _type_name(hint: Any) -> str:
+    hint = _without_none(hint)
+    kind = typing.get_origin(hint) or hint
+    if kind is typing.Literal:
+        return "str"
+    if kind in (float, int, bool, str, tuple):
+        return str(kind.__name__)
+    return "Result" if kind is Result else "array"
+
+
+def _parameter_texts(doc: str) -> dict[str, str]:
+    """Return the text of each parameter in a numpydoc docstring."""
+    section = r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)"
+    match = re.search(section, doc, re.DOTALL | re.MULTILINE)
+    texts: dict[str, str] = {}
+    if match is None:
+        return texts
+    for block in re.split(r"\n(?=\S)", match[1].strip()):
+        head, _, body = block.partition("\n")
+        text = " ".join(line.strip() for line in body.splitlines()).strip()
+        for name in head.split(":")[0].split(","):
+            texts[name.strip()] = text
+    return texts

@@ -1,0 +1,162 @@
+"""Grains and their verdicts -> rows of the tables, summary and layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emtools.measure.lattice.refine import GRID
+from emtools.model import Layer, Measured
+from emtools.model.calibration import line_angle_deg
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from emtools.measure.lattice.grains import Grain, Spot
+    from emtools.measure.lattice.index import Candidate, Verdict
+    from emtools.process.plane import Plane
+
+FEW_FRINGES = 6.0
+Rows = list[dict[str, Any]]
+
+
+def rows(plane: Plane, grains: list[Grain], verdicts: list[Verdict]) -> tuple[Rows, Rows]:
+    """Return the rows of ``reflections`` and ``grains``."""
+    reflections: Rows = []
+    of_grains: Rows = []
+    for number, (grain, verdict) in enumerate(zip(grains, verdicts, strict=True), start=1):
+        of_grains.append({"grain": number, **_grain_row(plane, grain, verdict)})
+        for i, spot in enumerate(grain.spots):
+            reflections.append({
+                "reflection": len(reflections) + 1, "grain": number,
+                **_spot_row(spot), **_indexed(verdict, i),
+                "harmonic": _is_harmonic(spot, grain.spots),
+            })
+    return reflections, of_grains
+
+
+def _spot_row(spot: Spot) -> dict[str, Any]:
+    d = 1.0 / spot.length
+    domain = 2.0 * np.sqrt(spot.area / np.pi)
+    return {
+        "d_spacing_nm": d, "d_spacing_err_nm": d**2 * spot.length_err,
+        "angle_deg": float(line_angle_deg(spot.k)), "angle_err_deg": spot.angle_err_deg,
+        "k_per_nm": spot.length, "snr": spot.fringes.snr, "p_value": spot.fringes.p_value,
+        "domain_nm": domain, "few_fringes": bool(domain < FEW_FRINGES * d),
+    }
+
+
+def _indexed(verdict: Verdict, i: int) -> dict[str, Any]:
+    best = verdict.best
+    if best is None or not best.hkl[i]:
+        return {"d_reference_nm": float("nan")}
+    return {"phase": best.phase.name, "hkl": best.hkl[i], "d_reference_nm": best.d_reference[i],
+            "ambiguous": verdict.ambiguous}
+
+
+def _is_harmonic(spot: Spot, others: list[Spot]) -> bool:
+    """Whether the wave vector is a whole multiple (2 and up) of another one of the grain."""
+    for other in others:
+        order = round(spot.length / other.length)
+        if order >= 2:
+            off = min(np.hypot(*(spot.k - sign * order * other.k)) for sign in (1, -1))
+            if off < 0.02 * spot.length:
+                return True
+    return False
+
+
+def _grain_row(plane: Plane, grain: Grain, verdict: Verdict) -> dict[str, Any]:
+    cells = np.argwhere(grain.domain).mean(axis=0) / GRID * np.array(plane.values.shape)
+    y, x = plane.calibration.vectors(cells)
+    row: dict[str, Any] = {"y_nm": y, "x_nm": x, "area_nm2": max(s.area for s in grain.spots)}
+    if grain.lattice is not None:
+        free = grain.lattice
+        row |= {
+            "rotation_deg": float(line_angle_deg(free.u)),
+            "u_nm": float(np.hypot(*free.u)), "u_err_nm": free.u_err,
+            "v_nm": float(np.hypot(*free.v)), "v_err_nm": free.v_err,
+            "uv_angle_deg": free.angle_deg, "uv_angle_err_deg": free.angle_err_deg,
+        }
+    if verdict.best is not None:
+        row |= _phase_columns(grain, verdict, verdict.best)
+    return row
+
+
+def _phase_columns(grain: Grain, verdict: Verdict, best: Candidate) -> dict[str, Any]:
+    # One scale for all spots: the weighted mean of measured over reference spacing.
+    lengths = np.array([s.length for s in grain.spots])
+    ratios = 1.0 / (lengths * np.array(best.d_reference))
+    errors = np.array([s.length_err for s in grain.spots]) / lengths * ratios
+    known = np.isfinite(ratios)
+    weights = 1 / errors[known] ** 2
+    a = best.phase.cell[0]
+    return {
+        "phase": best.phase.name, "zone_axis": best.zone_axis, "score": min(best.score, 1.0),
+        "runner_up": verdict.runner_up.label if verdict.runner_up else "",
+        "ambiguous": verdict.ambiguous,
+        "a_nm": a * float(np.average(ratios[known], weights=weights)),
+        "a_err_nm": a * float(weights.sum() ** -0.5),
+    }
+
+
+def summary(
+    plane: Plane, grains: list[Grain], verdicts: list[Verdict], reason: str | None
+) -> dict[str, Any]:
+    """Return the outcome, the scale's uncertainty and the strongest spacing with both errors."""
+    unit = plane.unit
+    result: dict[str, Any] = {"outcome": reason or "no lattice"}
+    spots = [s for grain in grains for s in grain.spots]
+    if spots:
+        result["outcome"] = f"lattice found: {_plural(len(spots), 'reflection')} in " \
+                            f"{_plural(len(grains), 'grain')}"
+        result |= _strongest(plane, spots)
+    best = next((v.best for v in verdicts if v.best is not None), None)
+    if best is not None:
+        result["phase"] = best.label
+        result["scale_measured_over_reference"] = best.scale
+    result["unit"] = unit
+    result["scale_err_percent"] = 100.0 * plane.calibration.scale_err
+    if unit == "px":
+        result["calibration"] = "none: spacings are in pixels"
+    if plane.notes:
+        result["masked"] = "; ".join(plane.notes)
+    return result
+
+
+def _strongest(plane: Plane, spots: list[Spot]) -> dict[str, Any]:
+    spot = max(spots, key=lambda s: s.fringes.snr)
+    d = 1.0 / spot.length
+    statistical = d**2 * spot.length_err
+    return {
+        "strongest_d_spacing": Measured(d, statistical, plane.unit),
+        # The scale is common to all rows: it enters here, once.
+        "strongest_d_spacing_with_scale": Measured(
+            d, float(np.hypot(statistical, d * plane.calibration.scale_err)), plane.unit),
+    }
+
+
+def _plural(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
+
+
+def layers(plane: Plane, grains: list[Grain], reflections: pd.DataFrame) -> tuple[Layer, ...]:
+    """Return the grains on the image and the spots in reciprocal space."""
+    if not grains:
+        return ()
+    unit = plane.unit
+    shape = np.array(plane.values.shape)
+    step = plane.calibration.vectors(np.diag(shape / GRID)).diagonal()
+    labels = np.zeros((GRID, GRID), dtype=np.uint16)
+    for number, grain in enumerate(grains, start=1):
+        labels[grain.domain & (labels == 0)] = number
+    k = np.array([s.k for grain in grains for s in grain.spots])
+    reciprocal = f"1/{unit}"
+    return (
+        (labels, {"name": "grains", "scale": tuple(step), "units": (unit, unit), "opacity": 0.3,
+                  "metadata": {"space": "image"}}, "labels"),
+        (np.vstack([k, -k]),
+         {"name": "reflections", "scale": (1.0, 1.0), "units": (reciprocal, reciprocal),
+          "features": {name: np.tile(reflections[name].to_numpy(), 2) for name in reflections},
+          "face_color": "transparent", "metadata": {"space": "reciprocal"}}, "points"),
+    )

@@ -1,0 +1,218 @@
+"""The power spectrum of a plane, its noise floor, and the peaks that stand out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import fft, ndimage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emtools.model import Calibration
+
+_AXIS_CELLS = 3  # half width in cells of the cross that edges and scan lines draw
+_WINDOW_NOISE_CELLS = 2.25  # (1.5)^2: equivalent noise bandwidth of a two-dimensional Hann window
+_SECTORS = 6  # in half a turn: Thon rings may be astigmatic
+_RING_CELLS = 6  # with the sectors: enough cells for a median that no spot can lift
+_INNER_RINGS = 4  # too short to be cut into sectors
+_MERGE_CELLS = 4  # peaks closer than this belong to the same spot (Hann main lobe, and one cell)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Windowed Fourier transform of a plane with its noise floor.
+
+    Parameters
+    ----------
+    transform
+        ``(ny, nx // 2 + 1)`` complex64, as `scipy.fft.rfft2` orders it.
+    floor
+        Same shape, float32: expected power of the noise in each cell.
+    shape
+        Shape of the plane.
+    """
+
+    transform: NDArray[np.complex64]
+    floor: NDArray[np.float32]
+    shape: tuple[int, int]
+
+    def frequency(self, row: int, col: int) -> NDArray[np.float64]:
+        """Return the frequency ``(y, x)`` of a cell in cycles per pixel."""
+        ny, nx = self.shape
+        return np.array([(row if row <= ny // 2 else row - ny) / ny, col / nx])
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A cell whose power is more than the noise can explain.
+
+    Parameters
+    ----------
+    row, col
+        Cell of the half transform.
+    excess
+        Power over the noise floor.
+    p_value
+        Probability of such a peak anywhere in an image of noise.
+    """
+
+    row: int
+    col: int
+    excess: float
+    p_value: float
+
+
+def window(n: int) -> NDArray[np.float32]:
+    """Hann window over `n` pixels, centred on the middle of the frame."""
+    position = (np.arange(n) + 0.5) / n
+    return (np.sin(np.pi * position) ** 2).astype(np.float32)
+
+
+def transform(values: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """Return the half transform of a Hann-windowed plane."""
+    ny, nx = values.shape
+    windowed = values * window(ny)[:, None]
+    windowed *= window(nx)
+    return np.asarray(fft.rfft2(windowed, workers=-1, overwrite_x=True))
+
+
+def spectrum(values: NDArray[np.float32]) -> Spectrum:
+    """Return the transform of a flat plane with its local noise floor.
+
+    The periodogram of noise is exponentially distributed about the noise spectrum, so the median of
+    a neighbourhood is ln 2 times it.  The neighbourhoods are sectors of rings (film, detector,
+    Thon rings); next to the two axes, where scan lines and edges leave a cross, they are runs along
+    the axis.
+    """
+    half = transform(values)
+    power = half.real**2
+    power += half.imag**2
+    floor = _polar_floor(power, (values.shape[0], values.shape[1]))
+    np.maximum(floor, _tile_floor(power), out=floor)
+    _raise_on_axes(floor, power)
+    return Spectrum(half, floor, (values.shape[0], values.shape[1]))
+
+
+def _polar_floor(power: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    ny, nx = shape
+    fy = fft.fftfreq(ny).astype(np.float32)[:, None]
+    fx = fft.rfftfreq(nx).astype(np.float32)
+    n_rings = int(np.clip(min(ny, nx) // (2 * _RING_CELLS), 8, 256))
+    ring = np.minimum(np.hypot(fy, fx) * np.float32(n_rings / 0.5), n_rings * 1.42).astype(np.int16)
+    sector = ((np.arctan2(fy, fx) + np.float32(np.pi / 2)) * np.float32(_SECTORS / np.pi)
+              ).astype(np.int16)
+    sector = np.where(ring < _INNER_RINGS, 0, np.minimum(sector, _SECTORS - 1))
+    label = (ring * _SECTORS + sector).astype(np.int16)
+    del ring, sector
+    medians = _medians(power, label)
+    return np.asarray(medians[label] / np.float32(np.log(2.0)), dtype=np.float32)
+
+
+def _medians(power: NDArray[np.float32], label: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Median of `power` for each label, from at most a few hundred cells of each."""
+    stride = max(1, power.size // 2_000_000)
+    values, labels = power.ravel()[::stride], label.ravel()[::stride]
+    order = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels, minlength=int(label.max()) + 1)
+    ends = np.cumsum(counts)
+    ordered = values[order]
+    return np.array([np.median(ordered[end - count:end]) if count else 0.0
+                     for end, count in zip(ends, counts, strict=True)], dtype=np.float32)
+
+
+def _tile_floor(power: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Floor from square tiles, which follow what is neither round nor along an axis."""
+    side = int(np.clip(min(power.shape) // 8, 12, 64))
+    rows, cols = (-(-n // side) for n in power.shape)
+    padded = np.pad(power, ((0, rows * side - power.shape[0]), (0, cols * side - power.shape[1])),
+                    mode="reflect")
+    tiles = padded.reshape(rows, side, cols, side)
+    floor = np.median(tiles, axis=(1, 3)) / np.log(2.0)
+    grown = np.repeat(np.repeat(floor.astype(np.float32), side, axis=0), side, axis=1)
+    return grown[: power.shape[0], : power.shape[1]]
+
+
+def _raise_on_axes(floor: NDArray[np.float32], power: NDArray[np.float32]) -> None:
+    ny, cells = power.shape[0], _AXIS_CELLS
+    length = max(15, min(power.shape) // 8) | 1
+    columns = ndimage.median_filter(power[:, : cells + 1], size=(length, 1), mode="wrap")
+    np.maximum(floor[:, : cells + 1], columns / np.log(2.0), out=floor[:, : cells + 1])
+    near = np.r_[0 : cells + 1, ny - cells : ny]
+    rows = ndimage.median_filter(power[near], size=(1, length), mode="nearest")
+    floor[near] = np.maximum(floor[near], rows / np.float32(np.log(2.0)))
+
+
+def find_peaks(
+    spectrum: Spectrum, calibration: Calibration, d_range: tuple[float, float],
+    false_alarm_rate: float, limit: int,
+) -> list[Peak]:
+    """Find the cells that noise explains with less than the false-alarm rate per image.
+
+    Parameters
+    ----------
+    spectrum
+        The transform and its floor.
+    calibration
+        Of the plane.
+    d_range
+        Smallest and largest spacing sought, in the calibration's unit.
+    false_alarm_rate
+        Accepted probability that an image of pure noise shows any peak.
+    limit
+        Largest number of peaks returned, the strongest first.
+
+    Returns
+    -------
+    list of Peak
+        One for each spot of the half plane.
+    """
+    excess = np.abs(spectrum.transform)
+    excess *= excess
+    excess /= np.maximum(spectrum.floor, np.finfo(np.float32).tiny)
+    searched = _searched(spectrum.shape, calibration, d_range)
+    # Neighbouring cells of a windowed transform are correlated: fewer independent ones.
+    n_cells = max(1.0, float(searched.sum()))
+    threshold = np.log(n_cells / false_alarm_rate)
+    excess[~searched] = 0.0
+    rows, cols = np.nonzero(excess > threshold)
+    order = np.argsort(-excess[rows, cols], kind="stable")
+    peaks: list[Peak] = []
+    taken: list[NDArray[np.int64]] = []
+    for row, col in zip(rows[order].tolist(), cols[order].tolist(), strict=True):
+        if len(peaks) == limit:
+            break
+        cell = _signed(row, col, spectrum.shape)
+        if _near(cell, taken):
+            continue
+        taken += [cell, -cell]
+        value = float(excess[row, col])
+        peaks.append(Peak(row, col, value, -float(np.expm1(n_cells * np.log1p(-np.exp(-value))))))
+    return peaks
+
+
+def _searched(
+    shape: tuple[int, int], calibration: Calibration, d_range: tuple[float, float]
+) -> NDArray[np.bool_]:
+    ny, nx = shape
+    fy = fft.fftfreq(ny).astype(np.float32)[:, None]
+    fx = fft.rfftfreq(nx).astype(np.float32)
+    inverse = np.linalg.inv(calibration.matrix).astype(np.float32)
+    k2 = (fy * inverse[0, 0] + fx * inverse[1, 0]) ** 2
+    k2 += (fy * inverse[0, 1] + fx * inverse[1, 1]) ** 2
+    searched = (k2 > 1.0 / d_range[1] ** 2) & (k2 < 1.0 / d_range[0] ** 2)
+    # Detector read-out patterns and aliasing live at the Nyquist frequency.
+    searched &= (np.abs(fy) < 0.49) & (fx < 0.49)
+    # Column 0 holds both Friedel mates; keep the half with fy > 0.
+    searched[ny // 2 :, 0] = False
+    return np.asarray(searched)
+
+
+def _signed(row: int, col: int, shape: tuple[int, int]) -> NDArray[np.int64]:
+    return np.array([row if row <= shape[0] // 2 else row - shape[0], col])
+
+
+def _near(cell: NDArray[np.int64], taken: list[NDArray[np.int64]]) -> bool:
+    return any(bool(np.abs(cell - other).max() <= _MERGE_CELLS) for other in taken)

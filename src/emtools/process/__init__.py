@@ -1,0 +1,1 @@
+"""Image -> Image, and the preparation that every measurement of a picture shares."""

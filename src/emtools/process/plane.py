@@ -1,0 +1,203 @@
+"""From an image of any pixel type to a plane of finite float32 values that can be measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emtools.errors import ImageError
+from emtools.process.annotations import find_annotations
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emtools.model import Calibration, Image
+
+SMALLEST_SIDE = 16  # below this neither a spectrum nor a background can be estimated
+_ROWS = 256  # rows converted at a time, so that no second full-size float64 copy is made
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A picture ready to be measured.
+
+    Parameters
+    ----------
+    values
+        ``(y, x)`` float32, native byte order, finite, with `offset` taken off.
+    mask
+        ``(y, x)`` boolean, True = use; None = all.  Masked pixels hold 0 in `values`.
+    offset
+        The number subtracted from the stored pixels (their median).
+    calibration
+        Conversion to physical units.
+    notes
+        What was done to the pixels, in words.
+    """
+
+    values: NDArray[np.float32]
+    mask: NDArray[np.bool_] | None
+    offset: float
+    calibration: Calibration
+    notes: tuple[str, ...] = ()
+
+    @property
+    def unit(self) -> str:
+        """``nm`` or ``px``."""
+        return self.calibration.unit
+
+    @property
+    def used_fraction(self) -> float:
+        """Fraction of the pixels that is used."""
+        return 1.0 if self.mask is None else float(self.mask.mean())
+
+    @property
+    def constant(self) -> bool:
+        """Whether all used pixels have the same value."""
+        used = self.values if self.mask is None else self.values[self.mask]
+        return bool(used.size == 0 or used.min() == used.max())
+
+
+def as_plane(image: Image) -> Plane:
+    """Prepare one picture for a measurement.
+
+    Integers are converted before anything is subtracted (so nothing wraps around), non-finite
+    pixels and burnt-in annotations are masked, and the median is taken off in double precision, so
+    that a small contrast on a large offset survives float32.
+
+    Parameters
+    ----------
+    image
+        A single real-valued picture with axes y and x.
+
+    Returns
+    -------
+    Plane
+
+    Raises
+    ------
+    ImageError
+        If the image is a stack or spectrum image, complex, too small, or has no finite pixel.
+    """
+    pixels = _checked(image)
+    usable = _usable(pixels, image)
+    annotations = find_annotations(pixels)
+    notes: tuple[str, ...] = ()
+    if annotations is not None:
+        usable = ~annotations.mask if usable is None else usable & ~annotations.mask
+        notes = (annotations.description,)
+    if usable is not None and usable.all():
+        usable = None
+    sample = pixels if usable is None else pixels[usable]
+    if sample.size == 0:
+        raise ImageError(image.name, "has no finite, unmasked pixel", "check the file and its mask")
+    offset = _median(sample)
+    values = _to_float32(pixels, offset)
+    if usable is not None:
+        values[~usable] = 0.0
+    return Plane(values, usable, offset, image.calibration(), notes)
+
+
+def _checked(image: Image) -> NDArray[np.generic]:
+    if not image.is_plane:
+        names = ", ".join(f"{axis.name} {axis.size}" for axis in image.axes)
+        raise ImageError(
+            image.name, f"is not a single picture: its axes are {names}",
+            "select one frame, for example image.select(frame=0) or --frame 0",
+        )
+    pixels = image.load()
+    if pixels.dtype.kind == "c":
+        raise ImageError(image.name, "has complex pixels", "measure its amplitude, abs(data)")
+    if pixels.dtype.kind not in "biuf":
+        raise ImageError(image.name, f"has pixels of type {pixels.dtype}",
+                         "give one number a pixel")
+    if min(pixels.shape) < SMALLEST_SIDE:
+        raise ImageError(
+            image.name, f"is {pixels.shape[0]} x {pixels.shape[1]} pixels",
+            f"a measurement needs at least {SMALLEST_SIDE} pixels along each side",
+        )
+    return pixels
+
+
+def _usable(pixels: NDArray[np.generic], image: Image) -> NDArray[np.bool_] | None:
+    finite = np.isfinite(pixels) if pixels.dtype.kind == "f" else None
+    if image.mask is None:
+        return finite
+    return image.mask.copy() if finite is None else finite & image.mask
+
+
+def _median(sample: NDArray[Any]) -> float:
+    # float16 would overflow in the mean of the middle two, bool has no mean.
+    return float(np.median(sample.astype(np.float32) if sample.dtype.itemsize < 4 else sample))
+
+
+def _to_float32(pixels: NDArray[np.generic], offset: float) -> NDArray[np.float32]:
+    values = np.empty(pixels.shape, dtype=np.float32)
+    for start in range(0, pixels.shape[0], _ROWS):
+        rows = slice(start, start + _ROWS)
+        values[rows] = pixels[rows].astype(np.float64) - offset
+    return values
+
+
+def flatten(
+    values: NDArray[np.float32], mask: NDArray[np.bool_] | None, scale_px: float
+) -> NDArray[np.float32]:
+    """Subtract what varies more slowly than `scale_px`; masked pixels become 0.
+
+    Parameters
+    ----------
+    values
+        ``(y, x)``.
+    mask
+        True = use; None = all.
+    scale_px
+        Side of the blocks whose means are interpolated to form the background.
+
+    Returns
+    -------
+    ndarray
+        ``(y, x)`` float32.
+    """
+    blocks = [max(2, round(n / max(scale_px, 2.0))) for n in values.shape]
+    means = _block_means(values, mask, (blocks[0], blocks[1]))
+    flat: NDArray[np.float32] = values - _interpolated(means, (values.shape[0], values.shape[1]))
+    if mask is not None:
+        flat[~mask] = 0.0
+    return flat
+
+
+def _block_means(
+    values: NDArray[np.float32], mask: NDArray[np.bool_] | None, blocks: tuple[int, int]
+) -> NDArray[np.float32]:
+    rows, cols = (np.linspace(0, n, b + 1).astype(int)[:-1]
+                  for n, b in zip(values.shape, blocks, strict=True))
+    sums = np.add.reduceat(np.add.reduceat(values, rows, axis=0, dtype=np.float64), cols, axis=1)
+    if mask is None:
+        heights, widths = (np.diff(np.append(edges, n))
+                           for edges, n in zip((rows, cols), values.shape, strict=True))
+        return (sums / np.outer(heights, widths)).astype(np.float32)
+    counts = np.add.reduceat(np.add.reduceat(mask, rows, axis=0, dtype=np.int64), cols, axis=1)
+    overall = float(sums.sum() / max(counts.sum(), 1))
+    return np.where(counts > 0, sums / np.maximum(counts, 1), overall).astype(np.float32)
+
+
+def _interpolated(means: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Bilinear interpolation between block centres, linear beyond the outermost."""
+    result = means
+    for axis, n in enumerate(shape):
+        blocks = means.shape[axis]
+        edges = np.linspace(0, n, blocks + 1).astype(int)
+        centres = 0.5 * (edges[:-1] + edges[1:] - 1)
+        pixel = np.arange(n)
+        left = np.clip(np.searchsorted(centres, pixel) - 1, 0, blocks - 2)
+        width = centres[left + 1] - centres[left]
+        fraction = ((pixel - centres[left]) / width).astype(np.float32)
+        fraction = fraction if axis == 1 else fraction[:, None]
+        low, high = np.take(result, left, axis=axis), np.take(result, left + 1, axis=axis)
+        high -= low
+        high *= fraction
+        low += high
+        result = low
+    return result
