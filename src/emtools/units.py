@@ -34,7 +34,7 @@ _SPELLINGS = {
     "angstroms": "angstrom",
     "µ": "um", "micron": "um", "microns": "um", "micrometers": "um", "micrometer": "um",
     "micrometre": "um", "micrometres": "um", "nanometers": "nm", "nanometres": "nm",
-    "ev": "eV", "kev": "keV", "mev": "meV", "mrads": "mrad", "rads": "rad",
+    "ev": "eV", "kev": "keV", "mev": "meV", "mrads": "mrad", "mr": "mrad", "rads": "rad",
     "sec": "s", "seconds": "s", "m": "m", "s": "s", "inch": "inch", "in": "inch",
     "inches": "inch", "cm": "cm", "mm": "mm", "nm": "nm", "um": "um", "pm": "pm", "fm": "fm",
     "angstrom": "angstrom", "rad": "rad", "mrad": "mrad", "µrad": "urad", "urad": "urad",
@@ -100,10 +100,14 @@ def parse_unit(text: object) -> Unit:
 
 @lru_cache(maxsize=256)
 def _parse(spelled: str) -> Unit:
+    # Java programs (ImageJ) write other letters than ASCII as a backslash, u and four digits.
+    spelled = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda found: chr(int(found[1], 16)), spelled)
     # U+03BC (Greek mu) and U+212B (Ångström sign) are folded onto U+00B5 and U+00C5.
     compact = re.sub(r"\s+", "", spelled).replace("\u03bc", "\u00b5").replace("\u212b", "\u00c5")
     if compact.lower() in _NO_UNIT:
         return Unit(PIXEL, 1.0)
+    # NCEM's EMD files write [n_m], some tables (nm).
+    compact = re.sub(r"^[\[(](.+)[\])]$", r"\1", compact)
     for pattern in _RECIPROCAL:
         match = pattern.match(compact)
         if match:
@@ -168,5 +172,6 @@ def convert(value: float, unit: str, to: str) -> float:
     """
     source, target = parse_unit(unit), parse_unit(to)
     if source.name != target.name:
-        raise UnitError(f"unit {unit!r}", f"cannot be converted to {to!r}", "give a unit of the same kind")
+        raise UnitError(f"unit {unit!r}", f"cannot be converted to {to!r}",
+                        "give a unit of the same kind")
     return value * source.factor / target.factor

@@ -1,0 +1,98 @@
+"""Which files of a folder are images, and which are parts of others."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emtools.io.registry import extension_of, loaders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Extensions that other programs use for other things: tried only if the content fits.
+_FOLDER_FORMATS = {"zspy"}
+
+
+def is_candidate(path: str | Path) -> bool:
+    """Whether a file's name says that it may be an image (its content is not looked at)."""
+    return extension_of(Path(path)) in loaders()
+
+
+def find_files(folder: str | Path) -> tuple[list[Path], dict[Path, str]]:
+    """Find the image files in a folder and its subfolders.
+
+    Parameters
+    ----------
+    folder
+        Where to look.  Hidden files and folders are passed over, links that lead back to a folder
+        already seen are not followed.
+
+    Returns
+    -------
+    tuple of (list of Path, dict of Path to str)
+        The files to read, sorted, and every other file with the reason why it is left out.
+    """
+    found = sorted(_walk(Path(folder), set()))
+    names = {str(path).lower(): path for path in found}
+    files: list[Path] = []
+    left_out: dict[Path, str] = {}
+    projects = sorted({path.parent for path in found if extension_of(path) == "asw"})
+    for path in found:
+        reason = _reason_to_leave(path, names, projects)
+        if reason:
+            left_out[path] = reason
+        else:
+            files.append(path)
+    return files, left_out
+
+
+def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    real = folder.resolve()
+    if real in seen:
+        return
+    seen.add(real)
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() and extension_of(path) not in _FOLDER_FORMATS:
+            yield from _walk(path, seen)
+        elif entry.is_dir() or entry.is_file():
+            yield path
+
+
+def _reason_to_leave(path: Path, names: dict[str, Path], projects: list[Path]) -> str:
+    """Why a file is not to be read by itself, or an empty string."""
+    extension = extension_of(path)
+    whole = _whole_of(path, extension, names)
+    if whole is not None:
+        return f"part of {whole.name}"
+    if extension in ("img", "map", "pts", "eds"):
+        project = next((place for place in projects if path.is_relative_to(place)), None)
+        if project is not None:
+            return f"part of the JEOL project in {project.name}"
+    if extension not in loaders():
+        return f"the ending .{extension} is not one of an image format" if extension \
+            else "a file without an ending"
+    return ""
+
+
+def _whole_of(path: Path, extension: str, names: dict[str, Path]) -> Path | None:
+    """Return the file that a sister file belongs to: a .ser to its .emi, a .raw to its .rpl."""
+    stem = str(path.with_suffix("")).lower()
+    if extension == "ser":
+        base, _, number = stem.rpartition("_")
+        return names.get(f"{base}.emi") if number.isdigit() else None
+    if extension in ("raw", "bin"):
+        return names.get(f"{stem}.rpl")
+    if extension == "hdr":
+        return names.get(f"{stem}.mib")
+    if extension in ("spc", "ipr"):
+        return names.get(f"{stem}.spd")
+    return None
