@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.simulate._lattice import Waves
+    from emtools.simulate._walk import Strand
 
     Floats = NDArray[np.float64]
 
@@ -83,6 +84,23 @@ class Body:
             raise ParameterError("dot_shape", f"{self.shape!r} is not known",
                                  f"give one of {', '.join(SHAPES)}")
         return np.asarray(self.brightness * self.width_nm * relative)
+
+
+def bodies_of(
+    strands: list[Strand], shape: BodyShape, brightness_std: float, rng: np.random.Generator
+) -> list[list[Body]]:
+    """Return a body for each place of each strand, with its own brightness."""
+    if shape not in SHAPES:
+        raise ParameterError("dot_shape", f"{shape!r} is not known",
+                             f"give one of {', '.join(SHAPES)}")
+    rows = []
+    for strand in strands:
+        bright = np.maximum(0.1, 1 + brightness_std * rng.standard_normal(len(strand.centres)))
+        fields = zip(*strand.centres.T.tolist(), strand.headings.tolist(), strand.lengths.tolist(),
+                     strand.widths.tolist(), bright.tolist(), strict=True)
+        rows.append([Body(y, x, heading, length, width, shape, factor)
+                     for y, x, heading, length, width, factor in fields])
+    return rows
 
 
 def draw_bodies(

@@ -10,7 +10,7 @@ import numpy as np
 
 from emtools.model.calibration import line_angle_deg
 from emtools.simulate._truth import AXES, CHAINS, DOTS, GAPS, LATTICE_TABLES
-from emtools.simulate._walk import Strand, arc_lengths, clipped, crossing_points
+from emtools.simulate._walk import Layout, Strand, arc_lengths, clipped, crossing_points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +48,14 @@ class Truth:
     # (strand, body) -> (dot, chain)
     numbers: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
 
-    def add_all(self, strands: list[Strand], bodies: list[list[Body]]) -> None:
-        """Enter all strands with their bodies."""
+    @classmethod
+    def of(cls, layout: Layout, bodies: list[list[Body]]) -> Truth:
+        """Return the truth of all strands of a layout with their bodies."""
+        truth = cls(layout.low, layout.high)
+        truth._enter(layout.strands, bodies)
+        return truth
+
+    def _enter(self, strands: list[Strand], bodies: list[list[Body]]) -> None:
         paths = [strand.path() for strand in strands]
         for index, (strand, row) in enumerate(zip(strands, bodies, strict=True)):
             others = [path for other, path in enumerate(paths)

@@ -3,63 +3,51 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from emtools import crystal as crystals_of
-from emtools.crystal import Phase, hkl_text
+from emtools.crystal import Phase
+from emtools.crystal import phase as phase_of
 from emtools.errors import ParameterError
 from emtools.model import Acquisition, Source
-from emtools.model.calibration import line_angle_deg
 from emtools.model.image import plane_image
 from emtools.simulate._banner import banner_rows, draw_banner
-from emtools.simulate._bodies import SHAPES, Body, BodyShape, draw_bodies
+from emtools.simulate._bodies import Body, BodyShape, bodies_of, draw_bodies
 from emtools.simulate._chain_truth import Truth
 from emtools.simulate._detector import (
     Detector,
     blurred,
     checked,
     generator,
-    probe_transfer,
     row_shifts,
     scanned,
     texture,
     uneven_ground,
 )
-from emtools.simulate._lattice import Visible, Waves, projected_cell, reflection_rows, turn
+from emtools.simulate._dot_lattices import DotLattices
 from emtools.simulate._optics import Optics, amorphous_film, exit_wave_image
-from emtools.simulate._truth import ANGLES, GRAINS, REFLECTIONS
-from emtools.simulate._walk import Layout, Recipe, Strand
+from emtools.simulate._walk import Layout, Recipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from emtools.model import Image
     from emtools.simulate._truth import Simulated
 
     Floats = NDArray[np.float64]
 
-# Thermal and intrinsic size of an atom column, FWHM; keeps unblurred lattices finite.
-COLUMN_NM = 0.05
+BEAM_KEV = 200.0
 
 
-@dataclass(frozen=True)
-class _Content:
-    """What lies on the film: strands with their bodies, and blobs of contamination."""
+class Blob(NamedTuple):
+    """One blob of contamination: a Gaussian of that position, 1 sigma and height."""
 
-    strands: list[Strand]
-    bodies: list[list[Body]]
-    blobs: list[tuple[float, float, float, float]]
-
-    def thickness(self, shape: tuple[int, int], pixel_size_nm: float) -> Floats:
-        flat = [body for row in self.bodies for body in row]
-        total = draw_bodies(flat, shape, pixel_size_nm)
-        y, x = (pixel_size_nm * np.arange(n) for n in shape)
-        for centre_y, centre_x, radius, height in self.blobs:
-            across = np.exp(-0.5 * ((x - centre_x) / radius) ** 2)
-            total += height * np.exp(-0.5 * ((y[:, None] - centre_y) / radius) ** 2) * across
-        return total
+    y_nm: float
+    x_nm: float
+    radius_nm: float
+    height_nm: float
 
 
 def chains(
@@ -197,39 +185,27 @@ def chains(
     random = generator(rng)
     pixel = checked("pixel_size_nm", pixel_size_nm, strict=True)
     strip = 0 if banner == "none" else banner_rows(shape[0])
-    high = pixel * (np.array([shape[0] - strip, shape[1]]) - 0.5)
-    layout = Layout(np.full(2, -0.5 * pixel), high, border_cuts, random)
-    recipe = Recipe(
-        checked("diameter_nm", diameter_nm, strict=True),
-        checked("diameter_std_nm", diameter_std_nm),
-        checked("elongation", elongation, strict=True), checked("gap_nm", gap_nm),
-        checked("gap_std_nm", gap_std_nm), persistence_length_nm, curvature_per_nm,
-    )
+    layout = Layout((shape[0] - strip, shape[1]), pixel, border_cuts, random)
+    recipe = Recipe(diameter_nm, diameter_std_nm, elongation, gap_nm, gap_std_nm,
+                    persistence_length_nm, curvature_per_nm)
     _place(layout, recipe, _numbers(n_chains, n_dots, random), crossings, isolated_dots)
-    bodies = _bodies(layout.strands, dot_shape, brightness_std, random)
+    bodies = bodies_of(layout.strands, dot_shape, brightness_std, random)
     crystals = None
     if lattice is not None:
-        crystals = _Crystals(crystals_of.phase(lattice), zone_axis, pixel, lattice_tilt_deg)
+        crystals = DotLattices(phase_of(lattice), zone_axis, pixel, lattice_tilt_deg)
         bodies = crystals.fill(layout.strands, bodies, random)
-    truth = Truth(layout.low, layout.high)
-    truth.add_all(layout.strands, bodies)
-    content = _Content(layout.strands, bodies, _blobs(blobs, layout, diameter_nm))
+    truth = Truth.of(layout, bodies)
     view = _View(modality, contrast, diameter_nm, background, film, blur_nm, defocus_nm)
-    ideal = view.ideal(content.thickness(shape, pixel), pixel, random)
+    thickness = _thickness(bodies, _blobs(blobs, layout, diameter_nm), shape, pixel)
+    ideal = view.ideal(thickness, pixel, random)
     ideal = ideal + uneven_ground(shape, background_gradient, random)
-    shifts = row_shifts(shape[0], checked("scan_noise_nm", scan_noise_nm), (0.0, 0.0), random)
-    detector = Detector(counts, read_noise, line_noise)
-    data = detector.expose(scanned(ideal, shifts / pixel), random)
+    shifts = row_shifts(shape[0], scan_noise_nm, (0.0, 0.0), random) / pixel
+    data = Detector(counts, read_noise, line_noise).expose(scanned(ideal, shifts), random)
     tables = truth.tables()
     if crystals is not None:
-        tables |= crystals.tables(bodies, truth, view.lattice_gain(detector.gain), blur_nm)
+        tables |= crystals.tables(bodies, truth, view.lattice_gain(counts), blur_nm)
     mask = _burn(data, strip, pixel, f"{modality} 200 kV") if strip else None
-    image = plane_image(
-        data, pixel, mask=mask if banner == "masked" else None,
-        acquisition=Acquisition(modality=modality, beam_energy_keV=200.0),
-        source=Source(signal="simulated chains"),
-    )
-    return image, tables
+    return view.image(data, pixel, mask if banner == "masked" else None), tables
 
 
 def _numbers(
@@ -256,32 +232,27 @@ def _place(
         layout.place(recipe, 1)
 
 
-def _bodies(
-    strands: list[Strand], shape: BodyShape, brightness_std: float, rng: np.random.Generator
-) -> list[list[Body]]:
-    if shape not in SHAPES:
-        raise ParameterError("dot_shape", f"{shape!r} is not known",
-                             f"give one of {', '.join(SHAPES)}")
-    rows = []
-    for strand in strands:
-        bright = np.maximum(0.1, 1 + brightness_std * rng.standard_normal(len(strand.centres)))
-        fields = zip(*strand.centres.T.tolist(), strand.headings.tolist(), strand.lengths.tolist(),
-                     strand.widths.tolist(), bright.tolist(), strict=True)
-        rows.append([Body(y, x, heading, length, width, shape, factor)
-                     for y, x, heading, length, width, factor in fields])
-    return rows
+def _thickness(
+    bodies: list[list[Body]], blobs: list[Blob], shape: tuple[int, int], pixel_size_nm: float
+) -> Floats:
+    """Projected thickness in nm of all bodies and blobs."""
+    total = draw_bodies([body for row in bodies for body in row], shape, pixel_size_nm)
+    y, x = (pixel_size_nm * np.arange(n) for n in shape)
+    for blob in blobs:
+        across = np.exp(-0.5 * ((x - blob.x_nm) / blob.radius_nm) ** 2)
+        down = np.exp(-0.5 * ((y[:, None] - blob.y_nm) / blob.radius_nm) ** 2)
+        total += blob.height_nm * down * across
+    return total
 
 
-def _blobs(
-    count: int, layout: Layout, diameter_nm: float
-) -> list[tuple[float, float, float, float]]:
-    """Contamination: position, radius and height in nm of soft round blobs."""
+def _blobs(count: int, layout: Layout, diameter_nm: float) -> list[Blob]:
+    """Contamination: soft round blobs, several dots wide."""
     random = layout.rng
-    found = []
+    found: list[Blob] = []
     for _ in range(count):
         y, x = random.uniform(layout.low, layout.high).tolist()
-        found.append((y, x, random.uniform(3, 8) * diameter_nm,
-                      random.uniform(0.3, 0.8) * diameter_nm))
+        found.append(Blob(y, x, random.uniform(3, 8) * diameter_nm,
+                          random.uniform(0.3, 0.8) * diameter_nm))
     return found
 
 
@@ -302,8 +273,16 @@ class _View:
         default = 0.3 if self.modality == "TEM" else 1.0
         return default if self.contrast is None else self.contrast
 
-    def lattice_gain(self, gain: float) -> float:
+    def image(
+        self, data: NDArray[np.float32], pixel_size_nm: float, mask: NDArray[np.bool_] | None
+    ) -> Image:
+        seen = Acquisition(modality=self.modality, beam_energy_keV=BEAM_KEV)
+        return plane_image(data, pixel_size_nm, mask=mask, acquisition=seen,
+                           source=Source(signal="simulated chains"))
+
+    def lattice_gain(self, counts: float | None) -> float:
         """Image units per nm of thickness; NaN where the lens decides (TEM)."""
+        gain = 1.0 if counts is None else counts
         return gain * self.strength / self.diameter_nm if self.modality == "HAADF" else math.nan
 
     def ideal(self, thickness: Floats, pixel_size_nm: float, rng: np.random.Generator) -> Floats:
@@ -317,86 +296,11 @@ class _View:
             raise ParameterError("modality", f"{self.modality!r} is not known", "give HAADF or TEM")
         if not 0 < self.strength < 1:
             raise ParameterError("contrast", f"{self.strength} is not between 0 and 1")
-        optics = Optics(200.0, self.defocus_nm)
+        optics = Optics(BEAM_KEV, self.defocus_nm)
         absorption = -math.log(1.0 - self.strength) / self.diameter_nm
         image = exit_wave_image(thickness, absorption, pixel_size_nm, optics)
         grains = amorphous_film(thickness.shape, pixel_size_nm, optics, rng)
         return blurred(image * (1.0 + self.film * grains), self.blur_nm, pixel_size_nm)
-
-
-@dataclass
-class _Crystals:
-    """The lattices drawn in the dots, attached along the chain."""
-
-    phase: Phase
-    zone_axis: tuple[int, int, int]
-    pixel_size_nm: float
-    spread_deg: float
-
-    def __post_init__(self) -> None:
-        visible = Visible("HAADF", 0.5 / self.pixel_size_nm, COLUMN_NM, Optics(), 1.0)
-        self.waves = visible.waves(self.phase, self.zone_axis, 0.0)
-        self.turns: dict[tuple[int, int], float] = {}
-
-    def fill(
-        self, strands: list[Strand], bodies: list[list[Body]], rng: np.random.Generator
-    ) -> list[list[Body]]:
-        """Return the bodies with their lattices."""
-        filled = []
-        for number, (strand, row) in enumerate(zip(strands, bodies, strict=True)):
-            tilts = self.spread_deg * rng.standard_normal(len(row))
-            if len(strand.centres) == 1:
-                tilts = rng.uniform(0.0, 360.0, 1)
-            new = []
-            for index, body in enumerate(row):
-                degrees = float(-math.degrees(body.heading) + tilts[index])
-                self.turns[number, index] = degrees
-                new.append(replace(body, lattice=self._turned(degrees)))
-            filled.append(new)
-        return filled
-
-    def _turned(self, degrees: float) -> Waves:
-        """The waves of a crystal turned by `degrees`, each pair's upper member kept."""
-        g = self.waves.g_yx_per_nm @ turn(degrees).T
-        lower = (g[:, 0] > 1e-9) | ((np.abs(g[:, 0]) <= 1e-9) & (g[:, 1] < 0))
-        sign = np.where(lower, -1, 1)
-        amplitude = np.where(lower, self.waves.amplitude.conj(), self.waves.amplitude)
-        return Waves(self.waves.hkl * sign[:, None], g * sign[:, None], amplitude)
-
-    def tables(
-        self, bodies: list[list[Body]], truth: Truth, gain: float, blur_nm: float
-    ) -> dict[str, Any]:
-        """Return reflections, grains and angles of the dots in the frame."""
-        reflections: list[dict[str, Any]] = []
-        grains, angles = [], []
-        cell = projected_cell(self.waves.g_yx_per_nm)
-        for (strand, index), (dot, chain) in truth.numbers.items():
-            body = bodies[strand][index]
-            assert body.lattice is not None
-            k2 = np.sum(body.lattice.g_yx_per_nm**2, axis=1)
-            seen = body.lattice.amplitude * probe_transfer(k2, blur_nm)
-            waves = replace(body.lattice, amplitude=seen * body.width_nm * body.brightness)
-            rows = reflection_rows(waves, self.phase, dot, len(reflections) + 1, gain)
-            reflections += rows
-            grains.append(self._grain(dot, body, self.turns[strand, index], cell))
-            axis = float(line_angle_deg([math.sin(body.heading), math.cos(body.heading)]))
-            for row in rows if chain else []:
-                apart = abs(row["angle_deg"] - axis)
-                angles.append({"grain": dot, "chain": chain, "hkl": row["hkl"],
-                               "angle_deg": min(apart, 180.0 - apart)})
-        return {"reflections": REFLECTIONS.frame(reflections), "grains": GRAINS.frame(grains),
-                "angles": ANGLES.frame(angles)}
-
-    def _grain(
-        self, dot: int, body: Body, degrees: float, cell: tuple[float, float, float]
-    ) -> dict[str, Any]:
-        area = body.length_nm * body.width_nm * (math.pi / 4 if body.shape == "sphere" else 1.0)
-        return {
-            "grain": dot, "y_nm": body.y_nm, "x_nm": body.x_nm, "area_nm2": area,
-            "phase": self.phase.name, "zone_axis": hkl_text(self.zone_axis),
-            "rotation_deg": degrees % 360.0, "a_nm": self.phase.cell[0], "u_nm": cell[0],
-            "v_nm": cell[1], "uv_angle_deg": cell[2],
-        }
 
 
 def _burn(

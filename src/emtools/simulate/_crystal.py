@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from emtools import crystal as crystals_of
 from emtools.crystal import Phase, hkl_text
+from emtools.crystal import phase as phase_of
 from emtools.errors import ParameterError
 from emtools.model import Acquisition, Source
 from emtools.model.image import plane_image
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 SUPERSAMPLING = 4
 EVERY = slice(None)
+BEAM_KEV = {"HAADF": 200.0, "TEM": 300.0}
+CONTRAST = {"HAADF": 1.0, "TEM": 0.15}
 
 
 class Grain(NamedTuple):
@@ -221,35 +223,26 @@ def crystal(
     if modality not in ("HAADF", "TEM"):
         raise ParameterError("modality", f"{modality!r} is not known", "give HAADF or TEM")
     random = generator(rng)
-    frame = _Frame(
-        (int(checked("shape", shape[0], 1)), int(checked("shape", shape[1], 1))),
-        checked("pixel_size_nm", pixel_size_nm, strict=True),
-        np.asarray(distortion, dtype=float),
-        row_shifts(shape[0], checked("scan_noise_nm", scan_noise_nm), drift_nm, random),
-    )
-    energy = beam_energy_keV or {"HAADF": 200.0, "TEM": 300.0}[modality]
+    shifts = row_shifts(shape[0], scan_noise_nm, drift_nm, random)
+    pixel = checked("pixel_size_nm", pixel_size_nm, strict=True)
+    frame = _Frame(shape, pixel, np.asarray(distortion, dtype=float), shifts)
+    energy = beam_energy_keV or BEAM_KEV[modality]
     optics = Optics(energy, defocus_nm, cs_mm)
-    strength = contrast if contrast is not None else {"HAADF": 1.0, "TEM": 0.15}[modality]
-    visible = Visible(modality, 0.5 / pixel_size_nm, checked("blur_nm", blur_nm), optics, strength,
-                      tilt_deg, thickness_nm)
+    visible = Visible(modality, 0.5 / pixel, checked("blur_nm", blur_nm), optics,
+                      CONTRAST[modality] if contrast is None else contrast, tilt_deg, thickness_nm)
     if grains is None:
         grains = (Grain(phase, zone_axis, rotation_deg, diameter_nm=particle_nm),)
     detector = Detector(counts, read_noise, line_noise)
     lattice, truth = _draw(grains, frame, visible, detector.gain)
-    ramp = 1.0 + thickness_ramp * np.linspace(-0.5, 0.5, shape[1])
-    ideal = uneven_ground(frame.shape, background_gradient, random)
+    ideal = lattice * (1.0 + thickness_ramp * np.linspace(-0.5, 0.5, shape[1]))
     if modality == "HAADF":
-        ground = background * (1.0 + film * texture(frame.shape, 0.3, pixel_size_nm, random))
-        ideal = ideal + ground + lattice * ramp
+        ideal += background * (1.0 + film * texture(shape, 0.3, pixel, random))
     else:
-        thon = amorphous_film(frame.shape, pixel_size_nm, optics, random)
-        ideal = ideal + 1.0 + film * thon + lattice * ramp
-    image = plane_image(
-        detector.expose(ideal, random), stated_pixel_size_nm or pixel_size_nm,
-        acquisition=Acquisition(modality=modality, beam_energy_keV=energy),
-        source=Source(signal="simulated crystal"),
-    )
-    return image, truth
+        ideal += 1.0 + film * amorphous_film(shape, pixel, optics, random)
+    ideal += uneven_ground(shape, background_gradient, random)
+    seen = Acquisition(modality=modality, beam_energy_keV=energy)
+    return plane_image(detector.expose(ideal, random), stated_pixel_size_nm or pixel,
+                       acquisition=seen, source=Source(signal="simulated crystal")), truth
 
 
 def _draw(
@@ -260,7 +253,7 @@ def _draw(
     reflections: list[Row] = []
     rows: list[Row] = []
     for number, (grain, thickness) in enumerate(_thicknesses(grains, frame), start=1):
-        phase = crystals_of.phase(grain.phase)
+        phase = phase_of(grain.phase)
         waves = visible.waves(phase, grain.zone_axis, grain.rotation_deg)
         mean = 1.0 if visible.modality == "HAADF" else 0.0
         total += thickness * (mean + frame.lattice(waves, grain))

@@ -104,6 +104,7 @@ def row_shifts(
     drift_nm
         Drift ``(y, x)`` of the sample's image from first to last row.
     """
+    checked("scan_noise_nm", scan_noise_nm)
     ramp = np.linspace(-0.5, 0.5, n_rows)[:, None] if n_rows > 1 else np.zeros((1, 1))
     # The sample moving by +drift means that the probe looks at -drift on the sample.
     shifts = -ramp * np.asarray(drift_nm, dtype=float)

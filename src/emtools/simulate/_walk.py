@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emtools.errors import ParameterError
+from emtools.simulate._detector import checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,6 +86,13 @@ class Recipe:
     persistence_length_nm: float
     curvature_per_nm: float
 
+    def __post_init__(self) -> None:
+        for name in ("diameter_nm", "elongation", "persistence_length_nm"):
+            if not getattr(self, name) > 0:
+                raise ParameterError(name, f"must be positive, not {getattr(self, name)}")
+        for name in ("diameter_std_nm", "gap_nm", "gap_std_nm"):
+            checked(name, getattr(self, name))
+
     def strand(self, n: int, rng: np.random.Generator) -> Strand:
         """Return a strand of `n` bodies with its middle body at the origin."""
         spread = np.clip(rng.standard_normal(n), -3, 3)
@@ -128,8 +136,8 @@ class Layout:
 
     Parameters
     ----------
-    low, high
-        Corners of the frame (y, x) in nm.
+    shape, pixel_size_nm
+        The frame; its border runs half a pixel around the outermost pixels' centres.
     border_cuts
         Whether strands may leave the frame.
     rng
@@ -137,9 +145,11 @@ class Layout:
     """
 
     def __init__(
-        self, low: Floats, high: Floats, border_cuts: bool, rng: np.random.Generator
+        self, shape: tuple[int, int], pixel_size_nm: float, border_cuts: bool,
+        rng: np.random.Generator,
     ) -> None:
-        self.low, self.high = low, high
+        self.low: Floats = np.full(2, -0.5 * pixel_size_nm)
+        self.high: Floats = pixel_size_nm * (np.array(shape) - 0.5)
         self.border_cuts = border_cuts
         self.rng = rng
         self.strands: list[Strand] = []
