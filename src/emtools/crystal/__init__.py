@@ -1,6 +1,6 @@
 """Crystals: phases (built in or from a CIF file), spacings, structure factors, zone axes."""
 
-from emtools.crystal.cif import read_cif
+from emtools.crystal.cif import cif_text, read_cif
 from emtools.crystal.library import known_phases, phase
 from emtools.crystal.phase import (
     Family,
@@ -20,6 +20,7 @@ __all__ = [
     "Reflections",
     "Site",
     "ZoneReflections",
+    "cif_text",
     "hkl_text",
     "known_phases",
     "phase",

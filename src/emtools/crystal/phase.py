@@ -195,7 +195,7 @@ class Phase:
 
     def reflections(self, min_d_nm: float, modality: Modality = "TEM") -> Reflections:
         """All reflections with spacings of at least `min_d_nm`, without the absent ones."""
-        hkl = self._indices(min_d_nm)
+        hkl = _indices(self, min_d_nm)
         factors = self.structure_factors(hkl, modality)
         keep = np.abs(factors) > ABSENT * np.abs(factors).max(initial=0.0)
         hkl, factors = hkl[keep], factors[keep]
@@ -236,7 +236,7 @@ class Phase:
         if not uvw.any():
             raise ParameterError("zone_axis", "is 0 0 0", "give a direction such as (0, 0, 1)")
         right, up = self.screen_axes(uvw)
-        hkl = self._indices(min_d_nm)
+        hkl = _indices(self, min_d_nm)
         hkl = hkl[hkl @ uvw == 0]
         factors = self.structure_factors(np.vstack([np.zeros((1, 3)), hkl]), modality)
         relative = factors[1:] / factors[0]
@@ -255,7 +255,7 @@ class Phase:
         u, v, w = uvw.tolist()
         spanning = np.array([[v, -u, 0], [w, 0, -u], [0, w, -v]])
         longest = np.sort(np.linalg.norm(self.g_vector(spanning), axis=1))[1]
-        hkl = self._indices(1.0 / (1.0001 * longest))
+        hkl = _indices(self, 1.0 / (1.0001 * longest))
         hkl = hkl[hkl @ uvw == 0]
         g = self.g_vector(hkl)
         length = np.linalg.norm(g, axis=1)
@@ -281,27 +281,22 @@ class Phase:
         unique = {_representative(uvw @ rotations) for uvw in grid}
         return sorted(unique, key=lambda uvw: (sum(i * i for i in uvw), tuple(-i for i in uvw)))
 
-    def _indices(self, min_d_nm: float) -> NDArray[np.int64]:
-        """All hkl but 0 0 0 with spacings of at least `min_d_nm`, longest spacing first."""
-        if not min_d_nm > 0:
-            raise ParameterError("min_d_nm", f"must be positive, not {min_d_nm}")
-        # |h| = |g . a| <= |g| |a|.
-        limits = np.floor(np.linalg.norm(self.direct_basis, axis=0) / min_d_nm + 1e-9).astype(int)
-        spans = [np.arange(-limit, limit + 1) for limit in limits.tolist()]
-        grid = np.stack(np.meshgrid(*spans, indexing="ij"), axis=-1).reshape(-1, 3)
-        k = np.linalg.norm(self.g_vector(grid), axis=1)
-        inside = (k > 0) & (k <= (1 + 1e-9) / min_d_nm)
-        hkl, k = grid[inside], k[inside]
-        # Rounding makes equal spacings tie, so that the order does not hang on the last bit.
-        order = np.lexsort((*(-hkl.T[::-1]), np.round(k, 9)))
-        ordered: NDArray[np.int64] = hkl[order].astype(np.int64)
-        return ordered
 
-    def to_cif(self) -> str:
-        """Return the structure as a CIF text."""
-        from emtools.crystal.cif import cif_text
-
-        return cif_text(self)
+def _indices(phase: Phase, min_d_nm: float) -> NDArray[np.int64]:
+    """All hkl but 0 0 0 with spacings of at least `min_d_nm`, longest spacing first."""
+    if not min_d_nm > 0:
+        raise ParameterError("min_d_nm", f"must be positive, not {min_d_nm}")
+    # |h| = |g . a| <= |g| |a|.
+    limits = np.floor(np.linalg.norm(phase.direct_basis, axis=0) / min_d_nm + 1e-9).astype(int)
+    spans = [np.arange(-limit, limit + 1) for limit in limits.tolist()]
+    grid = np.stack(np.meshgrid(*spans, indexing="ij"), axis=-1).reshape(-1, 3)
+    k = np.linalg.norm(phase.g_vector(grid), axis=1)
+    inside = (k > 0) & (k <= (1 + 1e-9) / min_d_nm)
+    hkl, k = grid[inside], k[inside]
+    # Rounding makes equal spacings tie, so that the order does not hang on the last bit.
+    order = np.lexsort((*(-hkl.T[::-1]), np.round(k, 9)))
+    ordered: NDArray[np.int64] = hkl[order].astype(np.int64)
+    return ordered
 
 
 def _representative(equal: NDArray[np.int64]) -> tuple[int, int, int]:

@@ -124,7 +124,7 @@ class Truth:
             "pitch_nm": float(arc_lengths(strand.centres[first: last + 1])[-1] / len(gaps)),
             "orientation_deg": float(line_angle_deg(chord)),
             "tortuosity": float(arcs[-1] / np.hypot(*chord)),
-            "n_crossings": sum(self._crossings(path, other) for other in others),
+            "n_crossings": sum(_inside(crossing_points(path, other), self) for other in others),
             "touches_edge": cut,
         })
         offset = float(arc_lengths(whole[: first + 1])[-1]) + entered
@@ -134,10 +134,6 @@ class Truth:
 
     def _cut(self, body: Body) -> bool:
         return self._visible(body) < 1.0 - ROUNDING
-
-    def _crossings(self, path: Floats, other: Floats) -> int:
-        points = crossing_points(path, other)[:, :2]
-        return int(((points > self.low) & (points < self.high)).all(axis=1).sum())
 
     def _gaps(self, chain: int, strand: Strand, first: int, last: int, offset: float) -> None:
         arcs = arc_lengths(strand.path())
@@ -172,3 +168,9 @@ class Truth:
             "dots": DOTS.frame(self.dots), "axes": AXES.frame(self.axes),
             **{name: table.frame() for name, table in LATTICE_TABLES.items()},
         }
+
+
+def _inside(points: Floats, frame: Truth) -> int:
+    """Number of points ``(y, x, ...)`` in the frame."""
+    within = (points[:, :2] > frame.low) & (points[:, :2] < frame.high)
+    return int(within.all(axis=1).sum())

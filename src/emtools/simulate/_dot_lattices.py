@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Thermal and intrinsic size of an atom column, FWHM; keeps unblurred lattices finite.
 COLUMN_NM = 0.05
+# Part of the projection that columns show; the rest is the probe's tails and diffuse scattering.
+COLUMN_CONTRAST = 0.6
 
 
 @dataclass
@@ -34,7 +36,7 @@ class DotLattices:
     spread_deg: float
 
     def __post_init__(self) -> None:
-        visible = Visible("HAADF", 0.5 / self.pixel_size_nm, COLUMN_NM, Optics(), 1.0)
+        visible = Visible("HAADF", 0.5 / self.pixel_size_nm, COLUMN_NM, Optics(), COLUMN_CONTRAST)
         self.waves = visible.waves(self.phase, self.zone_axis, 0.0)
         self.turns: dict[tuple[int, int], float] = {}
 

@@ -188,10 +188,10 @@ def spectrum_image(
     thickness = blurred(draw_bodies([b for row in bodies for b in row], shape, pixel), blur_nm,
                         pixel) / diameter_nm
     atoms = _fractions(composition)
-    parts = [_Part(atoms, counts * thickness, device),
-             _Part(FILM, np.full(shape, film_counts), device)]
-    if grid:
-        parts.append(_Part({grid: 1.0}, np.full(shape, grid_counts), device))
+    parts = [_Part(atoms, counts * thickness, device)]
+    parts += [_Part(what, np.full(shape, number), device)
+              for what, number in ((FILM, film_counts), ({grid: 1.0}, grid_counts))
+              if number > 0 and all(what)]
     expected = sum(part.expected(bremsstrahlung) for part in parts)
     data = random.poisson(expected).astype(np.uint16)
     mean_z = sum(x * xrays.atomic_number(e) ** HAADF_EXPONENT for e, x in atoms.items())

@@ -195,12 +195,28 @@ class Layout:
         if not _keeps_off_itself(strand):
             return False
         found = 0
-        for other in self.strands:
+        for other in self._near(strand):
             points = crossing_points(strand.path(), other.path())
             found += len(points)
             if found > crossings or not _clean(points, strand, other):
                 return False
         return found == crossings
+
+
+    def _near(self, strand: Strand) -> list[Strand]:
+        """Strands whose surroundings this one's touch; looking at all would be slow."""
+        if not self.strands:
+            return []
+        bounds = np.array([_bounds(other) for other in self.strands])
+        low, high = _bounds(strand)
+        apart = (bounds[:, 0] > high) | (bounds[:, 1] < low)
+        return [self.strands[index] for index in np.flatnonzero(~apart.any(axis=1)).tolist()]
+
+
+def _bounds(strand: Strand) -> tuple[Floats, Floats]:
+    """Corners of the box around a strand and half the clearance it needs."""
+    margin = 0.5 * (_sizes(strand).max() + CLEARANCE_NM)
+    return strand.centres.min(axis=0) - margin, strand.centres.max(axis=0) + margin
 
 
 def _sizes(strand: Strand) -> Floats:
@@ -228,7 +244,7 @@ def _clean(points: Floats, strand: Strand, other: Strand) -> bool:
         reach = (size + CLEARANCE_NM) / math.sin(angle)
         for one in (strand, other):
             ends = np.linalg.norm(one.path()[[0, -1]] - (y, x), axis=1)
-            if ends.min() < 2.0 * reach:  # a T or an L, not a crossing
+            if ends.min() < 1.5 * reach:  # a T or an L, not a crossing
                 return False
         around = np.linalg.norm(strand.centres - (y, x), axis=1) < reach
         close[around] = False
