@@ -30,8 +30,9 @@ from emtools.simulate._walk import Layout, Recipe
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
     from numpy.typing import NDArray
+
+    from emtools.simulate._truth import SimulatedPair
 
     Floats = NDArray[np.float64]
 
@@ -122,7 +123,7 @@ def spectrum_image(
     k_factors: dict[str, float] | None = None,
     haadf_counts: float | None = 200.0,
     rng: int | np.random.Generator | None = 0,
-) -> tuple[tuple[Image, Image], dict[str, pd.DataFrame]]:
+) -> SimulatedPair:
     """Simulate an EDX spectrum image of a chain of dots, and its HAADF image.
 
     Thin-film physics: every line is proportional to thickness and to weight fraction over

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from emtools.model import Image
 
     Simulated = tuple[Image, dict[str, pd.DataFrame]]
+    SimulatedPair = tuple[tuple[Image, Image], dict[str, pd.DataFrame]]
 
 GRAIN = Column("grain", "int", "number of the grain, from 1")
 CHAIN = Column("chain", "int", "number of the chain, 0 = none")
