@@ -91,9 +91,12 @@ def in_words(error: BaseException) -> str:
 
 def _release(error: BaseException) -> None:
     """Close what the failed reader left open: its frames keep file handles alive."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__context__  # type: ignore[assignment]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        cause: BaseException | None = error
+        while cause is not None:
+            traceback.clear_frames(cause.__traceback__)
+            cause = cause.__context__
 
 
 class _Collector(logging.Handler):

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import copy
 import json
+import re
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +24,7 @@ from emtools.model.colour import grey
 from emtools.model.image import Acquisition, Image, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 _NODE = "emtools"
 _FINGERPRINT = "emtools_fingerprint"
@@ -123,19 +126,20 @@ def to_hyperspy(image: Image) -> Any:
     from hyperspy.io import dict2signal
 
     raw = image.raw_metadata
-    before = dict(raw.get("metadata", {}))
-    metadata = copy.deepcopy(before)
+    metadata = _distinct(raw.get("metadata", {}))
     metadata.setdefault("General", {}).setdefault("title", image.source.signal)
     metadata.setdefault("Signal", {}).setdefault("signal_type", _signal_type(image))
     # HyperSpy works in place; an Image's pixels must not change under it.
     data = image.data if image.lazy else np.array(image.data)
     signal = dict2signal(
         {"data": data, "axes": _signal_axes(image), "metadata": metadata,
-         "original_metadata": copy.deepcopy(dict(raw.get("original_metadata", {}))),
+         "original_metadata": _distinct(raw.get("original_metadata", {})),
          "package": raw.get("package") or ""},
         lazy=image.lazy,
     )
-    signal.metadata.add_dictionary({_NODE: _to_store(image, signal.metadata.as_dictionary())})
+    handed = {"metadata": signal.metadata.as_dictionary(),
+              "original_metadata": signal.original_metadata.as_dictionary()}
+    signal.metadata.add_dictionary({_NODE: _to_store(image, handed)})
     signal.tmp_parameters.set_item(_FINGERPRINT, image.source.fingerprint)
     return signal
 
@@ -169,11 +173,11 @@ def _signal_axes(image: Image) -> list[dict[str, Any]]:
     return axes
 
 
-def _to_store(image: Image, given: Mapping[str, Any]) -> dict[str, Any]:
+def _to_store(image: Image, handed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Everything that a signal has no place for."""
     raw, source = image.raw_metadata, image.source
     known = dict(flat_items(raw.get("metadata", {})))
-    added = {path: value for path, value in flat_items(given) if path not in known}
+    added = {path: value for path, value in flat_items(handed["metadata"]) if path not in known}
     state = {
         "axes": [asdict(axis) for axis in image.axes],
         "as_read": list(raw.get("axes", ())),
@@ -185,15 +189,45 @@ def _to_store(image: Image, given: Mapping[str, Any]) -> dict[str, Any]:
         "source": [source.file, source.signal, source.index, source.reader],
         # What HyperSpy and its extensions filled in, to be taken out again if it is untouched.
         "added": {path: str(value) for path, value in added.items()},
+        "lost": _lost_trees(raw, handed),
     }
     # Text survives every file format that HyperSpy writes; nested lists of mappings do not.
-    store: dict[str, Any] = {"state": json.dumps(state)}
+    store: dict[str, Any] = {"state": json.dumps(state, default=str)}
     others = {key: copy.deepcopy(raw[key]) for key in raw if key not in _IN_SIGNAL}
     if others:
         store["raw"] = others
     if image.mask is not None:
         store["mask"] = np.array(image.mask)
     return store
+
+
+def _distinct(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a tree, renaming keys that HyperSpy would take for the same: it fails on them."""
+    taken: set[str] = set()
+    copied: dict[str, Any] = {}
+    for key, value in tree.items():
+        ascii_only = unicodedata.normalize("NFKD", str(key)).encode("ascii", "ignore").decode()
+        slug = re.sub(r"\W", "", ascii_only.strip().replace(" ", "_"))
+        name = str(key) if slug and slug not in taken else f"{key}_entry_{len(copied)}"
+        taken.add(slug)
+        copied[name] = _distinct(value) if isinstance(value, Mapping) else copy.deepcopy(value)
+    return copied
+
+
+def _lost_trees(
+    raw: Mapping[str, Any], handed: Mapping[str, Mapping[str, Any]]
+) -> dict[str, list[Any]]:
+    """Return the trees that HyperSpy cannot hold, with how it has them instead.
+
+    It spells keys as variable names, so that 'µ' and '-', or 'a b' and 'a_b', are the same to it.
+    """
+    lost = {}
+    for name, tree in handed.items():
+        have = dict(flat_items(tree))
+        if any(path not in have or str(have[path]) != str(value)
+               for path, value in flat_items(raw.get(name, {}))):
+            lost[name] = [raw[name], str(tree)]
+    return lost
 
 
 def _restored(image: Image, store: Mapping[str, Any]) -> Image:
@@ -203,9 +237,12 @@ def _restored(image: Image, store: Mapping[str, Any]) -> Image:
     kept = with_statements(image.axes, stated)
     mask, lost = _kept_mask(store.get("mask"), image)
     raw = dict(image.raw_metadata)
+    whole = {name: tree for name, (tree, handed) in state["lost"].items()
+             if str(raw[name]) == handed}
     for path, value in state["added"].items():
         _take_out(raw["metadata"], path.split("."), value)
-    raw |= {"axes": state["as_read"], "package": state["package"]} | dict(store.get("raw", {}))
+    raw |= {"axes": state["as_read"], "package": state["package"]}
+    raw |= dict(store.get("raw", {})) | whole
     file, signal, index, reader = state["source"]
     (yy, yx), (xy, xx) = state["distortion"].pop("matrix")
     # Sentences about axes that were only handed back are those of the first reading.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 from collections.abc import Mapping
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emtools.errors import ReadError
+from emtools.io.headers import CHECKS
 from emtools.io.report import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _PLUGINS = {
@@ -41,7 +44,9 @@ def load(path: Path, report: Report) -> list[dict[str, Any]]:
     extension = path.suffix[1:].lower()
     plugin = _OF_EXTENSION[extension]
     if extension == "map" and _is_mrc(path):
-        plugin = "mrc"
+        plugin = extension = "mrc"
+    if extension in CHECKS:
+        CHECKS[extension](path)
     found = _jeol_project(path, report) if extension == "asw" else read_with(plugin, path)
     if extension == "emi" and not found:
         raise ReadError(str(path), "the .ser files that hold its images are not beside it",
@@ -58,11 +63,28 @@ def _is_mrc(path: Path) -> bool:
 def read_with(plugin: str, path: Path, **options: Any) -> list[dict[str, Any]]:
     """Call one reader of RosettaSciIO, lazily where it can."""
     reader = importlib.import_module(f"rsciio.{plugin}").file_reader
-    try:
-        found = reader(str(path), lazy=True, **options)
-    except NotImplementedError:  # small formats only: .msa, .elid
-        found = reader(str(path), **options)
+    with _safe_bruker_parser() if plugin == "bruker" else contextlib.nullcontext():
+        try:
+            found = reader(str(path), lazy=True, **options)
+        except NotImplementedError:  # small formats only: .msa, .elid
+            found = reader(str(path), **options)
     return [signal for signal in found if "data" in signal]
+
+
+@contextlib.contextmanager
+def _safe_bruker_parser() -> Iterator[None]:
+    """Have .bcf spectra unpacked by Python code.
+
+    The compiled parser takes 0.4 of the time, but a damaged file crashes the whole process.
+    """
+    from rsciio.bruker import _api
+
+    compiled = _api.fast_unbcf
+    _api.fast_unbcf = False
+    try:
+        yield
+    finally:
+        _api.fast_unbcf = compiled
 
 
 def completed(signal: dict[str, Any], plugin: str) -> dict[str, Any]:

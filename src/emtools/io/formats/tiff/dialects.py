@@ -151,11 +151,12 @@ def _per_unit(page: Any) -> tuple[float | None, float | None]:
 
 def _hitachi(tiff: Any, page: Any, index: int) -> Stated | None:  # noqa: ARG001
     text = str(page.tags[270].value) if 270 in page.tags else ""
-    found = re.search(r"^PixelSize\s*=\s*([0-9.eE+-]+)\s*(\S*)\s*$", text, re.M)
+    text = text.replace("\r", "")
+    found = re.search(r"^PixelSize[ \t]*=[ \t]*([0-9.eE+-]+)[ \t]*(\S*)[ \t]*$", text, re.M)
     if not found or not re.search("SemImageFile|Hitachi", text):
         return None
     size = float(found[1])
-    entries = dict(re.findall(r"^(\w+)\s*=\s*(.*?)\s*$", text, re.M))
+    entries = dict(re.findall(r"^(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$", text, re.M))
     return Stated("Hitachi", (size, size), found[2] or "nm",
                   acquisition=vendors.hitachi_acquisition(entries))
 
