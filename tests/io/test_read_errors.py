@@ -269,10 +269,8 @@ def test_one_bad_signal_does_not_lose_the_others(tmp_path, monkeypatch):
 
 def test_nothing_spills_on_the_terminal(tmp_path, monkeypatch, capfd):
     def load(path, report):
-        import sys
         import warnings
 
-        print("progress", file=sys.stderr)
         logging.getLogger("rsciio.something").error("pixel size is odd")
         warnings.warn("a remark", UserWarning, stacklevel=1)
         warnings.warn("old", DeprecationWarning, stacklevel=1)
@@ -285,6 +283,37 @@ def test_nothing_spills_on_the_terminal(tmp_path, monkeypatch, capfd):
     assert {"pixel size is odd", "a remark"} <= set(audit)
     assert "old" not in audit
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", [
+    "openncem/L2083/0.bcf", "rosettasciio/topspin/topspin_test_A.app5",
+    "rosettasciio/tiff/FEI-Helios-navcam-with-no-IRBeam-bad-floats.tif",
+    "rosettasciio/emd/Test SI 16x16 ReducedData 215 kx.emd", "rosettasciio/hspy/example1_v1.2.hdf5",
+])
+def test_real_readers_are_silent(real_data, name, capfd):
+    for image in io.read(real_data / name):
+        image.load()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_reading_in_threads_leaves_the_process_as_it_was(tmp_path):
+    import sys
+    import warnings
+    from concurrent.futures import ThreadPoolExecutor
+
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for page in range(16):
+            writer.write(np.full((64, 64), page), metadata=None, compression="zlib")
+    log = logging.getLogger("rsciio")
+    before = (sys.stdout, sys.stderr, warnings.showwarning, warnings.filters[:], log.handlers[:],
+              log.propagate)
+    with ThreadPoolExecutor(8) as pool:
+        sums = list(pool.map(lambda _: int(io.read_one(path).load().sum()), range(32)))
+    assert set(sums) == {64 * 64 * 120}
+    assert before == (sys.stdout, sys.stderr, warnings.showwarning, warnings.filters[:],
+                      log.handlers[:], log.propagate)
 
 
 def test_the_same_sentence_is_said_once():

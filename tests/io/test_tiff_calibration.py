@@ -86,7 +86,8 @@ def test_ome_does_not_follow_other_files(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     path = write(folder / "a.ome.tif", ome=True, metadata={"axes": "YX", "PhysicalSizeX": 0.001})
-    text = tifffile.TiffFile(path).ome_metadata
+    with tifffile.TiffFile(path) as tiff:
+        text = tiff.ome_metadata
     evil = text.replace("<TiffData", '<TiffData FirstC="0"', 1).replace(
         "</Pixels>", f'<TiffData IFD="0"><UUID FileName="../{secret.name}">'
         "urn:uuid:0</UUID></TiffData></Pixels>")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emtools.io.report import Report, failures_as_read_errors, quiet
+from emtools.io.report import failures_as_read_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,8 @@ class Guarded:
         self.dtype = array.dtype.newbyteorder("=")
 
     def __getitem__(self, index: Any) -> Any:
-        with quiet(Report()), failures_as_read_errors(self.path):
+        # Called from many threads at once: nothing that is common to the process is touched here.
+        with failures_as_read_errors(self.path):
             return np.asarray(self.array[index].compute(scheduler="synchronous"), self.dtype)
 
 

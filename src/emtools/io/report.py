@@ -7,8 +7,8 @@ either the images and plain sentences about what is missing, or one `ReadError`.
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
+import threading
 import traceback
 import warnings
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LOGGERS = ("rsciio", "tifffile", "PIL", "h5py", "zarr")
 _LENGTH = 300
+_TURN = threading.RLock()
 
 
 @dataclass
@@ -91,7 +92,7 @@ def in_words(error: BaseException) -> str:
 
 def _release(error: BaseException) -> None:
     """Close what the failed reader left open: its frames keep file handles alive."""
-    with warnings.catch_warnings():
+    with _TURN, warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         cause: BaseException | None = error
         while cause is not None:
@@ -115,25 +116,25 @@ def _sentence(message: str) -> str:
 
 @contextlib.contextmanager
 def quiet(report: Report) -> Iterator[None]:
-    """Keep the readers' log lines, warnings and progress bars off the terminal.
+    """Keep the readers' log lines and warnings off the terminal.
 
     Log lines and user warnings go to the report; deprecation and resource warnings concern the
-    readers' authors and are dropped.
+    readers' authors and are dropped.  Handlers and warning filters belong to the whole process,
+    hence threads take turns here; it is held while headers are read, never while pixels are.
     """
-    collector = _Collector(report)
-    logs = [logging.getLogger(name) for name in _LOGGERS]
-    before = [(log, log.handlers[:], log.propagate) for log in logs]
-    for log in logs:
-        log.handlers, log.propagate = [collector], False
-    try:
-        with warnings.catch_warnings(record=True) as caught, \
-                contextlib.redirect_stderr(io.StringIO()), \
-                contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("always")
-            yield
-    finally:
-        for log, handlers, propagate in before:
-            log.handlers, log.propagate = handlers, propagate
-        for warning in caught:
-            if warning.category is UserWarning:
-                report.say(_sentence(str(warning.message)))
+    with _TURN:
+        collector = _Collector(report)
+        logs = [logging.getLogger(name) for name in _LOGGERS]
+        before = [(log, log.handlers[:], log.propagate) for log in logs]
+        for log in logs:
+            log.handlers, log.propagate = [collector], False
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                yield
+        finally:
+            for log, handlers, propagate in before:
+                log.handlers, log.propagate = handlers, propagate
+            for warning in caught:
+                if warning.category is UserWarning:
+                    report.say(_sentence(str(warning.message)))

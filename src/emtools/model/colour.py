@@ -32,7 +32,7 @@ def grey(data: Any) -> tuple[Any, list[str]]:
     if data.size > _READ_AT_MOST and not isinstance(data, np.ndarray):
         luminance = data.map_blocks(_luminance, dtype=data.dtype["R"])
         return luminance, ["a picture in RGB: its luminance is measured"]
-    pixels = data if isinstance(data, np.ndarray) else data.compute()
+    pixels = data if isinstance(data, np.ndarray) else data.compute(scheduler="synchronous")
     if np.array_equal(pixels["R"], pixels["G"]) and np.array_equal(pixels["R"], pixels["B"]):
         return np.ascontiguousarray(pixels["R"]), []
     return _luminance(pixels), ["a colour picture: its luminance is measured, colour is not used"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -63,12 +64,19 @@ def _is_mrc(path: Path) -> bool:
 def read_with(plugin: str, path: Path, **options: Any) -> list[dict[str, Any]]:
     """Call one reader of RosettaSciIO, lazily where it can."""
     reader = importlib.import_module(f"rsciio.{plugin}").file_reader
+    if plugin == "topspin":
+        options["show_progressbar"] = False
     with _safe_bruker_parser() if plugin == "bruker" else contextlib.nullcontext():
         try:
             found = reader(str(path), lazy=True, **options)
         except NotImplementedError:  # small formats only: .msa, .elid
             found = reader(str(path), **options)
     return [signal for signal in found if "data" in signal]
+
+
+def _no_word_about_the_parser(record: logging.LogRecord) -> bool:
+    """Whether a log line is about anything else than the parser that was chosen on purpose."""
+    return "unbcf_fast" not in record.getMessage()
 
 
 @contextlib.contextmanager
@@ -79,6 +87,7 @@ def _safe_bruker_parser() -> Iterator[None]:
     """
     from rsciio.bruker import _api
 
+    logging.getLogger(_api.__name__).addFilter(_no_word_about_the_parser)
     compiled = _api.fast_unbcf
     _api.fast_unbcf = False
     try:
