@@ -343,3 +343,22 @@ def test_folders_are_walked_safely(tmp_path):
         "notes.txt": "the ending .txt is not one of an image format",
         "lonely.raw": "the ending .raw is not one of an image format",
         "noending": "a file without an ending"}
+
+
+@pytest.mark.real
+def test_a_velox_file_whose_spectra_fail_still_gives_its_images(real_data, monkeypatch):
+    from emtools.io.formats import hdf5
+
+    whole = hdf5.read_with
+
+    def spectra_fail(plugin, path, select_type=None, **options):
+        if select_type != "image":
+            raise KeyError("a new kind of spectrum stream")
+        return whole(plugin, path, select_type=select_type, **options)
+
+    monkeypatch.setattr(hdf5, "read_with", spectra_fail)
+    images = io.read(real_data / "rosettasciio/emd/Test SI 16x16 215 kx.emd")
+    assert "HAADF" in [image.source.signal for image in images]
+    said = " ".join(images[0].audit)
+    assert "spectrum image" in said
+    assert "Velox" in said
