@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from emtools.errors import ReadError
@@ -25,7 +26,7 @@ def load(path: Path, report: Report) -> list[dict[str, Any]]:
 
 
 def _look_inside(path: Path) -> tuple[str, str]:
-    """Return the reader's name, and the version text of a Velox file."""
+    """Return the reader's name, and the version of a Velox file in words."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -33,7 +34,8 @@ def _look_inside(path: Path) -> tuple[str, str]:
         if "Experiments" in file:
             return "hspy", ""
         if "Version" in file and isinstance(file["Version"], h5py.Dataset):
-            return "emd", str(file["Version"][0])
+            found = re.search(r'"version"[^"]*"([^"]*)"', str(file["Version"][0]))
+            return "emd", f"version {found[1]}" if found else "version unknown"
         if path.suffix.lower() == ".nxs" or "NX_class" in file.attrs or "default" in file.attrs:
             return "nexus", ""
         return "emd", ""
@@ -75,7 +77,7 @@ def _velox(path: Path, version: str, report: Report) -> list[dict[str, Any]]:
         found = read_with("emd", path)
     if found:
         return found
-    for kind, name in (("image", "the images"), ("single_spectrum", "the spectra"),
+    for kind, name in (("images", "the images"), ("single_spectrum", "the spectra"),
                        ("spectrum_image", "the spectrum image")):
         with report.attempt(f"{name} (Velox file, {version})"):
             found += read_with("emd", path, select_type=kind)
