@@ -173,7 +173,8 @@ def _block_means(
 ) -> NDArray[np.float32]:
     rows, cols = (np.linspace(0, n, b + 1).astype(int)[:-1]
                   for n, b in zip(values.shape, blocks, strict=True))
-    sums = np.add.reduceat(np.add.reduceat(values, rows, axis=0, dtype=np.float64), cols, axis=1)
+    used = values if mask is None else values * mask
+    sums = np.add.reduceat(np.add.reduceat(used, rows, axis=0, dtype=np.float64), cols, axis=1)
     if mask is None:
         heights, widths = (np.diff(np.append(edges, n))
                            for edges, n in zip((rows, cols), values.shape, strict=True))

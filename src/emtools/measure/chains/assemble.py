@@ -1,0 +1,278 @@
+"""Linked dots -> widths, gaps, pitch and lengths of each chain, in the image's unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emtools.measure.chains.censored import censored_mean
+from emtools.measure.chains.centreline import Centreline, persistence_length, through
+from emtools.model.calibration import line_angle_deg
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emtools.measure.chains.dots import Dots
+    from emtools.measure.chains.lines import Line
+
+Rows = list[dict[str, Any]]
+_RESOLVED_SIGMAS = 3.0
+_UPPER_95 = 1.645
+
+
+@dataclass
+class Tables:
+    """Rows of the four tables, under way."""
+
+    chains: Rows = field(default_factory=list)
+    gaps: Rows = field(default_factory=list)
+    dots: Rows = field(default_factory=list)
+    axes: Rows = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is common to the picture: pixel size and shape.
+
+    Parameters
+    ----------
+    pixel
+        Size of a pixel of the fitted plane in the image's unit.
+    origin
+        Position of its pixel 0 in the image's unit.
+    shape
+        Of the fitted plane.
+    """
+
+    pixel: float
+    origin: float
+    shape: tuple[int, int]
+
+    def place(self, yx: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Position in the image's unit of pixel coordinates."""
+        return np.asarray(self.origin + self.pixel * yx)
+
+    def leaves(self, centre: NDArray[np.float64], half: tuple[float, float]) -> bool:
+        """Whether a body reaches the border."""
+        return any(bool(c - h < -0.5 or c + h > n - 0.5)
+                   for c, h, n in zip(centre, half, self.shape, strict=True))
+
+
+def add_chain(tables: Tables, dots: Dots, chain: list[int], frame: Frame) -> None:
+    """Add the rows of one chain of resolved dots."""
+    number = len(tables.chains) + 1
+    axis = through(dots.centre[chain])
+    normals = np.stack([-axis.tangents[:, 1], axis.tangents[:, 0]], axis=-1)
+    widths = [_Extent(dots, i, normal) for i, normal in zip(chain, normals, strict=True)]
+    lengths = [_Extent(dots, i, along) for i, along in zip(chain, axis.tangents, strict=True)]
+    cut = [_cut(dots, i, frame) for i in chain]
+    gaps = [_Gap(dots, pair, axis, n, (lengths[n], lengths[n + 1]))
+            for n, pair in enumerate(zip(chain[:-1], chain[1:], strict=True))]
+    for n, gap in enumerate(gaps):
+        tables.gaps.append(gap.row(len(tables.gaps) + 1, number, axis, lengths[0].half, frame, n))
+    for n, i in enumerate(chain):
+        tables.dots.append({
+            "dot": len(tables.dots) + 1, "chain": number, **_centre(dots, i, frame),
+            "diameter_nm": frame.pixel * 2 * widths[n].half,
+            "diameter_err_nm": frame.pixel * 2 * widths[n].err,
+            "length_nm": frame.pixel * 2 * lengths[n].half,
+            "width_nm": frame.pixel * 2 * widths[n].half, "touches_edge": cut[n],
+        })
+    row = {"chain": number, "n_dots": len(chain), "touches_edge": any(cut),
+           **_width_columns(widths, cut, frame), **_gap_columns(gaps, frame),
+           **_length_columns(axis, (lengths[0], lengths[-1]), dots, chain, frame)}
+    _add_ratio(row)
+    step = float(np.mean(np.diff(axis.knots)))
+    bend, bend_err = persistence_length(axis.tangents, step)
+    row |= {"persistence_length_nm": frame.pixel * bend,
+            "persistence_length_err_nm": frame.pixel * bend_err}
+    tables.chains.append(row)
+    local = np.interp(axis.arc, axis.knots, [2 * w.half for w in widths])
+    _add_axis(tables, number, axis, local, frame, lengths[0].half)
+
+
+class _Extent:
+    """Half extent of a dot along a direction, with its own error and the common ones."""
+
+    def __init__(self, dots: Dots, dot: int, along: NDArray[np.float64]) -> None:
+        slope = dots.slope(dot, along)
+        self.half = dots.half_extent(dot, along)
+        self.variance = float(slope @ dots.covariance[dot] @ slope)
+        self.common = dots.common[:, dot] @ slope
+        self.err = float(np.sqrt(self.variance + np.sum(self.common**2)))
+
+
+class _Gap:
+    """Gap between two neighbours along the axis."""
+
+    def __init__(
+        self, dots: Dots, pair: tuple[int, int], axis: Centreline, n: int,
+        extents: tuple[_Extent, _Extent],
+    ) -> None:
+        self.distance = float(axis.knots[n + 1] - axis.knots[n])
+        self.value = self.distance - extents[0].half - extents[1].half
+        along = axis.tangents[n]
+        places = [float(along @ dots.covariance[i, :2, :2] @ along) for i in pair]
+        self.distance_variance = sum(places)
+        common = extents[0].common + extents[1].common
+        self.common = common
+        self.own_err = float(np.sqrt(self.distance_variance + extents[0].variance
+                                     + extents[1].variance))
+        self.err = float(np.sqrt(self.own_err**2 + np.sum(common**2)))
+        self.resolved = self.value > _RESOLVED_SIGMAS * self.err
+        self.limit = max(self.value, 0.0) + _UPPER_95 * self.err
+
+    def row(
+        self, gap: int, chain: int, axis: Centreline, cap: float, frame: Frame, n: int
+    ) -> dict[str, Any]:
+        """Return the gap's row."""
+        middle = 0.5 * (axis.knots[n] + axis.knots[n + 1])
+        y, x = frame.place(axis.at(np.array([middle]))[0])
+        return {"gap": gap, "chain": chain, "s_nm": frame.pixel * (middle + cap),
+                "y_nm": y, "x_nm": x, "gap_nm": frame.pixel * self.value,
+                "gap_err_nm": frame.pixel * self.err,
+                "gap_limit_nm": float("nan") if self.resolved else frame.pixel * self.limit,
+                "resolved": self.resolved}
+
+
+def _cut(dots: Dots, dot: int, frame: Frame) -> bool:
+    half = (dots.half_extent(dot, np.array([1.0, 0.0])), dots.half_extent(dot, np.array([0.0, 1.0])))
+    return frame.leaves(dots.centre[dot], half)
+
+
+def _centre(dots: Dots, dot: int, frame: Frame) -> dict[str, float]:
+    y, x = frame.place(dots.centre[dot])
+    return {"y_nm": float(y), "x_nm": float(x)}
+
+
+def _width_columns(widths: list[_Extent], cut: list[bool], frame: Frame) -> dict[str, float]:
+    # Bodies cut by the border show no width, unless there are no others.
+    whole = [w for w, is_cut in zip(widths, cut, strict=True) if not is_cut] or widths
+    values = 2 * np.array([w.half for w in whole])
+    own = 2 * np.sqrt(sum(w.variance for w in whole)) / len(whole)
+    common = 2 * np.mean([w.common for w in whole], axis=0)
+    spread = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+    return {"width_nm": frame.pixel * float(values.mean()),
+            "width_err_nm": frame.pixel * float(np.sqrt(own**2 + np.sum(common**2))),
+            "width_std_nm": frame.pixel * spread}
+
+
+def _gap_columns(gaps: list[_Gap], frame: Frame) -> dict[str, float]:
+    value = np.array([g.value if g.resolved else np.nan for g in gaps])
+    err = np.array([g.own_err for g in gaps])
+    mean, mean_err = censored_mean(value, err, np.array([g.limit for g in gaps]))
+    # Blur and shape move all gaps together: that part does not average out.
+    mean_err = float(np.hypot(mean_err, np.linalg.norm(np.mean([g.common for g in gaps], axis=0))))
+    pitch = np.array([g.distance for g in gaps])
+    pitch_err = np.sqrt(sum(g.distance_variance for g in gaps)) / len(gaps)
+    if len(pitch) > 1:
+        pitch_err = max(pitch_err, float(pitch.std(ddof=1) / np.sqrt(len(pitch))))
+    return {"gap_nm": frame.pixel * mean, "gap_err_nm": frame.pixel * mean_err,
+            "pitch_nm": frame.pixel * float(pitch.mean()),
+            "pitch_err_nm": frame.pixel * float(pitch_err)}
+
+
+def _length_columns(
+    axis: Centreline, caps: tuple[_Extent, _Extent], dots: Dots, chain: list[int], frame: Frame
+) -> dict[str, float]:
+    length = axis.length + caps[0].half + caps[1].half
+    ends = [(chain[0], axis.tangents[0]), (chain[-1], axis.tangents[-1])]
+    variance = sum(float(t @ dots.covariance[i, :2, :2] @ t) for i, t in ends)
+    # Scatter of the centres across the axis lengthens a curve drawn through all of them.
+    across = float(np.mean([np.trace(dots.covariance[i, :2, :2]) / 2 for i in chain]))
+    excess = across * (len(chain) - 1) / max(axis.length / (len(chain) - 1), 1e-9)
+    variance += caps[0].variance + caps[1].variance + excess**2
+    variance += float(np.sum((caps[0].common + caps[1].common) ** 2))
+    return {"length_nm": frame.pixel * length, "length_err_nm": frame.pixel * float(variance**0.5),
+            **_course(axis)}
+
+
+def _course(axis: Centreline) -> dict[str, float]:
+    chord = float(np.hypot(*axis.chord))
+    return {"orientation_deg": float(line_angle_deg(axis.chord)),
+            "tortuosity": axis.length / chord if chord > 0 else float("nan")}
+
+
+def _add_ratio(row: dict[str, Any]) -> None:
+    ratio = row["length_nm"] / row["width_nm"]
+    relative = np.hypot(row["length_err_nm"] / row["length_nm"],
+                        row["width_err_nm"] / row["width_nm"])
+    row |= {"aspect_ratio": ratio, "aspect_ratio_err": float(ratio * relative)}
+
+
+def _add_axis(
+    tables: Tables, number: int, axis: Centreline, width: NDArray[np.float64], frame: Frame,
+    cap: float,
+) -> None:
+    for arc, point, local in zip(axis.arc, frame.place(axis.points), width, strict=True):
+        tables.axes.append({"chain": number, "s_nm": frame.pixel * float(arc + cap),
+                            "y_nm": float(point[0]), "x_nm": float(point[1]),
+                            "width_nm": frame.pixel * float(local)})
+
+
+def add_line(tables: Tables, line: Line, frame: Frame) -> None:
+    """Add the rows of a line-like object without resolved dots."""
+    number = len(tables.chains) + 1
+    half = 0.5 * line.width
+    cut = any(frame.leaves(line.axis.points[end], (half, half)) for end in (0, -1))
+    step = max(2.0 * line.width, 1.0)
+    inner = line.axis.at(np.arange(half, max(line.axis.length - half, half + 1e-6), step))
+    along = np.diff(inner, axis=0)
+    along = along / np.maximum(np.hypot(*along.T), 1e-9)[:, None] if len(along) else along
+    bend, bend_err = persistence_length(along, step)
+    row: dict[str, Any] = {
+        "chain": number, "n_dots": 0, "touches_edge": cut, "n_crossings": line.n_crossings,
+        "width_nm": frame.pixel * line.width, "width_err_nm": frame.pixel * line.width_err,
+        "width_std_nm": frame.pixel * line.width_std,
+        "length_nm": frame.pixel * line.axis.length,
+        "length_err_nm": frame.pixel * line.length_err, **_course(line.axis),
+        "persistence_length_nm": frame.pixel * bend,
+        "persistence_length_err_nm": frame.pixel * bend_err,
+    }
+    _add_ratio(row)
+    tables.chains.append(row)
+    _add_axis(tables, number, line.axis, line.local_width, frame, 0.0)
+
+
+def add_single_dots(tables: Tables, dots: Dots, singles: list[int], frame: Frame) -> None:
+    """Add the dots that belong to no chain."""
+    for i in singles:
+        longer, shorter = (_Extent(dots, i, axis) for axis in dots.axes(i))
+        mean_err = np.sqrt(longer.variance + shorter.variance
+                           + np.sum((longer.common + shorter.common) ** 2))
+        tables.dots.append({
+            "dot": len(tables.dots) + 1, "chain": 0, **_centre(dots, i, frame),
+            "diameter_nm": frame.pixel * (longer.half + shorter.half),
+            "diameter_err_nm": frame.pixel * float(mean_err),
+            "length_nm": frame.pixel * 2 * longer.half, "width_nm": frame.pixel * 2 * shorter.half,
+            "touches_edge": _cut(dots, i, frame),
+        })
+
+
+def count_crossings(tables: Tables) -> None:
+    """Count, for chains of dots, where centrelines cross each other."""
+    curves = {}
+    for row in tables.axes:
+        curves.setdefault(row["chain"], []).append((row["y_nm"], row["x_nm"]))
+    arrays = {number: np.array(points) for number, points in curves.items()}
+    for row in tables.chains:
+        if "n_crossings" not in row:
+            own = arrays[row["chain"]]
+            row["n_crossings"] = sum(_crossings(own, other) for number, other in arrays.items()
+                                     if number != row["chain"])
+
+
+def _crossings(a: NDArray[np.float64], b: NDArray[np.float64]) -> int:
+    """How many segments of one polyline cross segments of the other."""
+    if (a.max(axis=0) < b.min(axis=0)).any() or (b.max(axis=0) < a.min(axis=0)).any():
+        return 0
+    p, r = a[:-1, None], np.diff(a, axis=0)[:, None]
+    q, s = b[None, :-1], np.diff(b, axis=0)[None]
+    cross = r[..., 0] * s[..., 1] - r[..., 1] * s[..., 0]
+    safe = np.where(cross == 0, np.inf, cross)
+    away = q - p
+    t = (away[..., 0] * s[..., 1] - away[..., 1] * s[..., 0]) / safe
+    u = (away[..., 0] * r[..., 1] - away[..., 1] * r[..., 0]) / safe
+    return int(((t >= 0) & (t < 1) & (u >= 0) & (u < 1) & (cross != 0)).sum())

@@ -1,0 +1,103 @@
+"""Tables of chains -> summary and layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emtools.model import Layer, Measured
+from emtools.tables import in_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from emtools.measure.chains.dots import Dots
+    from emtools.measure.chains.ground import Ground
+    from emtools.measure.chains.outline import Outline
+    from emtools.process.resample import Square
+
+
+def summary(
+    view: Square, tables: Mapping[str, pd.DataFrame], reason: str | None,
+    ground: Ground | None, outline: Outline | None, dots: Dots | None,
+) -> dict[str, Any]:
+    """Return the outcome, the means with the scale's uncertainty, and how it was measured."""
+    unit = "px" if view.plane.unit == "px" else "nm"
+    result: dict[str, Any] = {"outcome": reason or _outcome(tables)}
+    if reason is None:
+        result |= _means(tables, unit, view.plane.calibration.scale_err)
+    if ground is not None and outline is not None:
+        result |= {"contrast": ground.contrast, "left_out_as_too_wide": outline.n_blobs}
+        result["regime"] = "dots resolved" if dots is not None else "dots not resolved"
+    if dots is not None:
+        result["blur_sigma"] = Measured(view.pixel * dots.blur, view.pixel * dots.blur_err, unit)
+        result["body"] = "round top (sphere)" if dots.shape == 2.0 else \
+            f"flattened top (exponent {dots.shape:g})"
+    result |= {"unit": unit, "scale_err_percent": 100.0 * view.plane.calibration.scale_err,
+               "averaged_pixels": view.averaged}
+    if unit == "px":
+        result["calibration"] = "none: lengths are in pixels"
+    if view.plane.notes:
+        result["masked"] = "; ".join(view.plane.notes)
+    return result
+
+
+def _outcome(tables: Mapping[str, pd.DataFrame]) -> str:
+    chains, dots = tables["chains"], tables["dots"]
+    single = int((dots["chain"] == 0).sum())
+    isolated = f"{single} isolated dot{'' if single == 1 else 's'}"
+    if len(chains) == 0:
+        return f"no chains, {isolated}" if single else "no chains"
+    cut = int(chains["touches_edge"].sum())
+    text = f"{len(chains)} chain{'' if len(chains) == 1 else 's'}"
+    text += f" ({cut} cut by the frame)" if cut else ""
+    return f"{text}, {isolated}" if single else text
+
+
+def _means(tables: Mapping[str, pd.DataFrame], unit: str, scale_err: float) -> dict[str, Any]:
+    """Means over the chains; the scale's uncertainty is common to all and enters once."""
+    chains = tables["chains"]
+    means = {}
+    for column in ("width_nm", "gap_nm", "pitch_nm"):
+        name = in_unit(column, unit)
+        err = chains[in_unit(column.replace("_nm", "_err_nm"), unit)]
+        values = chains[name]
+        known = np.isfinite(values) & np.isfinite(err)
+        if known.any():
+            n = int(known.sum())
+            mean = float(values[known].mean())
+            own = float(np.sqrt((err[known] ** 2).sum()) / n)
+            spread = float(values[known].std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+            key = column.removesuffix("_nm")
+            means[f"mean_{key}"] = Measured(mean, max(own, spread), unit)
+            means[f"mean_{key}_with_scale"] = Measured(
+                mean, float(np.hypot(max(own, spread), mean * scale_err)), unit)
+    return means
+
+
+def layers(tables: Mapping[str, pd.DataFrame], unit: str) -> tuple[Layer, ...]:
+    """Return dots as points, centrelines as paths and gaps as points, all in the image's unit."""
+    y, x = in_unit("y_nm", unit), in_unit("x_nm", unit)
+    common: dict[str, Any] = {"scale": (1.0, 1.0), "units": (unit, unit),
+                              "metadata": {"space": "image"}}
+    dots, gaps, axes, chains = (tables[name] for name in ("dots", "gaps", "axes", "chains"))
+    found: list[Layer] = []
+    if len(axes):
+        paths = [rows[[y, x]].to_numpy() for _, rows in axes.groupby("chain")]
+        found.append((paths, {"name": "chains", "shape_type": "path", "edge_width": 0.5,
+                              "features": _features(chains), **common}, "shapes"))
+    if len(dots):
+        found.append((dots[[y, x]].to_numpy(), {
+            "name": "dots", "size": dots[in_unit("diameter_nm", unit)].to_numpy(),
+            "face_color": "transparent", "features": _features(dots), **common}, "points"))
+    if len(gaps):
+        found.append((gaps[[y, x]].to_numpy(), {
+            "name": "gaps", "symbol": "cross", "features": _features(gaps), **common}, "points"))
+    return tuple(found)
+
+
+def _features(table: pd.DataFrame) -> dict[str, Any]:
+    return {name: table[name].to_numpy() for name in table}
