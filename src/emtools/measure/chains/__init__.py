@@ -20,7 +20,7 @@ from emtools.measure.chains.dots import fit_dots
 from emtools.measure.chains.ground import find_contrast, find_ground
 from emtools.measure.chains.lines import measure_lines
 from emtools.measure.chains.links import link_dots
-from emtools.measure.chains.outline import sort_foreground
+from emtools.measure.chains.outline import only_lines, sort_foreground
 from emtools.measure.chains.report import layers, summary
 from emtools.measure.chains.tables import TABLES
 from emtools.model import Image, Result
@@ -117,9 +117,14 @@ def chains(
     chosen = contrast if contrast != "auto" else find_contrast(
         view.plane, image.acquisition.modality, widths_px[1])
     ground = find_ground(view.plane, chosen, widths_px, false_alarm_rate)
-    outline = sort_foreground(ground, widths_px)
+    gap_px = max_gap_nm / view.pixel
+    outline = sort_foreground(ground, widths_px, gap_px if not in_px else 1.0)
     dots = fit_dots(ground, outline.maxima, outline.width_px)
-    gap_px = _GAP_IN_WIDTHS * outline.width_px if in_px else max_gap_nm / view.pixel
+    if dots is not None and not dots.told_from_blur:
+        outline = only_lines(ground, widths_px, gap_px if not in_px else 1.0)
+        dots = None
+    if in_px:
+        gap_px = _GAP_IN_WIDTHS * outline.width_px
     tables, linked = _assemble(view, ground, outline, dots, (gap_px, min_dots))
     return _result(view, ground, tables, linked, None, outline, dots)
 

@@ -25,6 +25,7 @@ _CONVERGED = 1e-5  # relative change of the sum of squares
 _SUBSET = 40  # dots that decide the shape
 _SMALLEST_BLUR_PX = 0.1  # below this no fit can tell
 _COARSE_PX = 14.0  # width below which a pixel is sampled at three points along each axis
+_LARGEST_BLUR = 0.75  # of the radius: beyond it extent and blur cannot be told apart
 _GAUSS_POINT = 0.28867513459481287  # of a pixel: 1 / sqrt(12)
 _SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have
 _OVERLAP = 0.6  # of the sum of the radii: closer centres are one dot fitted twice
@@ -72,6 +73,13 @@ class Dots:
     def snr(self) -> NDArray[np.float64]:
         """Height over its 1 sigma."""
         return np.asarray(self.parameters[:, 5] / np.sqrt(self.covariance[:, 5, 5]))
+
+    @property
+    def told_from_blur(self) -> bool:
+        """Whether the bodies are larger than their blur, so that their extents mean something."""
+        radius = np.sqrt(np.sqrt(np.maximum(
+            self.parameters[:, 2] * self.parameters[:, 4] - self.parameters[:, 3] ** 2, 0.0)))
+        return bool(self.blur < _LARGEST_BLUR * float(np.median(radius)))
 
     def tensor(self, dot: int) -> NDArray[np.float64]:
         """Matrix C of one dot."""

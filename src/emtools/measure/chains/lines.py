@@ -8,7 +8,7 @@ where the image cannot tell the two, their difference enters the uncertainty of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _EXPONENTS = (0.5, 1.0)  # (1 - x^2)^p: cylinder, row of touching spheres
 _FINE = 400  # points across the profile at which the model is blurred
 _SECTIONS = 12  # at most so many pieces of a line are fitted for the spread of its width
+_UNEXPLAINED = 0.1  # largest part of a profile's variance that the body may leave
 _SKELETON_ERR_PX = 0.5
 
 
@@ -135,6 +136,8 @@ def _fit_width(
                           bounds=(low, high)) for exponent in _EXPONENTS]
     fits.sort(key=lambda fit: float(fit.cost))
     best, other = fits
+    if not _is_body(best, profile, width_px):
+        return None
     degrees = max(1, len(across) - 5)
     variance = max(2.0 * float(best.cost) / degrees, 1e-12 * height**2)
     covariance = np.linalg.pinv(best.jac.T @ best.jac) * variance
@@ -142,6 +145,13 @@ def _fit_width(
     open_shape = 2.0 * abs(other.x[1] - best.x[1]) * np.exp(-0.5 * min(evidence, 100.0))
     statistical = 2.0 * float(np.sqrt(max(covariance[1, 1], 0.0)))
     return 2.0 * float(best.x[1]), float(np.hypot(statistical, open_shape))
+
+
+def _is_body(fit: Any, profile: NDArray[np.float64], width_px: float) -> bool:
+    """Whether a profile is that of a body, and not of a step or an uneven ground."""
+    total = float(np.sum((profile - np.median(profile)) ** 2))
+    unexplained = 2.0 * float(fit.cost) / max(total, 1e-300)
+    return bool(unexplained < _UNEXPLAINED and abs(fit.x[0]) < 0.4 * width_px)
 
 
 def _with_caps(ground: Ground, axis: Centreline, radius: float) -> Centreline:

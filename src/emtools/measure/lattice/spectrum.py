@@ -18,6 +18,7 @@ _WINDOW_NOISE_CELLS = 2.25  # (1.5)^2: equivalent noise bandwidth of a two-dimen
 _SECTORS = 6  # in half a turn: Thon rings may be astigmatic
 _RING_CELLS = 6  # with the sectors: enough cells for a median that no spot can lift
 _INNER_RINGS = 4  # too short to be cut into sectors
+_STREAK_CELLS = np.arange(6, 18)  # beside a peak, beyond its own main lobe
 _MERGE_CELLS = 4  # peaks closer than this belong to the same spot (Hann main lobe, and one cell)
 
 
@@ -176,6 +177,7 @@ def find_peaks(
     # Neighbouring cells of a windowed transform are correlated: fewer independent ones.
     n_cells = max(1.0, float(searched.sum()))
     threshold = np.log(n_cells / false_alarm_rate)
+    power = excess.copy()
     excess[~searched] = 0.0
     rows, cols = np.nonzero(excess > threshold)
     order = np.argsort(-excess[rows, cols], kind="stable")
@@ -188,9 +190,32 @@ def find_peaks(
         if _near(cell, taken):
             continue
         taken += [cell, -cell]
-        value = float(excess[row, col])
+        value = float(excess[row, col]) / _streak(power, row, col)
+        if value < threshold:
+            continue
         peaks.append(Peak(row, col, value, -float(np.expm1(n_cells * np.log1p(-np.exp(-value))))))
     return peaks
+
+
+def _streak(excess: NDArray[np.float32], row: int, col: int) -> float:
+    """How far the neighbourhood of a peak along a streak through it lies above the floor.
+
+    Steps and edges draw streaks through the centre, jitter of scan lines draws them along y: a
+    maximum on a streak is judged by the streak, not by the floor beside it.
+    """
+    ny, n_cols = excess.shape
+    signed = np.array([row if row <= ny // 2 else row - ny, col], dtype=float)
+    distance = np.concatenate([-_STREAK_CELLS[::-1], _STREAK_CELLS])
+    highest = 1.0
+    for direction in (signed / np.hypot(*signed), np.array([1.0, 0.0]), np.array([0.0, 1.0])):
+        cells = np.rint(signed + distance[:, None] * direction).astype(int)
+        mates = cells[:, 1] < 0
+        cells[mates] *= -1
+        cells = cells[cells[:, 1] < n_cols]
+        if len(cells):
+            along = excess[cells[:, 0] % ny, cells[:, 1]]
+            highest = max(highest, float(np.median(along)) / np.log(2.0))
+    return highest
 
 
 def _searched(
