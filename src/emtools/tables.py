@@ -7,13 +7,14 @@ table of a blank image, the table of a measured one, and the data dictionary of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from emtools.units import PIXEL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     import pandas as pd
 
 Kind = Literal["float", "int", "bool", "str"]

@@ -44,6 +44,8 @@ class Option:
         Its text in the docstring.
     choices
         The values that a ``str`` can have, where they are limited.
+    item
+        Type of the items of a ``tuple``.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Option:
     default: Any
     meaning: str
     choices: tuple[str, ...] = ()
+    item: str = "str"
 
 
 @dataclass(frozen=True)
@@ -179,17 +182,27 @@ def load(name: str) -> Measurement:
     doc = inspect.getdoc(function) or ""
     return Measurement(
         name=name, function=function, tables=function.tables, modalities=function.modalities,
-        options=_options(function, _parameter_texts(doc)), summary=doc.split("\n", 1)[0],
+        options=options_of(function), summary=doc.split("\n", 1)[0],
     )
 
 
-def _options(function: Callable[..., Result], texts: Mapping[str, str]) -> tuple[Option, ...]:
-    hints = typing.get_type_hints(inspect.unwrap(function), localns={"Result": Result})
+def options_of(function: Callable[..., Any], **unknown: Any) -> tuple[Option, ...]:
+    """Describe the parameters of a documented function, all but its image.
+
+    Parameters
+    ----------
+    function
+        Its signature gives names, types and defaults, its docstring the meanings.
+    **unknown
+        Names that its annotations use and its module imports for type checkers only.
+    """
+    texts = _parameter_texts(inspect.getdoc(function) or "")
+    hints = typing.get_type_hints(inspect.unwrap(function), localns={"Result": Result, **unknown})
     return tuple(
         Option(name, _type_name(hints[name]), parameter.default, texts.get(name, ""),
-               _choices(hints[name]))
+               _choices(hints[name]), _item(hints[name]))
         for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        if name != "image"
     )
 
 
@@ -197,6 +210,11 @@ def _without_none(hint: Any) -> Any:
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         return next(part for part in typing.get_args(hint) if part is not type(None))
     return hint
+
+
+def _item(hint: Any) -> str:
+    items = typing.get_args(_without_none(hint))
+    return str(items[0].__name__) if items and isinstance(items[0], type) else "str"
 
 
 def _choices(hint: Any) -> tuple[str, ...]:

@@ -78,12 +78,10 @@ class Axis:
 
     @property
     def relative_err(self) -> float:
-        """Relative 1 sigma of the pixel size; 0 for an axis in pixels."""
-        if not self.calibrated:
-            return 0.0
-        if self.pixel_size_err is None:
-            return DEFAULT_SCALE_ERR
-        return self.pixel_size_err / self.pixel_size
+        """Relative 1 sigma of the pixel size; lengths that state none get the default."""
+        if self.pixel_size_err is not None:
+            return self.pixel_size_err / self.pixel_size
+        return DEFAULT_SCALE_ERR if self.unit in PLAUSIBLE_PIXEL else 0.0
 
     def coordinates(self) -> NDArray[np.float64]:
         """Positions of the pixel centres in `unit`, shape ``(size,)``."""
@@ -157,7 +155,8 @@ class Calibration:
 
     def pixels(self, yx: ArrayLike) -> NDArray[np.float64]:
         """Convert ``(..., 2)`` vectors ``(y, x)`` from `unit` to pixels."""
-        return np.asarray(yx, dtype=float) @ np.linalg.inv(self.matrix).T
+        pixels: NDArray[np.float64] = np.asarray(yx, dtype=float) @ np.linalg.inv(self.matrix).T
+        return pixels
 
     def wave_vectors(self, yx_per_px: ArrayLike) -> NDArray[np.float64]:
         """Convert ``(..., 2)`` wave vectors from cycles per pixel to cycles per `unit`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +12,8 @@ from emtools.model.calibration import Axis, Calibration, CalibrationSource, Dist
 from emtools.units import PIXEL, parse_unit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import NDArray
 
 
@@ -317,5 +318,6 @@ def plane_image(
     array = np.asarray(data)
     if array.ndim != 2:
         raise ImageError("array", f"has {array.ndim} dimensions", "give a 2-D array")
-    image = Image(array, tuple(Axis(n, s) for n, s in zip("yx", array.shape, strict=True)), **fields)
+    axes = tuple(Axis(name, size) for name, size in zip("yx", array.shape, strict=True))
+    image = Image(array, axes, **fields)
     return image if pixel_size_nm is None else image.calibrated(pixel_size_nm, "nm")

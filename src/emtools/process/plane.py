@@ -181,7 +181,8 @@ def _block_means(
         return (sums / np.outer(heights, widths)).astype(np.float32)
     counts = np.add.reduceat(np.add.reduceat(mask, rows, axis=0, dtype=np.int64), cols, axis=1)
     overall = float(sums.sum() / max(counts.sum(), 1))
-    return np.where(counts > 0, sums / np.maximum(counts, 1), overall).astype(np.float32)
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), overall)
+    return np.asarray(means, dtype=np.float32)
 
 
 def _interpolated(means: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -200,5 +201,5 @@ def _interpolated(means: NDArray[np.float32], shape: tuple[int, int]) -> NDArray
         high -= low
         high *= fraction
         low += high
-        result = low
+        result = np.asarray(low, dtype=np.float32)
     return result

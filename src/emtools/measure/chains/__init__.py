@@ -21,7 +21,7 @@ from emtools.measure.chains.ground import find_contrast, find_ground
 from emtools.measure.chains.lines import measure_lines
 from emtools.measure.chains.links import link_dots
 from emtools.measure.chains.outline import only_lines, sort_foreground
-from emtools.measure.chains.report import layers, summary
+from emtools.measure.chains.report import Found, layers, summary
 from emtools.measure.chains.tables import TABLES
 from emtools.model import Image, Result
 from emtools.process.plane import as_plane
@@ -113,7 +113,7 @@ def chains(
     widths_px = (widths[0] / view.pixel, widths[1] / view.pixel)
     reason = _not_measurable(view, plane.constant, widths_px)
     if reason is not None:
-        return _result(view, None, Tables(), (), reason)
+        return _result(view, Tables(), reason, None)
     chosen = contrast if contrast != "auto" else find_contrast(
         view.plane, image.acquisition.modality, widths_px[1])
     ground = find_ground(view.plane, chosen, widths_px, false_alarm_rate)
@@ -125,8 +125,8 @@ def chains(
         dots = None
     if in_px:
         gap_px = _GAP_IN_WIDTHS * outline.width_px
-    tables, linked = _assemble(view, ground, outline, dots, (gap_px, min_dots))
-    return _result(view, ground, tables, linked, None, outline, dots)
+    tables = _assemble(view, ground, outline, dots, (gap_px, min_dots))
+    return _result(view, tables, None, Found(ground, outline, dots))
 
 
 def _check(
@@ -147,8 +147,8 @@ def _not_measurable(view: Square, constant: bool, widths_px: tuple[float, float]
     if constant:
         return "no chains: all pixels have the same value"
     if widths_px[1] < _NARROWEST_PX:
-        return (f"not measurable: with pixels of {view.pixel:.3g} {view.plane.unit} the widest body "
-                f"sought is {widths_px[1]:.2g} pixels across")
+        return (f"not measurable: with pixels of {view.pixel:.3g} {view.plane.unit} the widest "
+                f"body sought is {widths_px[1]:.2g} pixels across")
     if widths_px[0] > 0.5 * min(view.plane.values.shape):
         return "not measurable: the smallest body sought is wider than half the picture"
     return None
@@ -156,29 +156,24 @@ def _not_measurable(view: Square, constant: bool, widths_px: tuple[float, float]
 
 def _assemble(
     view: Square, ground: Ground, outline: Outline, dots: Dots | None, linking: tuple[float, int]
-) -> tuple[Tables, tuple[list[int], ...]]:
+) -> Tables:
     tables = Tables()
     rows, cols = view.plane.values.shape
     frame = Frame(view.pixel, view.origin, (rows, cols))
-    linked: list[list[int]] = []
     if dots is not None:
         linked = link_dots(dots, linking[0], linking[1])
         linked.sort(key=lambda chain: tuple(np.min(dots.centre[chain], axis=0).tolist()))
         for chain in linked:
-            add_chain(tables, dots, chain, frame)
+            add_chain(tables, dots, chain, frame, linking[0])
         in_chains = {i for chain in linked for i in chain}
         add_single_dots(tables, dots, [i for i in range(len(dots)) if i not in in_chains], frame)
     for line in measure_lines(ground, outline.lines, outline.width_px):
         add_line(tables, line, frame)
     count_crossings(tables)
-    return tables, tuple(linked)
+    return tables
 
 
-def _result(
-    view: Square, ground: Ground | None, tables: Tables, linked: tuple[list[int], ...],
-    reason: str | None, outline: Outline | None = None, dots: Dots | None = None,
-) -> Result:
+def _result(view: Square, tables: Tables, reason: str | None, found: Found | None) -> Result:
     unit = "px" if view.plane.unit == "px" else "nm"
     frames = {name: TABLES[name].frame(getattr(tables, name), unit) for name in TABLES}
-    found = summary(view, frames, reason, ground, outline, dots)
-    return Result("chains", frames, found, layers(frames, unit))
+    return Result("chains", frames, summary(view, frames, reason, found), layers(frames, unit))

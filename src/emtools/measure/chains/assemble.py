@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Rows = list[dict[str, Any]]
 _RESOLVED_SIGMAS = 3.0
 _UPPER_95 = 1.645
+_SEEN = 0.3  # of a dot has to lie in the frame for it to be found
 
 
 @dataclass
@@ -60,7 +62,9 @@ class Frame:
                    for c, h, n in zip(centre, half, self.shape, strict=True))
 
 
-def add_chain(tables: Tables, dots: Dots, chain: list[int], frame: Frame) -> None:
+def add_chain(
+    tables: Tables, dots: Dots, chain: list[int], frame: Frame, max_gap_px: float
+) -> None:
     """Add the rows of one chain of resolved dots."""
     number = len(tables.chains) + 1
     axis = through(dots.centre[chain])
@@ -69,9 +73,11 @@ def add_chain(tables: Tables, dots: Dots, chain: list[int], frame: Frame) -> Non
     lengths = [_Extent(dots, i, along) for i, along in zip(chain, axis.tangents, strict=True)]
     cut = [_cut(dots, i, frame) for i in chain]
     gaps = [_Gap(dots, pair, axis, n, (lengths[n], lengths[n + 1]))
-            for n, pair in enumerate(zip(chain[:-1], chain[1:], strict=True))]
-    for n, gap in enumerate(gaps):
-        tables.gaps.append(gap.row(len(tables.gaps) + 1, number, axis, lengths[0].half, frame, n))
+            for n, pair in enumerate(pairwise(chain))]
+    # Beneath a chain that crosses it a dot is hidden, and what looks like a gap is none.
+    gaps = [gap for gap in gaps if gap.value <= max_gap_px]
+    for gap in gaps:
+        tables.gaps.append(gap.row(len(tables.gaps) + 1, number, axis, lengths[0].half, frame))
     for n, i in enumerate(chain):
         tables.dots.append({
             "dot": len(tables.dots) + 1, "chain": number, **_centre(dots, i, frame),
@@ -80,7 +86,8 @@ def add_chain(tables: Tables, dots: Dots, chain: list[int], frame: Frame) -> Non
             "length_nm": frame.pixel * 2 * lengths[n].half,
             "width_nm": frame.pixel * 2 * widths[n].half, "touches_edge": cut[n],
         })
-    row = {"chain": number, "n_dots": len(chain), "touches_edge": any(cut),
+    edge = any(cut) or _may_leave(axis, (lengths[0], lengths[-1]), gaps, frame)
+    row = {"chain": number, "n_dots": len(chain), "touches_edge": edge,
            **_width_columns(widths, cut, frame), **_gap_columns(gaps, frame),
            **_length_columns(axis, (lengths[0], lengths[-1]), dots, chain, frame)}
     _add_ratio(row)
@@ -111,6 +118,7 @@ class _Gap:
         self, dots: Dots, pair: tuple[int, int], axis: Centreline, n: int,
         extents: tuple[_Extent, _Extent],
     ) -> None:
+        self.middle = 0.5 * float(axis.knots[n] + axis.knots[n + 1])
         self.distance = float(axis.knots[n + 1] - axis.knots[n])
         self.value = self.distance - extents[0].half - extents[1].half
         along = axis.tangents[n]
@@ -125,12 +133,11 @@ class _Gap:
         self.limit = max(self.value, 0.0) + _UPPER_95 * self.err
 
     def row(
-        self, gap: int, chain: int, axis: Centreline, cap: float, frame: Frame, n: int
+        self, gap: int, chain: int, axis: Centreline, cap: float, frame: Frame
     ) -> dict[str, Any]:
         """Return the gap's row."""
-        middle = 0.5 * (axis.knots[n] + axis.knots[n + 1])
-        y, x = frame.place(axis.at(np.array([middle]))[0])
-        return {"gap": gap, "chain": chain, "s_nm": frame.pixel * (middle + cap),
+        y, x = frame.place(axis.at(np.array([self.middle]))[0])
+        return {"gap": gap, "chain": chain, "s_nm": frame.pixel * (self.middle + cap),
                 "y_nm": y, "x_nm": x, "gap_nm": frame.pixel * self.value,
                 "gap_err_nm": frame.pixel * self.err,
                 "gap_limit_nm": float("nan") if self.resolved else frame.pixel * self.limit,
@@ -138,8 +145,22 @@ class _Gap:
 
 
 def _cut(dots: Dots, dot: int, frame: Frame) -> bool:
-    half = (dots.half_extent(dot, np.array([1.0, 0.0])), dots.half_extent(dot, np.array([0.0, 1.0])))
+    down, right = np.eye(2)
+    half = (dots.half_extent(dot, down), dots.half_extent(dot, right))
     return frame.leaves(dots.centre[dot], half)
+
+
+def _may_leave(
+    axis: Centreline, caps: tuple[_Extent, _Extent], gaps: list[_Gap], frame: Frame
+) -> bool:
+    """Whether a next dot at either end would lie so far outside that it could not be seen."""
+    gap = max(float(np.median([g.value for g in gaps])), 0.0)
+    for end, cap, sign in ((0, caps[0], -1.0), (-1, caps[1], 1.0)):
+        beyond = cap.half + gap + _SEEN * 2 * cap.half
+        place = axis.points[end] + sign * beyond * axis.tangents[end]
+        if frame.leaves(place, (0.0, 0.0)):
+            return True
+    return False
 
 
 def _centre(dots: Dots, dot: int, frame: Frame) -> dict[str, float]:
@@ -180,7 +201,7 @@ def _length_columns(
     length = axis.length + caps[0].half + caps[1].half
     ends = [(chain[0], axis.tangents[0]), (chain[-1], axis.tangents[-1])]
     variance = sum(float(t @ dots.covariance[i, :2, :2] @ t) for i, t in ends)
-    # Scatter of the centres across the axis lengthens a curve drawn through all of them.
+    # Scatter of the centres across the axis lengthens the line through all of them.
     across = float(np.mean([np.trace(dots.covariance[i, :2, :2]) / 2 for i in chain]))
     excess = across * (len(chain) - 1) / max(axis.length / (len(chain) - 1), 1e-9)
     variance += caps[0].variance + caps[1].variance + excess**2
@@ -253,7 +274,7 @@ def add_single_dots(tables: Tables, dots: Dots, singles: list[int], frame: Frame
 
 def count_crossings(tables: Tables) -> None:
     """Count, for chains of dots, where centrelines cross each other."""
-    curves = {}
+    curves: dict[int, list[tuple[float, float]]] = {}
     for row in tables.axes:
         curves.setdefault(row["chain"], []).append((row["y_nm"], row["x_nm"]))
     arrays = {number: np.array(points) for number, points in curves.items()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,13 +52,18 @@ class Centreline:
 
 
 def through(centres: NDArray[np.float64]) -> Centreline:
-    """Return the smooth curve through the centres of a row of dots (at least two)."""
+    """Return the smooth curve through the centres of a row of dots (at least two).
+
+    The arc length between neighbours is their distance: a chain of dots is as long as its links,
+    the smooth curve only shows its course between them.
+    """
     steps = np.hypot(*np.diff(centres, axis=0).T)
     chord = np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-9))])
     curve = CubicSpline(chord, centres, bc_type="natural")
     fine = np.unique(np.concatenate([
-        np.linspace(a, b, _SAMPLES + 1) for a, b in zip(chord[:-1], chord[1:], strict=True)]))
-    return _sampled(curve(fine), fine, chord, curve(chord, 1))
+        np.linspace(a, b, _SAMPLES + 1) for a, b in pairwise(chord)]))
+    smooth = _sampled(curve(fine), fine, chord, curve(chord, 1))
+    return replace(smooth, arc=np.interp(fine, chord, chord), knots=chord)
 
 
 def smoothed(points: NDArray[np.float64], err: float) -> Centreline:

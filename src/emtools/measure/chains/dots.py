@@ -8,6 +8,7 @@ dots too, and does not average out over a chain: it is kept apart from each dot'
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -251,7 +252,8 @@ class _Fitter:
 
 def _damping(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
     diagonal = np.einsum("nii->ni", hessian)
-    return np.einsum("ni,ij->nij", 1e-3 * diagonal + 1e-12 * diagonal.max() + 1e-300, np.eye(6))
+    ridge = 1e-3 * diagonal + 1e-12 * diagonal.max() + 1e-300
+    return np.asarray(np.einsum("ni,ij->nij", ridge, np.eye(6)))
 
 
 def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Dots | None:
@@ -308,7 +310,7 @@ def _brightest(parameters: NDArray[np.float64], width_px: float) -> NDArray[np.f
     """Some dots, and their neighbours, whose light would else be taken for blur."""
     chosen = parameters[np.argsort(-parameters[:, 5], kind="stable")[:_SUBSET]]
     distance = np.linalg.norm(parameters[:, None, :2] - chosen[None, :, :2], axis=-1)
-    return parameters[distance.min(axis=1) < 2.0 * width_px]
+    return np.asarray(parameters[distance.min(axis=1) < 2.0 * width_px])
 
 
 def _separate(
@@ -350,8 +352,8 @@ def _open_shape(trials: list[_Fit], chosen: _Fit, noise: float) -> float:
     radius = [float(np.mean(np.sqrt(np.sqrt(t.parameters[:, 2] * t.parameters[:, 4]))))
               for t in trials]
     own = radius[trials.index(chosen)]
-    likelihood = [np.exp(-0.5 * max(0.0, min(t.chi2 - chosen.chi2, 1e3 * noise) / noise) / _OVERDISPERSED)
-                  for t in trials]
+    against = [max(0.0, min((t.chi2 - chosen.chi2) / noise, 1e3)) for t in trials]
+    likelihood = [math.exp(-0.5 * chi2 / _OVERDISPERSED) for chi2 in against]
     return max(p * abs(r / own - 1.0) for p, r in zip(likelihood, radius, strict=True))
 
 

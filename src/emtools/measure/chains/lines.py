@@ -8,6 +8,7 @@ where the image cannot tell the two, their difference enters the uncertainty of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,6 +123,13 @@ def _model(
     return np.asarray(ground + height * np.interp(across - centre, fine, blurred))
 
 
+def _misfit(
+    parameters: NDArray[np.float64], across: NDArray[np.float64], profile: NDArray[np.float64],
+    exponent: float,
+) -> NDArray[np.float64]:
+    return _model(parameters, across, exponent) - profile
+
+
 def _fit_width(
     profile: NDArray[np.float64], across: NDArray[np.float64], width_px: float
 ) -> tuple[float, float] | None:
@@ -132,8 +140,9 @@ def _fit_width(
     start = [0.0, 0.5 * width_px, max(0.5, 0.1 * width_px), height, 0.0]
     low = [-width_px, 0.15 * width_px, 0.3, 0.0, -height]
     high = [width_px, 1.4 * width_px, 0.6 * width_px + 0.5, 3.0 * height, height]
-    fits = [least_squares(lambda p, e=exponent: _model(p, across, e) - profile, start,
-                          bounds=(low, high)) for exponent in _EXPONENTS]
+    fits: list[Any] = [
+        least_squares(partial(_misfit, across=across, profile=profile, exponent=exponent), start,
+                      bounds=(low, high)) for exponent in _EXPONENTS]
     fits.sort(key=lambda fit: float(fit.cost))
     best, other = fits
     if not _is_body(best, profile, width_px):

@@ -101,7 +101,7 @@ def only_lines(
     """Sort a foreground of bodies so small that no dot can be fitted: rows of them are lines."""
     reach = max(1, round(0.5 * max_gap_px))
     margin = reach + 1
-    closed = ndimage.binary_closing(np.pad(ground.foreground, margin), np.ones((3, 3)),
+    closed = ndimage.binary_closing(np.pad(ground.foreground, margin), np.ones((3, 3), dtype=bool),
                                     iterations=reach)[margin:-margin, margin:-margin]
     objects = _Objects(closed, widths_px)
     return Outline(np.zeros((0, 2)), objects.only(objects.long), objects.width,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,19 +20,28 @@ if TYPE_CHECKING:
     from emtools.process.resample import Square
 
 
+class Found(NamedTuple):
+    """What the stages of the measurement found."""
+
+    ground: Ground
+    outline: Outline
+    dots: Dots | None
+
+
 def summary(
-    view: Square, tables: Mapping[str, pd.DataFrame], reason: str | None,
-    ground: Ground | None, outline: Outline | None, dots: Dots | None,
+    view: Square, tables: Mapping[str, pd.DataFrame], reason: str | None, found: Found | None
 ) -> dict[str, Any]:
     """Return the outcome, the means with the scale's uncertainty, and how it was measured."""
     unit = "px" if view.plane.unit == "px" else "nm"
     result: dict[str, Any] = {"outcome": reason or _outcome(tables)}
     if reason is None:
         result |= _means(tables, unit, view.plane.calibration.scale_err)
-    if ground is not None and outline is not None:
-        result |= {"contrast": ground.contrast, "left_out_as_too_wide": outline.n_blobs}
-        result["regime"] = "dots resolved" if dots is not None else "dots not resolved"
-    if dots is not None:
+    if found is not None:
+        result |= {"contrast": found.ground.contrast,
+                   "left_out_as_too_wide": found.outline.n_blobs,
+                   "regime": "dots resolved" if found.dots else "dots not resolved"}
+    if found is not None and found.dots is not None:
+        dots = found.dots
         result["blur_sigma"] = Measured(view.pixel * dots.blur, view.pixel * dots.blur_err, unit)
         result["body"] = "round top (sphere)" if dots.shape == 2.0 else \
             f"flattened top (exponent {dots.shape:g})"
@@ -100,4 +109,4 @@ def layers(tables: Mapping[str, pd.DataFrame], unit: str) -> tuple[Layer, ...]:
 
 
 def _features(table: pd.DataFrame) -> dict[str, Any]:
-    return {name: table[name].to_numpy() for name in table}
+    return {str(name): table[name].to_numpy() for name in table.columns}

@@ -10,7 +10,7 @@ from emtools.crystal import phase as find_phase
 from emtools.errors import ParameterError
 from emtools.measure._discovery import measurement
 from emtools.measure.lattice.grains import group, spot
-from emtools.measure.lattice.index import Tolerance, Verdict, index_grain
+from emtools.measure.lattice.index import Tolerance, Verdict, index_grains
 from emtools.measure.lattice.refine import refine
 from emtools.measure.lattice.report import layers, rows, summary
 from emtools.measure.lattice.spectrum import find_peaks, spectrum
@@ -89,10 +89,10 @@ def lattice(
     transformed = spectrum(flatten(plane.values, plane.mask, 2.0 * d_range[1]
                                    / plane.calibration.pixel_size))
     peaks = find_peaks(transformed, plane.calibration, d_range, false_alarm_rate, max_reflections)
-    grains = group([spot(refine(transformed, peak, peaks), plane.calibration) for peak in peaks])
+    grains = group([spot(fringes, plane.calibration) for fringes in refine(transformed, peaks)])
     modality: Modality = "TEM" if image.acquisition.modality in ("TEM", "BF") else "HAADF"
     tolerance = Tolerance.of(plane.calibration)
-    verdicts = [index_grain(grain, candidates, tolerance, modality) for grain in grains]
+    verdicts = index_grains(grains, candidates, tolerance, modality)
     return _result(plane, grains, verdicts, None)
 
 

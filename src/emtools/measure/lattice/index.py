@@ -7,7 +7,7 @@ reflections that are absent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 MAX_ZONE_INDEX = 3
 _CLOSE = 0.5  # runner-up with this fraction of the best score: ambiguous
-_ACCEPTED = 0.05
+_ACCEPTED = 0.2  # below this a candidate explains too little to be named
 _SCALE_SIGMAS = 3.0
+_LOCAL_SCALE = 0.01  # by how much spacings of two grains may differ besides, 1 sigma
 _MATCH_SIGMAS = 4.0
 _STRONG = 0.5  # of the strongest structure factor: should be seen
 _SMALLEST_UNSCALED_NM = 0.1  # spacings tried where the image has no scale
@@ -67,11 +68,19 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What spacings and angles may be off by besides their statistics, 1 sigma."""
+    """What spacings and angles may be off by besides their statistics, 1 sigma.
+
+    `expected` is the most likely scale, reference over measured spacing times.
+    """
 
     scale: float
     anisotropy: float
     shear_deg: float
+    expected: float = 1.0
+
+    def known(self, scale: float) -> Tolerance:
+        """Return the tolerance once a grain of the image has shown its scale."""
+        return replace(self, scale=_LOCAL_SCALE, expected=scale)
 
     @classmethod
     def of(cls, calibration: Calibration) -> Tolerance:
@@ -96,6 +105,28 @@ class Verdict:
             return False
         close = self.runner_up is not None and self.runner_up.score > _CLOSE * self.best.score
         return close or not self.best.zone_axis
+
+
+def index_grains(
+    grains: list[Grain], phases: list[Phase], tolerance: Tolerance, modality: Modality
+) -> list[Verdict]:
+    """Index all grains of an image, which have one scale in common.
+
+    The grain that is explained best, with most spots, shows the scale; the others are indexed
+    again with it.
+    """
+    verdicts = [index_grain(grain, phases, tolerance, modality) for grain in grains]
+    sure = [(v.best.score * len(grain.spots), n) for n, (v, grain) in
+            enumerate(zip(verdicts, grains, strict=True))
+            if v.best is not None and v.best.zone_axis and not v.ambiguous]
+    if not sure or len(grains) == 1:
+        return verdicts
+    leader = max(sure)[1]
+    best = verdicts[leader].best
+    assert best is not None
+    narrow = tolerance.known(best.scale)
+    return [verdict if n == leader else index_grain(grain, phases, narrow, modality)
+            for n, (verdict, grain) in enumerate(zip(verdicts, grains, strict=True))]
 
 
 def index_grain(
@@ -126,7 +157,8 @@ def _smallest_d(spots: list[Spot], tolerance: Tolerance) -> float:
     """Smallest reference spacing that a spot may have, whatever the scale."""
     if not np.isfinite(tolerance.scale):
         return _SMALLEST_UNSCALED_NM
-    return (1 - _SCALE_SIGMAS * tolerance.scale) / (1.05 * max(s.length for s in spots))
+    smallest = (1 - _SCALE_SIGMAS * tolerance.scale) / max(s.length for s in spots)
+    return smallest / (1.05 * tolerance.expected)
 
 
 def _index_row(
@@ -141,13 +173,13 @@ def _index_row(
     sigma = np.hypot(tolerance.scale, first.length_err / first.length)
     found = []
     for family in phase.families(_smallest_d(spots, tolerance), modality):
-        misfit = 1 / first.length / family.d_nm - 1
+        misfit = 1 / first.length / family.d_nm - tolerance.expected
         score = float(np.exp(-0.5 * (misfit / sigma) ** 2) * np.sqrt(family.amplitude))
         hkl = tuple(hkl_text([int(n) * i for i in family.hkl]) if fit else ""
                     for n, fit in zip(orders, fits, strict=True))
         d = tuple(family.d_nm / float(n) if fit else np.nan
                   for n, fit in zip(orders, fits, strict=True))
-        found.append(Candidate(phase, "", hkl, d, score, 1 + misfit))
+        found.append(Candidate(phase, "", hkl, d, score, tolerance.expected + misfit))
     return found
 
 
@@ -184,7 +216,8 @@ def _turns(
         close = (np.abs(np.log(np.abs(misfit))) < slack[0] + 0.01)
         close &= np.abs(np.angle(misfit)) < slack[1] + 0.01
         if np.isfinite(tolerance.scale):
-            off = np.abs(np.log(np.abs(ratio)))[:, None]
+            # |ratio| is measured over reference wave number, the inverse of the scale.
+            off = np.abs(np.log(np.abs(ratio) * tolerance.expected))[:, None]
             close &= off < _SCALE_SIGMAS * tolerance.scale + slack[0]
         turns += [_matrix(ratio[i], mirror) for i in np.unique(np.nonzero(close)[0])]
     return turns
@@ -225,7 +258,7 @@ def _fit(
     score *= _seen_fraction(predicted, zone.amplitude, mates, lengths.max())
     score *= float(np.sqrt(zone.amplitude[nearest[matched]].mean()))
     if np.isfinite(tolerance.scale):
-        score *= float(np.exp(-0.5 * ((scale - 1) / tolerance.scale) ** 2))
+        score *= float(np.exp(-0.5 * ((scale - tolerance.expected) / tolerance.scale) ** 2))
     rows = np.where(matched, nearest, -1)
     return _Fit(score, scale, tuple(rows.tolist()))
 

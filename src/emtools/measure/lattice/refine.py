@@ -25,8 +25,12 @@ GRID = 64  # points of the coarse grid along each side of the image
 _HALF_BLOCK = (3, 20)  # cells around a peak: enough for a full-frame crystal ... a small domain
 _VISIBLE = 0.15  # where the window is lower, fringes cannot be seen
 _INSIDE = 0.5  # of its highest amplitude: what counts as the domain
+_FAMILY = 0.15  # of |k|: peaks this close are one reflection of several crystals
+_SMALLEST_DOMAIN = 12  # points of the grid
+_STEP_POINTS = 2.0  # over which fringes have to be in step to be the peak's own
+_IN_STEP = 1.3  # radians
 _CLEAR = 7.0  # amplitude over noise at which the outline of a domain can be trusted
-_RECENTRED = 2  # times that the taper is moved onto the refined frequency
+_RECENTRED = 3  # times that the taper is moved onto the refined frequency
 _NEWTON_STEPS = 25
 _FINEST_CELLS = 1e-4  # interpolation error of the coarse grid, in cells of the transform
 
@@ -59,51 +63,109 @@ class Fringes:
     p_value: float
 
 
-def refine(spectrum: Spectrum, peak: Peak, peaks: list[Peak]) -> Fringes:
-    """Refine one peak below the cell of the transform.
+def refine(spectrum: Spectrum, peaks: list[Peak]) -> list[Fringes]:
+    """Refine peaks below the cell of the transform.
 
-    The slope of the phase is found by Newton steps on ``|sum(a exp(-2 pi i f r))|`` over the
-    domain.  Its covariance is the noise propagated through that estimator, ``2 S_n / (2 pi)^2
-    H^-1 G H^-1`` with ``H = sum(w A (r - r0)(r - r0)')`` and ``G = sum(w^2 (r - r0)(r - r0)')``
-    (the Cramer-Rao bound for w = 1), times the excess of the phase residuals where the fringes are
-    not straight.
+    Peaks that lie close together are one reflection of crystals turned a little against each
+    other: their cells are transformed back together, and each crystal is found where its fringes
+    run in step.
+
+    Within a domain the slope of the phase is found by Newton steps on ``|sum(a exp(-2 pi i f
+    r))|``.  Its covariance is the noise propagated through that estimator, ``2 S_n / (2 pi)^2 H^-1 G H^-1``
+    with ``H = sum(w A (r - r0)(r - r0)')`` and ``G = sum(w^2 (r - r0)(r - r0)')`` (the Cramer-Rao
+    bound for w = 1), times the excess of the phase residuals where the fringes are not straight.
     """
+    families = _families(peaks, spectrum.shape)
+    heads = [family[0] for family in families]
+    found: list[Fringes] = []
+    for family in families:
+        half = _largest_block(family[0], heads, spectrum.shape)
+        taken = np.zeros((GRID, GRID), dtype=bool)
+        for peak in family:
+            fringes = _domain_fringes(spectrum, peak, half, taken)
+            if fringes is not None:
+                found.append(fringes)
+                taken |= fringes.domain
+    return found
+
+
+def _families(peaks: list[Peak], shape: tuple[int, int]) -> list[list[Peak]]:
+    """Gather peaks around the strongest ones; `peaks` come strongest first."""
+    families: list[list[Peak]] = []
+    for peak in peaks:
+        here = _cell(peak, shape)
+        for family in families:
+            head = _cell(family[0], shape)
+            reach = _FAMILY * float(np.hypot(*head))
+            if min(np.hypot(*(here - head)), np.hypot(*(here + head))) < reach:
+                family.append(peak)
+                break
+        else:
+            families.append([peak])
+    return families
+
+
+def _domain_fringes(
+    spectrum: Spectrum, peak: Peak, half: int, taken: NDArray[np.bool_]
+) -> Fringes | None:
+    """Fringes of one peak in its domain, outside of what others have taken; None if too small."""
     hann = np.outer(_window_on_grid(spectrum.shape[0]), _window_on_grid(spectrum.shape[1]))
-    half = _largest_block(peak, peaks, spectrum.shape)
+    free = (hann > _VISIBLE) & ~taken
     slope = np.zeros(2)
     amplitude, noise = _amplitude_map(spectrum, peak, half, slope)
-    while half > _HALF_BLOCK[0] and _clarity(amplitude, noise) < _CLEAR:
+    while half > _HALF_BLOCK[0] and _clarity(amplitude, noise, free) < _CLEAR:
         # Fewer cells: a coarser map of the domain, with less noise.
         half = max(_HALF_BLOCK[0], half * 2 // 3)
         amplitude, noise = _amplitude_map(spectrum, peak, half, slope)
+    everywhere = _positions(spectrum.shape)
+    residual = np.zeros(0)
+    domain = None
     for _ in range(_RECENTRED):
-        domain = _domain(amplitude, hann, noise)
-        positions = _positions(spectrum.shape)[domain]
-        slope, residual = _phase_slope(amplitude[domain], positions)
+        domain = _domain(amplitude, hann, noise, free, everywhere @ slope)
+        if domain.sum() < _SMALLEST_DOMAIN:
+            return None
+        slope, residual = _phase_slope(amplitude[domain], everywhere[domain])
         amplitude, noise = _amplitude_map(spectrum, peak, half, slope)
-    samples = amplitude[domain]
-    slope, residual = _phase_slope(samples, positions)
-    centre = np.average(positions, axis=0, weights=np.abs(samples))
-    relative = positions - centre
+    assert domain is not None
+    slope, residual = _phase_slope(amplitude[domain], everywhere[domain])
+    return _fringes(spectrum, peak, _Fitted(slope, residual, amplitude[domain], noise[domain],
+                                            hann, domain, half))
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    slope: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    samples: NDArray[np.complex128]
+    noise: NDArray[np.float64]
+    hann: NDArray[np.float64]
+    domain: NDArray[np.bool_]
+    half: int
+
+
+def _fringes(spectrum: Spectrum, peak: Peak, fit: _Fitted) -> Fringes:
+    """Frequency, covariance and signal-to-noise ratio of a fitted domain."""
+    positions, size = _positions(spectrum.shape)[fit.domain], np.abs(fit.samples)
+    relative = positions - np.average(positions, axis=0, weights=size)
     points = spectrum.shape[0] * spectrum.shape[1] / GRID**2  # pixels for each grid point
-    weights = hann[domain]
-    hessian = 2.0 * points * (relative.T * np.abs(samples)) @ relative
+    weights = fit.hann[fit.domain]
+    hessian = 2.0 * points * (relative.T * size) @ relative
     gram = points * (relative.T * weights**2) @ relative
     power = _noise_per_pixel(spectrum, peak)
     inverse = np.linalg.inv(hessian)
     covariance = 2.0 * power / (2 * np.pi) ** 2 * inverse @ gram @ inverse
-    covariance *= _excess(samples, residual, noise[domain], half)
+    covariance *= _excess(fit.samples, fit.residual, fit.noise, fit.half)
     covariance += np.diag((_FINEST_CELLS / np.array(spectrum.shape)) ** 2)
-    signal = 2.0 * points * abs(np.sum(samples * np.exp(-1j * np.angle(samples) + 1j * residual)))
+    signal = 2.0 * points * abs(np.sum(size * np.exp(1j * fit.residual)))
     snr = signal / np.sqrt(2.0 * power * points * np.sum(weights**2))
-    return Fringes(spectrum.frequency(peak.row, peak.col) + slope, covariance, float(snr), domain,
-                   _area(domain, hann, spectrum.shape), peak.p_value)
+    return Fringes(spectrum.frequency(peak.row, peak.col) + fit.slope, covariance, float(snr),
+                   fit.domain, _area(fit.domain, fit.hann, spectrum.shape), peak.p_value)
 
 
-def _largest_block(peak: Peak, peaks: list[Peak], shape: tuple[int, int]) -> int:
-    """Half the distance to the next spot (or mate, or the centre), within sensible limits."""
+def _largest_block(peak: Peak, heads: list[Peak], shape: tuple[int, int]) -> int:
+    """Half the distance to the next family (or mate, or the centre), within sensible limits."""
     here = _cell(peak, shape)
-    others = [_cell(other, shape) for other in peaks if other is not peak]
+    others = [_cell(other, shape) for other in heads if other is not peak]
     others += [-other for other in others] + [-here, np.zeros(2)]
     nearest = min(float(np.abs(here - other).max()) for other in others)
     return int(np.clip((nearest - 1) // 2, *_HALF_BLOCK))
@@ -143,9 +205,11 @@ def _amplitude_map(
     return amplitude, noise * hann**2 / 0.140625 + 1e-300
 
 
-def _clarity(amplitude: NDArray[np.complex128], noise: NDArray[np.float64]) -> float:
+def _clarity(
+    amplitude: NDArray[np.complex128], noise: NDArray[np.float64], free: NDArray[np.bool_]
+) -> float:
     """Amplitude of the strongest fringes over its noise."""
-    strongest = int(np.argmax(np.abs(amplitude)))
+    strongest = int(np.argmax(np.abs(amplitude) * free))
     return float(np.abs(amplitude).flat[strongest] / np.sqrt(noise.flat[strongest]))
 
 
@@ -161,19 +225,32 @@ def _positions(shape: tuple[int, int]) -> NDArray[np.float64]:
 
 
 def _domain(
-    amplitude: NDArray[np.complex128], hann: NDArray[np.float64], noise: NDArray[np.float64]
+    amplitude: NDArray[np.complex128], hann: NDArray[np.float64], noise: NDArray[np.float64],
+    free: NDArray[np.bool_], cycles: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Connected region around the strongest fringes where they keep half their amplitude."""
+    """Connected region around the strongest fringes where they stay strong and in step."""
     modulus = np.abs(amplitude)
-    strongest = np.unravel_index(int(np.argmax(modulus)), modulus.shape)
+    # The peak's own frequency decides whose fringes these are, where several crystals overlap.
+    turned = amplitude * np.exp(-2j * np.pi * cycles)
+    local = np.abs(ndimage.gaussian_filter(turned.real, _STEP_POINTS, mode="wrap")
+                   + 1j * ndimage.gaussian_filter(turned.imag, _STEP_POINTS, mode="wrap"))
+    strongest = np.unravel_index(int(np.argmax(local * free)), modulus.shape)
     highest = modulus[strongest] / hann[strongest]
-    inside = (modulus > _INSIDE * highest * hann) & (hann > _VISIBLE) & (modulus**2 > 3.0 * noise)
+    inside = (modulus > _INSIDE * highest * hann) & free & (modulus**2 > 3.0 * noise)
+    phase = np.angle(turned * np.conj(_mean_around(turned, strongest)))
+    inside &= np.abs(phase) < _IN_STEP
     inside[strongest] = True
     labels, _ = ndimage.label(inside)
     domain = labels == labels[strongest]
-    # A slope needs an extent: at the very least the cell itself.
-    return np.asarray(domain if domain.sum() >= 12 else ndimage.binary_dilation(domain,
-                                                                               iterations=3))
+    if domain.sum() < _SMALLEST_DOMAIN:
+        # A slope needs an extent: at the very least the surroundings of the strongest point.
+        domain = ndimage.binary_dilation(domain, iterations=3) & free
+    return np.asarray(domain)
+
+
+def _mean_around(turned: NDArray[np.complex128], at: tuple[np.intp, ...]) -> complex:
+    rows, cols = (slice(max(0, int(i) - 2), int(i) + 3) for i in at)
+    return complex(turned[rows, cols].mean())
 
 
 def _phase_slope(

@@ -157,6 +157,7 @@ def layers(plane: Plane, grains: list[Grain], reflections: pd.DataFrame) -> tupl
                   "metadata": {"space": "image"}}, "labels"),
         (np.vstack([k, -k]),
          {"name": "reflections", "scale": (1.0, 1.0), "units": (reciprocal, reciprocal),
-          "features": {name: np.tile(reflections[name].to_numpy(), 2) for name in reflections},
+          "features": {name: np.tile(reflections[name].to_numpy(), 2)
+                       for name in reflections.columns},
           "face_color": "transparent", "metadata": {"space": "reciprocal"}}, "points"),
     )

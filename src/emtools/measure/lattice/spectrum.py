@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,9 @@ def transform(values: NDArray[np.float32]) -> NDArray[np.complex64]:
     ny, nx = values.shape
     windowed = values * window(ny)[:, None]
     windowed *= window(nx)
-    return np.asarray(fft.rfft2(windowed, workers=-1, overwrite_x=True))
+    # A worker of a batch has one core to itself; whoever measures a single image has them all.
+    threads = 1 if multiprocessing.parent_process() else -1
+    return np.asarray(fft.rfft2(windowed, workers=threads, overwrite_x=True))
 
 
 def spectrum(values: NDArray[np.float32]) -> Spectrum:

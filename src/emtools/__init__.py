@@ -1,0 +1,87 @@
+"""Measure electron micrographs: lattice spacings, chains of particles, each with its uncertainty.
+
+>>> import emtools
+>>> image = emtools.read_one("micrograph.dm4")       # doctest: +SKIP
+>>> result = emtools.lattice(image, phases=("PbS",))  # doctest: +SKIP
+>>> result.tables["reflections"]                      # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from emtools._version import __version__
+
+if TYPE_CHECKING:
+    from emtools import simulate
+    from emtools.errors import (
+        CalibrationError,
+        EmtoolsError,
+        ImageError,
+        ParameterError,
+        ReadError,
+        UnitError,
+    )
+    from emtools.io import read, read_one
+    from emtools.measure.chains import chains
+    from emtools.measure.lattice import lattice
+    from emtools.model import Acquisition, Axis, Image, Measured, Result, Source
+
+# Public name -> module.  Nothing is imported before it is used: `import emtools` stays fast.
+_PUBLIC = {
+    "Acquisition": "emtools.model",
+    "Axis": "emtools.model",
+    "CalibrationError": "emtools.errors",
+    "EmtoolsError": "emtools.errors",
+    "Image": "emtools.model",
+    "ImageError": "emtools.errors",
+    "Measured": "emtools.model",
+    "ParameterError": "emtools.errors",
+    "ReadError": "emtools.errors",
+    "Result": "emtools.model",
+    "Source": "emtools.model",
+    "UnitError": "emtools.errors",
+    "chains": "emtools.measure.chains",
+    "lattice": "emtools.measure.lattice",
+    "read": "emtools.io",
+    "read_one": "emtools.io",
+}
+
+__all__ = [
+    "Acquisition",
+    "Axis",
+    "CalibrationError",
+    "EmtoolsError",
+    "Image",
+    "ImageError",
+    "Measured",
+    "ParameterError",
+    "ReadError",
+    "Result",
+    "Source",
+    "UnitError",
+    "__version__",
+    "chains",
+    "lattice",
+    "read",
+    "read_one",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "simulate":
+        return importlib.import_module("emtools.simulate")
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    # A measurement added later is public by its name alone.
+    from emtools.measure import load, names
+
+    if name in names():
+        return load(name).function
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

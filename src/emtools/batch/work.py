@@ -1,0 +1,135 @@
+"""Measure one file: what runs in a worker process."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emtools import figures, io
+from emtools.batch.plan import Recipe, calibrated, split
+from emtools.errors import EmtoolsError, ReadError
+from emtools.model.result import plain
+
+if TYPE_CHECKING:
+    from emtools.measure import Measurement
+    from emtools.model import Image, Result
+
+Record = dict[str, Any]
+
+
+def measure_file(path: Path, name: str, recipe: Recipe, output: Path) -> list[Record]:
+    """Read a file and measure each of its images.
+
+    Parameters
+    ----------
+    path
+        The file.
+    name
+        How it is called in the results.
+    recipe
+        What is measured.
+    output
+        Results folder; pictures are written into it.
+
+    Returns
+    -------
+    list of dict
+        One record for each image; one that says why, for a file that cannot be read.  No
+        exception leaves this function: a file must never stop a batch.
+    """
+    start = time.perf_counter()
+    try:
+        images = io.read(path)
+    except ReadError as error:
+        return [_failed(name, f"{error.reason}; {error.advice}" if error.advice else error.reason,
+                        start)]
+    records = []
+    for image in images:
+        start = time.perf_counter()
+        try:
+            records.append(_measure_image(image, name, recipe, output))
+        except Exception as error:  # the door of the batch: recorded, never raised
+            records.append(_failed(name, _said(error), start, image))
+        records[-1]["seconds"] = round(time.perf_counter() - start, 3)
+    return records
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, EmtoolsError):
+        return f"{error.reason}; {error.advice}" if error.advice else error.reason
+    return f"{type(error).__name__}: {error}"
+
+
+def _failed(name: str, reason: str, start: float, image: Image | None = None) -> Record:
+    return {
+        "file": name, "image": image.source.signal if image else "",
+        "index": image.source.index if image else 0, "source_sha256": "", "status": "failed",
+        "reason": reason, "description": {}, "audit": list(image.audit) if image else [],
+        "thumbnail": "", "measurements": [], "skipped": [],
+        "seconds": round(time.perf_counter() - start, 3),
+    }
+
+
+def _measure_image(image: Image, name: str, recipe: Recipe, output: Path) -> Record:
+    image = calibrated(image, recipe.pixel_size_nm)
+    fitting, skipped = split(image, recipe.chosen())
+    record: Record = {
+        "file": name, "image": image.source.signal, "index": image.source.index,
+        "source_sha256": image.source.describe()["sha256"] or "", "status": "left out",
+        "reason": "", "description": plain(io.describe(image)), "audit": list(image.audit),
+        "thumbnail": "", "measurements": [],
+        "skipped": [{"measurement": m, "reason": why} for m, why in skipped],
+    }
+    if not fitting:
+        record["reason"] = "; ".join(f"{m}: {why}" for m, why in skipped)
+        return record
+    for measurement, why in fitting:
+        _add(record, measurement, why, image, recipe, output)
+    if record["measurements"]:
+        record["status"] = "measured"
+        record["thumbnail"] = figures.thumbnail_uri(image)
+    else:
+        record["reason"] = "; ".join(f"{m['measurement']}: {m['reason']}" for m in
+                                     record["skipped"])
+    return record
+
+
+def _add(
+    record: Record, measurement: Measurement, why: str, image: Image, recipe: Recipe, output: Path
+) -> None:
+    """Add one measurement; an image that it cannot work on is skipped with the reason."""
+    parameters = recipe.parameters.get(measurement.name, {})
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            result = measurement(image, **parameters)
+    except EmtoolsError as error:
+        record["skipped"].append({"measurement": measurement.name, "reason": _said(error)})
+        return
+    found = result.to_dict()
+    record["measurements"].append({
+        "measurement": measurement.name, "why": why, "summary": found["summary"],
+        "parameters": found["parameters"], "tables": found["tables"],
+        "pictures": _draw(image, result, record, output),
+    })
+
+
+def _draw(image: Image, result: Result, record: Record, output: Path) -> dict[str, str]:
+    stem = picture_stem(record["file"], record["image"], record["index"])
+    paths = {}
+    for kind, figure in figures.pictures(image, result).items():
+        relative = f"pictures/{stem}.{result.measurement}.{kind}.png"
+        figures.save(figure, output / relative)
+        paths[kind] = relative
+    return paths
+
+
+def picture_stem(file: str, image: str, index: int) -> str:
+    """Return a name that is safe on every file system and unique for an image of a batch."""
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(file).stem)[:60].strip("._") or "image"
+    digest = hashlib.sha256(f"{file}\0{image}\0{index}".encode()).hexdigest()[:8]
+    return f"{readable}-{digest}"

@@ -1,0 +1,340 @@
+"""The command line: thin, its options derived from the signatures of what it runs.
+
+Only the command that is asked for imports what it needs, so that `emtools --help` starts fast.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emtools.errors import EmtoolsError, ParameterError
+from emtools.measure import load, names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from emtools.measure import Option
+    from emtools.model import Image, Result
+
+EXIT_SOME_FAILED = 1
+EXIT_USAGE = 2
+
+Files = Annotated[list[Path], typer.Argument(help="Micrographs.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object per image and line.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write CSV and PNG there.")]
+PixelSize = Annotated[float | None, typer.Option(
+    help="Pixel size in nm; beats what the file says.", show_default=False)]
+PixelSizeReciprocal = Annotated[float | None, typer.Option(
+    "--pixel-size-per-nm", help="Pixel size of a diffraction pattern in 1/nm.",
+    show_default=False)]
+Signal = Annotated[str | None, typer.Option(help="Name or number of the signal in the file.")]
+Frame = Annotated[int | None, typer.Option(help="Number of the frame of a stack, from 0.")]
+_COMMON: dict[str, tuple[Any, Any]] = {
+    "as_json": (Json, False), "output": (Output, None), "pixel_size_nm": (PixelSize, None),
+    "pixel_size_per_nm": (PixelSizeReciprocal, None), "signal": (Signal, None),
+    "frame": (Frame, None),
+}
+_SCALARS: dict[str, type] = {"float": float, "int": int, "bool": bool, "str": str}
+
+
+def build(arguments: Sequence[str]) -> typer.Typer:
+    """Return the application; only the measurement that `arguments` name is imported."""
+    app = typer.Typer(name="emtools", no_args_is_help=True, add_completion=False,
+                      pretty_exceptions_enable=False, rich_markup_mode=None,
+                      help="Measure electron micrographs, each number with its uncertainty.")
+    app.callback()(_version_option)
+    app.command("info")(info)
+    for name in names():
+        if name in arguments:
+            app.command(name, help=load(name).summary)(_measurement_command(name))
+        else:
+            app.command(name, help=_first_line(name), context_settings=_PASS)(_unused)
+    app.command("batch")(batch)
+    _add_simulators(app, arguments)
+    return app
+
+
+_PASS = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+def _unused() -> None:
+    raise AssertionError("a command that was not named cannot run")
+
+
+def _version_option(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        from emtools import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _first_line(name: str) -> str:
+    """First line of a measurement module's docstring, read without importing it."""
+    room = Path(__file__).parent.parent / "measure"
+    path = room / name / "__init__.py"
+    source = path if path.exists() else room / f"{name}.py"
+    doc = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or name
+    return doc.split("\n", 1)[0]
+
+
+def info(files: Files, as_json: Json = False) -> None:
+    """Show what is in a file: signals, axes, calibration and what is doubtful about it."""
+    from emtools import io
+    from emtools.cli.showing import print_description
+
+    failed = []
+    for file in files:
+        try:
+            descriptions = [io.describe(image) for image in io.read(file)]
+        except EmtoolsError as error:
+            failed.append(str(error))
+            continue
+        for description in descriptions:
+            print_description(description, as_json)
+    _finish(failed)
+
+
+def _measurement_command(name: str) -> Callable[..., None]:
+    """Make the command of a measurement from its signature."""
+    measurement = load(name)
+    options = [option for option in measurement.options if option.type not in ("Result", "array")]
+
+    def command(**values: Any) -> None:
+        common = {key: values.pop(key) for key in _COMMON}
+        files = values.pop("files")
+        parameters = {option.name: _from_text(option, values[option.name]) for option in options}
+        failed: list[str] = []
+        for file in files:
+            failed += _measure_file(file, name, parameters, common)
+        _finish(failed)
+
+    return _with_signature(command, {"files": (Files, inspect.Parameter.empty), **_COMMON},
+                           options, measurement.summary)
+
+
+def _measure_file(
+    file: Path, name: str, parameters: dict[str, Any], common: dict[str, Any]
+) -> list[str]:
+    """Measure the images of one file; return what failed."""
+    from emtools.cli import showing
+
+    try:
+        images = _images(file, name, common)
+    except EmtoolsError as error:
+        return [str(error)]
+    failed = []
+    for image in images:
+        try:
+            result = load(name)(image, **parameters)
+        except ParameterError:
+            raise
+        except EmtoolsError as error:
+            failed.append(str(error))
+            continue
+        _show(showing, image, result, common)
+    return failed
+
+
+def _show(showing: Any, image: Image, result: Result, common: dict[str, Any]) -> None:
+    if common["as_json"]:
+        typer.echo(result.to_json())
+    else:
+        showing.print_result(image, result)
+    if common["output"] is not None:
+        showing.write_result(image, result, common["output"])
+
+
+def _images(file: Path, name: str, common: dict[str, Any]) -> list[Image]:
+    """Return the images of a file that the measurement fits, or the one that is asked for."""
+    from emtools import io
+    from emtools.errors import ImageError
+
+    if common["signal"] is not None:
+        asked = common["signal"]
+        images = [io.read_one(file, int(asked) if asked.isdigit() else asked)]
+    else:
+        images = io.read(file)
+    images = [_prepared(image, common) for image in images]
+    reasons = [load(name).why_not(image) for image in images]
+    fitting = [image for image, reason in zip(images, reasons, strict=True) if reason is None]
+    if not fitting and len(images) > 1:
+        raise ImageError(str(file), f"holds no image that {name} fits",
+                         "see `emtools info`, and choose with --signal or --frame")
+    # A single image is measured anyway: the measurement itself says best why it cannot.
+    return fitting or images
+
+
+def _prepared(image: Image, common: dict[str, Any]) -> Image:
+    if common["frame"] is not None and image.has_axis("frame"):
+        size = image.axis("frame").size
+        if not -size <= common["frame"] < size:
+            raise ParameterError("--frame", f"{common['frame']} is not among {size} frames")
+        image = image.select(frame=common["frame"])
+    for key, unit in (("pixel_size_nm", "nm"), ("pixel_size_per_nm", "1/nm")):
+        value = common[key]
+        if value is not None:
+            if not value > 0:
+                raise ParameterError(key, f"must be positive, not {value}")
+            if image.has_axis("y") and image.has_axis("x"):
+                image = image.calibrated(value, unit)
+    return image
+
+
+def batch(
+    folder: Annotated[Path, typer.Argument(help="Folder of micrographs.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Results folder.")],
+    measure: Annotated[str | None, typer.Option(
+        help="Measurements with commas; by default all that fit.", show_default=False)] = None,
+    set_: Annotated[list[str] | None, typer.Option(
+        "--set", help="A parameter: --set lattice.phases=PbS,CuInS2", show_default=False)] = None,
+    pixel_size_nm: PixelSize = None,
+    workers: Annotated[int | None, typer.Option(
+        help="Worker processes; by default one for each core.", show_default=False)] = None,
+) -> None:
+    """Measure a whole folder: tables, pictures and one page."""
+    from emtools import batch as room
+    from emtools.batch.plan import Recipe
+    from emtools.cli import showing
+
+    chosen = tuple(part.strip() for part in measure.split(",")) if measure else None
+    recipe = Recipe(chosen, _settings(set_ or []), pixel_size_nm)
+    with showing.progress_bar() as progress:
+        outcome = room.run(folder, output, recipe, workers=workers, progress=progress)
+    typer.echo(f"{outcome.measured} images measured, {outcome.left_out} left out, "
+               f"{len(outcome.failed)} failed")
+    typer.echo(f"report: {outcome.report}")
+    _finish([f"{file}: {reason}" for file, reason in outcome.failed])
+
+
+def _settings(texts: list[str]) -> dict[str, dict[str, Any]]:
+    """Read ``measurement.parameter=value`` into parameters of measurements."""
+    settings: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        name, dot, parameter = key.strip().partition(".")
+        if not (equals and dot):
+            raise ParameterError(f"--set {text}", "is not of the form measurement.parameter=value")
+        measurement = load(name)
+        measurement.check({parameter: value})
+        option = next(o for o in measurement.options if o.name == parameter)
+        settings.setdefault(name, {})[parameter] = _from_text(option, value)
+    return settings
+
+
+def _from_text(option: Option, value: Any) -> Any:
+    """Turn an option's text into the type of its parameter."""
+    if not isinstance(value, str):
+        return value
+    try:
+        if option.type == "tuple":
+            parts = [part.strip() for part in value.split(",") if part.strip()]
+            return tuple(_SCALARS[option.item](part) for part in parts)
+        if option.type == "bool":
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False,
+                    "0": False}[value.lower()]
+        converted = _SCALARS[option.type](value)
+    except (KeyError, ValueError) as error:
+        raise ParameterError(option.name, f"{value!r} is not a {option.type}") from error
+    if option.choices and converted not in option.choices:
+        raise ParameterError(option.name, f"{value!r} is not known",
+                             f"give one of {', '.join(option.choices)}")
+    return converted
+
+
+def _add_simulators(app: typer.Typer, arguments: Sequence[str]) -> None:
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None,
+                        help="Make images whose truth is known.")
+    app.add_typer(group, name="simulate")
+    if "simulate" in arguments:
+        from emtools.cli.simulating import simulators
+
+        for name, function in simulators().items():
+            doc = inspect.getdoc(function) or ""
+            group.command(name, help=doc.split("\n", 1)[0])(_simulator_command(function))
+    else:
+        group.command("crystal")(_unused)
+
+
+def _simulator_command(function: Callable[..., Any]) -> Callable[..., None]:
+    from emtools.cli import simulating
+
+    options = simulating.options(function)
+
+    def command(**values: Any) -> None:
+        target = values.pop("target")
+        parameters = {option.name: _from_text(option, values[option.name]) for option in options}
+        for path in simulating.write(function, parameters, target):
+            typer.echo(str(path))
+
+    target = Annotated[Path, typer.Option("--output", "-o",
+                                          help="File to write: .tif or .hspy.")]
+    return _with_signature(command, {"target": (target, inspect.Parameter.empty)}, options,
+                           inspect.getdoc(function) or "")
+
+
+def _with_signature(
+    command: Callable[..., None], fixed: dict[str, tuple[Any, Any]], options: Sequence[Option],
+    doc: str,
+) -> Callable[..., None]:
+    """Give a function the signature that the command-line library reads its options from."""
+    parameters, annotations = [], {}
+    described = {option.name: (_annotation(option), _default(option)) for option in options}
+    for name, (annotation, default) in (fixed | described).items():
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default,
+                                            annotation=annotation))
+        annotations[name] = annotation
+    command.__dict__["__signature__"] = inspect.Signature(parameters)
+    command.__annotations__ = annotations
+    command.__doc__ = doc
+    return command
+
+
+def _annotation(option: Option) -> Any:
+    meaning = option.meaning
+    if option.type == "tuple":
+        return Annotated[str, typer.Option(help=f"{meaning} With commas.")]
+    if option.choices:
+        meaning = f"{meaning} One of {', '.join(option.choices)}."
+    kind: Any = _SCALARS[option.type]
+    if option.default is None:
+        return Annotated[kind | None, typer.Option(help=meaning, show_default=False)]
+    return Annotated[kind, typer.Option(help=meaning)]
+
+
+def _default(option: Option) -> Any:
+    if option.type == "tuple":
+        return ",".join(str(part) for part in option.default or ())
+    return option.default
+
+
+def _finish(failed: list[str]) -> None:
+    """End with exit code 1, the failures listed, if there are any."""
+    if not failed:
+        return
+    typer.echo(f"{len(failed)} failed:", err=True)
+    for reason in failed:
+        typer.echo(f"  {reason}", err=True)
+    raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def main() -> None:
+    """Run the command line."""
+    arguments = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        # File names may hold bytes that are no text; they are shown, not stumbled over.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        build(arguments)(arguments, prog_name="emtools")
+    except EmtoolsError as error:
+        typer.echo(f"emtools: {error}", err=True)
+        raise SystemExit(EXIT_USAGE) from error

@@ -1,0 +1,144 @@
+"""How the command line shows descriptions, results and progress, and writes them to a folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from emtools.model.result import Measured, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from emtools.model import Image, Result
+
+_ROWS = 40  # of a table on a terminal
+# Columns that matter least on a narrow terminal; the CSV has them all.
+_WIDE_ONLY = ("p_value", "domain", "d_reference", "runner_up", "persistence_length", "helix",
+              "tortuosity", "uv_angle_err", "area")
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def print_description(description: Mapping[str, Any], as_json: bool) -> None:
+    """Print what is in an image."""
+    if as_json:
+        print(json.dumps(plain(description), ensure_ascii=False, allow_nan=False))  # noqa: T201
+        return
+    from rich.table import Table
+
+    console = _console()
+    shape = " x ".join(str(n) for n in description["shape"])
+    console.print(f"{description['file']}  [{description['index']}] {description['signal']}",
+                  style="bold")
+    console.print(f"  {shape} {description['dtype']}, read by {description['reader']}")
+    table = Table("axis", "size", "pixel size", "from", box=None, padding=(0, 2))
+    for axis in description["axes"]:
+        table.add_row(axis["name"], str(axis["size"]), _pixel_size(axis), axis["source"])
+    console.print(table)
+    said = {k: v for k, v in description["acquisition"].items() if v is not None}
+    said.pop("fast_axis", None)
+    if said:
+        console.print("  " + ", ".join(f"{k} {v}" for k, v in said.items()))
+    for line in description["audit"]:
+        console.print(f"  ! {line}", style="yellow")
+    console.print()
+
+
+def _pixel_size(axis: Mapping[str, Any]) -> str:
+    if axis["unit"] == "px":
+        return "not calibrated"
+    err = axis.get("pixel_size_err")
+    return str(Measured(axis["pixel_size"], err if err else float("nan"), axis["unit"]))
+
+
+def print_result(image: Image, result: Result) -> None:
+    """Print a result as readable tables."""
+    console = _console()
+    console.print(f"{image.name}  {result.measurement}", style="bold")
+    for key, value in result.summary.items():
+        console.print(f"  {key.replace('_', ' ')}: {_readable(value)}")
+    for name, frame in result.tables.items():
+        if len(frame) and name != "axes":
+            console.print(_table(name, frame, console.width))
+    console.print()
+
+
+def _readable(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _table(name: str, frame: Any, width: int) -> Any:
+    from rich.table import Table
+
+    shown = frame.dropna(axis="columns", how="all")
+    if width < 160:
+        shown = shown[[c for c in shown if not c.startswith(_WIDE_ONLY)]]
+    value_columns = [c for c in shown if not _is_error_of(c, shown)]
+    rest = len(shown) - _ROWS
+    table = Table(title=name if rest <= 0 else f"{name} (first {_ROWS} of {len(shown)})",
+                  title_justify="left", box=None, padding=(0, 1), title_style="italic")
+    for column in value_columns:
+        table.add_column(column, overflow="fold")
+    for row in shown.head(_ROWS).to_dict("records"):
+        table.add_row(*(_cell(row, column) for column in value_columns))
+    return table
+
+
+def _is_error_of(column: str, frame: Any) -> bool:
+    return "_err" in column and column.replace("_err", "", 1) in frame
+
+
+def _cell(row: Mapping[str, Any], column: str) -> str:
+    value = row[column]
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if not isinstance(value, float):
+        return str(value)
+    parts = column.rsplit("_", 1)
+    err = row.get(f"{parts[0]}_err_{parts[1]}" if len(parts) > 1 else "", row.get(f"{column}_err"))
+    if math.isnan(value):
+        return "-"
+    return str(Measured(value, float("nan") if err is None else err))
+
+
+def write_result(image: Image, result: Result, folder: Path) -> None:
+    """Write the tables of a result as CSV and its pictures as PNG."""
+    from emtools import figures
+    from emtools.batch.work import picture_stem
+
+    folder.mkdir(parents=True, exist_ok=True)
+    source = image.source
+    stem = picture_stem(source.file or "image", source.signal, source.index)
+    for name, frame in result.tables.items():
+        led = frame.assign(file=source.file or "", image=source.signal)
+        led = led[["file", "image", *frame.columns]]
+        led.to_csv(folder / f"{stem}.{result.measurement}.{name}.csv", index=False)
+    for kind, figure in figures.pictures(image, result).items():
+        figures.save(figure, folder / f"{stem}.{result.measurement}.{kind}.png")
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar on the terminal's error stream."""
+    from rich import progress
+    from rich.console import Console
+
+    columns = (progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeRemainingColumn(),
+               progress.TextColumn("{task.description}", markup=False))
+    with progress.Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None)
+
+        def update(done: int, total: int, name: str) -> None:
+            bar.update(task, completed=done, total=total, description=name[-40:])
+
+        yield update
