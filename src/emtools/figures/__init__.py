@@ -1,0 +1,21 @@
+"""Image + Result -> figures as papers print them, thumbnails, and files of both."""
+
+from emtools.figures.chains import chains_figure
+from emtools.figures.histograms import histogram
+from emtools.figures.images import false_colour, image_figure
+from emtools.figures.lattice import lattice_figure
+from emtools.figures.overlays import overlay, pictures
+from emtools.figures.saving import save, thumbnail, thumbnail_uri
+
+__all__ = [
+    "chains_figure",
+    "false_colour",
+    "histogram",
+    "image_figure",
+    "lattice_figure",
+    "overlay",
+    "pictures",
+    "save",
+    "thumbnail",
+    "thumbnail_uri",
+]

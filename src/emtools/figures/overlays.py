@@ -1,0 +1,176 @@
+"""Everything that is drawn for one result."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from emtools.figures.chains import chains_figure
+from emtools.figures.display import picture
+from emtools.figures.histograms import histogram
+from emtools.figures.images import panel_size, shortened, show
+from emtools.figures.lattice import lattice_figure
+from emtools.figures.style import COLUMN_IN, SERIES, note, panel, sheet, style
+from emtools.tables import in_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from emtools.model import Image, Result
+
+FEWEST_VALUES = 5  # fewer are better read in the table
+_EDGE, _KEY = 0.01, 0.17
+
+
+class _Distribution(NamedTuple):
+    """A column whose distribution is worth a histogram."""
+
+    name: str
+    table: str
+    column: str
+    label: str
+    left_out: str = ""  # flag of rows whose value is only a limit
+    kept: str = ""  # flag of the rows that count
+
+
+_DISTRIBUTIONS = {
+    "chains": (
+        _Distribution("diameter", "dots", "diameter_nm", "dot diameter", "touches_edge"),
+        _Distribution("width", "chains", "width_nm", "chain width"),
+        _Distribution("length", "chains", "length_nm", "chain length", "touches_edge"),
+        _Distribution("gap", "gaps", "gap_nm", "resolved gap", kept="resolved"),
+    ),
+    "lattice": (),  # a mean over different planes says nothing: see `_same_planes`
+}
+_FIGURES: dict[str, Callable[[Image, Result], Figure]] = {
+    "chains": chains_figure, "lattice": lattice_figure,
+}
+
+
+def pictures(image: Image, result: Result) -> dict[str, Figure]:
+    """Return every figure of a result.
+
+    Parameters
+    ----------
+    image
+        The image that was measured.
+    result
+        Of any measurement.
+
+    Returns
+    -------
+    dict of str to Figure
+        ``overlay`` always; ``histogram_<quantity>`` where there are at least five values.  Values
+        that are only limits (cut by the frame, not resolved) are left out of them.
+
+    Raises
+    ------
+    ImageError
+        If the image is no picture.
+    """
+    draw = _FIGURES.get(result.measurement, overlay)
+    figures = {"overlay": draw(image, result)}
+    distributions = _DISTRIBUTIONS.get(result.measurement)
+    for distribution in _with_errors(result) if distributions is None else distributions:
+        values, unit = _values(result, distribution)
+        if values.size >= FEWEST_VALUES:
+            figures[f"histogram_{distribution.name}"] = histogram(
+                values, label=distribution.label, unit=unit)
+    if result.measurement == "lattice":
+        figures |= _same_planes(result.tables["reflections"])
+    return figures
+
+
+def _same_planes(reflections: pd.DataFrame) -> dict[str, Figure]:
+    """Histograms of the spacings of one family of planes, from many grains."""
+    column = "d_spacing_nm" if "d_spacing_nm" in reflections else "d_spacing_px"
+    reference = reflections[in_unit("d_reference_nm", column[-2:])].round(6)
+    figures = {}
+    for (phase, spacing), rows in reflections.groupby([reflections["phase"], reference]):
+        if len(rows) >= FEWEST_VALUES:
+            hkl = str(rows["hkl"].iloc[0])
+            name = "_".join(["histogram_d_spacing", str(phase), hkl.replace(" ", "")])
+            figures[re.sub(r"[^\w-]", "", name)] = histogram(
+                rows[column].to_numpy(dtype=float), unit=column[-2:],
+                label=f"spacing of {phase} {{{hkl}}}, reference {spacing:.4g}")
+    return figures
+
+
+def overlay(image: Image, result: Result) -> Figure:
+    """Return the image with the layers of any result drawn on it.
+
+    Parameters
+    ----------
+    image
+        The image that was measured.
+    result
+        Its layers in the space of the image are drawn: points, paths and label outlines.
+
+    Raises
+    ------
+    ImageError
+        If the image is no picture.
+    """
+    with style():
+        shown = picture(image)
+        wide, high = panel_size(shown, COLUMN_IN - 2 * _EDGE)
+        figure = sheet(high + 2 * _EDGE + _KEY)
+        axes = panel(figure, (_EDGE, _EDGE + _KEY, wide, high))
+        show(axes, shown)
+        drawn = [layer for layer in result.layers
+                 if layer[1].get("metadata", {}).get("space") == "image"]
+        for i, (data, options, kind) in enumerate(drawn):
+            _draw_layer(axes, image, (data, options, kind), SERIES[i % len(SERIES)])
+        note(figure, shortened(result.outcome, 64), _KEY - 0.02)
+        return figure
+
+
+def _draw_layer(
+    axes: Axes, image: Image, layer: tuple[Any, dict[str, Any], str], colour: str
+) -> None:
+    data, options, kind = layer
+    calibration = image.calibration()
+    scale = np.asarray(options.get("scale", (1.0, 1.0)), dtype=float)
+    if kind == "labels":
+        labels = np.asarray(data)
+        rows, cols = (calibration.pixels(np.outer(np.arange(n) * step, unit))[:, i]
+                      for i, (n, step, unit) in enumerate(
+                          zip(labels.shape, scale, np.eye(2), strict=True)))
+        if labels.any() and not labels.all():
+            axes.contour(cols, rows, labels > 0, levels=[0.5], colors=colour, linewidths=0.8)
+        return
+    if kind not in ("points", "shapes"):
+        return
+    lines = [data] if kind == "points" else data
+    for line in lines:
+        y, x = calibration.pixels(np.atleast_2d(np.asarray(line, dtype=float)) * scale).T
+        axes.plot(x, y, "o" if kind == "points" else "-", color=colour, markersize=4.0,
+                  markerfacecolor="none", linewidth=0.9, markeredgewidth=0.7)
+
+
+def _with_errors(result: Result) -> list[_Distribution]:
+    """Columns with an uncertainty beside them: what a measurement is about."""
+    return [
+        _Distribution(name, table_name, name, name.rsplit("_", 1)[0].replace("_", " "),
+                      "touches_edge" if "touches_edge" in table.columns else "")
+        for table_name, table in result.tables.items() for name in table.columns
+        if name.endswith(("_nm", "_px"))
+        and f"{name[:-3]}_err{name[-3:]}" in table.columns
+    ]
+
+
+def _values(result: Result, of: _Distribution) -> tuple[Any, str]:
+    table: pd.DataFrame = result.tables[of.table]
+    column = of.column if of.column in table.columns else in_unit(of.column, "px")
+    if of.left_out:
+        table = table[~table[of.left_out].astype(bool)]
+    if of.kept:
+        table = table[table[of.kept].astype(bool)]
+    values = table[column].to_numpy(dtype=float)
+    return values[np.isfinite(values)], column[-2:]

@@ -1,0 +1,131 @@
+"""Numbers, units, names and links as the page shows them."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from emtools.model import Measured
+
+# Last parts of names that are units, as people write them.
+_UNITS = {
+    "nm2": "nm²", "px2": "px²", "nm": "nm", "px": "px", "deg": "°", "percent": "%", "keV": "keV",
+    "mm": "mm", "mrad": "mrad", "s": "s",
+}
+_WORDS = {"hkl": "hkl", "snr": "SNR", "p": "p", "d": "d", "k": "k", "sha256": "SHA-256"}
+_THUMBNAIL = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+={0,2}")
+
+
+def split_unit(name: str) -> tuple[str, str]:
+    """Split a column's name into words and unit: ``d_spacing_nm`` -> ``d spacing``, ``nm``."""
+    if name in {"s_nm", "s_px"}:
+        return "position along axis", name[-2:]
+    parts = name.split("_")
+    unit = ""
+    if len(parts) > 2 and parts[-2] == "per" and parts[-1] in _UNITS:
+        unit, parts = f"{parts[-1]}⁻¹", parts[:-2]
+    elif len(parts) > 1 and parts[-1] in _UNITS:
+        unit, parts = _UNITS[parts[-1]], parts[:-1]
+    return " ".join(_WORDS.get(part, part) for part in parts), unit
+
+
+def error_of(name: str) -> str:
+    """Return the name of the column that holds the uncertainty of another one."""
+    for tail in ("_per_nm", "_per_px", "_nm2", "_px2", "_nm", "_px", "_deg"):
+        if name.endswith(tail):
+            return f"{name.removesuffix(tail)}_err{tail}"
+    return f"{name}_err"
+
+
+def common_decimals(values: Sequence[Any]) -> int | None:
+    """Return the decimals that suit a column of numbers; None where each needs its own."""
+    sizes = [abs(v) for v in values if isinstance(v, float) and math.isfinite(v) and v != 0]
+    if not sizes or min(sizes) < 1e-3 * max(sizes):
+        return None
+    return max(0, min(6, 3 - math.floor(math.log10(max(sizes)))))
+
+
+def number(value: Any, err: Any = None, decimals: int | None = None) -> str:
+    """Return a number with digits that its uncertainty, its column or its size allows."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    if isinstance(err, (int, float)) and math.isfinite(err) and err > 0:
+        return str(Measured(float(value), float(err)))
+    if isinstance(value, float) and decimals is not None:
+        return f"{value:.{decimals}f}"
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:.4g}"
+    return str(int(value)) if abs(value) < 1e15 else f"{value:.4g}"
+
+
+def text(value: Any) -> str:
+    """Return any plain value of a summary, a description or a table as text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (int, float)):
+        return number(value)
+    if isinstance(value, Mapping):
+        if set(value) == {"value", "err", "unit"}:
+            return _measured(value)
+        if {"name", "size", "pixel_size"} <= set(value):
+            return _axis(value)
+        return ", ".join(f"{label(key)} {text(item)}" for key, item in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        plain = all(isinstance(item, (int, float)) for item in value)
+        return (" × " if plain else "; ").join(text(item) for item in value)
+    return str(value)
+
+
+def _measured(value: Mapping[str, Any]) -> str:
+    numbers = [math.nan if value[key] is None else float(value[key]) for key in ("value", "err")]
+    return str(Measured(numbers[0], numbers[1], str(value["unit"])))
+
+
+def _axis(axis: Mapping[str, Any]) -> str:
+    said = f"{axis['name']}: {text(axis['size'])}"
+    if axis.get("unit") in (None, "", "px"):
+        return f"{said} px, not calibrated"
+    step = text({"value": axis["pixel_size"], "err": axis.get("pixel_size_err"),
+                 "unit": axis["unit"]})
+    source = f" ({axis['source']})" if axis.get("source") else ""
+    return f"{said} × {step}{source}"
+
+
+def label(name: Any) -> str:
+    """Return a key of a summary or description as words with its unit."""
+    words, unit = split_unit(str(name))
+    return f"{words} ({unit})" if unit else words
+
+
+def items(values: Any) -> list[tuple[str, str]]:
+    """Return a mapping as pairs of label and text, without what is empty."""
+    if not isinstance(values, Mapping):
+        return []
+    pairs = []
+    for key, value in values.items():
+        if isinstance(value, Mapping) and not {"value", "size"} & set(value):
+            pairs += items(value)
+        elif text(value):
+            pairs.append((label(key), text(value)))
+    return pairs
+
+
+def link(path: Any) -> str:
+    """Return a relative path inside the page's folder as an address; empty if it is not one."""
+    spelled = str(path).replace("\\", "/")
+    parts = spelled.split("/")
+    if not spelled or "" in parts or ".." in parts:
+        return ""
+    # quote() turns a colon into %3A: what is left can name no scheme and no host.
+    return quote(os.fsencode(spelled))
+
+
+def thumbnail(address: Any) -> str:
+    """Return a ``data:`` address of a PNG or JPEG unchanged, and nothing of anything else."""
+    return str(address) if _THUMBNAIL.fullmatch(str(address)) else ""
