@@ -187,7 +187,7 @@ def _block_means(
 
 def _interpolated(means: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
     """Bilinear interpolation between block centres, linear beyond the outermost."""
-    result = means
+    result: NDArray[Any] = means
     for axis, n in enumerate(shape):
         blocks = means.shape[axis]
         edges = np.linspace(0, n, blocks + 1).astype(int)
@@ -201,5 +201,5 @@ def _interpolated(means: NDArray[np.float32], shape: tuple[int, int]) -> NDArray
         high -= low
         high *= fraction
         low += high
-        result = np.asarray(low, dtype=np.float32)
+        result = low
     return result

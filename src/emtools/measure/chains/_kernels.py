@@ -44,9 +44,10 @@ def interpolate(
 def ellipsoids(
     table: NDArray[np.float64], parameters: NDArray[np.float64], blur: float,
     rows: NDArray[np.int64], cols: NDArray[np.int64], subpixels: NDArray[np.float64],
-    per_rho: float, per_blur: float,
+    per: tuple[float, float],
 ) -> NDArray[np.float64]:
     """Return each ellipsoid on its own pixels, averaged over the places inside a pixel."""
+    per_rho, per_blur = per
     values = np.zeros(rows.shape)
     for n in range(rows.shape[0]):
         y, x, c_yy, c_yx, c_xx, height = parameters[n]

@@ -111,4 +111,4 @@ def render(
 
     return np.asarray(ellipsoids(
         _fine_table(shape), parameters, blur, pixels[0], pixels[1], subpixels,
-        _FINER * _RADIUS, _FINER / (_BLURS[1] - _BLURS[0])))
+        (float(_FINER * _RADIUS), float(_FINER / (_BLURS[1] - _BLURS[0])))))

@@ -1,0 +1,64 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+WORKERS ?= 2
+
+.PHONY: demo test check lint types contracts unit samples bench validate docs system clean
+
+demo: .make/demo
+	$(BIN)/emtools batch sample_images -o results
+	@echo "Open $(CURDIR)/results/index.html in a browser."
+
+test: .make/test system
+	@$(MAKE) --no-print-directory check
+
+check: lint types contracts unit
+
+lint:
+	$(BIN)/ruff check src tests benchmarks sample_images docs
+
+types:
+	$(BIN)/mypy
+
+contracts:
+	$(BIN)/lint-imports
+
+unit:
+	$(BIN)/pytest -n $(WORKERS)
+
+# Long studies and fault campaigns: minutes to hours.
+validate: .make/test
+	$(BIN)/python benchmarks/validate_coverage.py
+
+bench: .make/test
+	$(BIN)/python benchmarks/start_up.py
+	$(BIN)/python benchmarks/info.py
+	$(BIN)/python benchmarks/memory.py
+
+samples: .make/demo
+	$(BIN)/python sample_images/make_samples.py
+
+docs: .make/test
+	$(BIN)/python docs/make_real_data.py
+
+# A virtual display and a browser for the tests that need them; said plainly where they cannot be
+# installed, and those tests are then skipped with the reason.
+system:
+	@sh tests/install_system_packages.sh
+
+.make/venv:
+	$(PYTHON) -m venv $(VENV)
+	@mkdir -p .make && touch $@
+
+.make/demo: .make/venv pyproject.toml constraints.txt
+	$(PIP) --editable .
+	@touch $@
+
+.make/test: .make/venv pyproject.toml constraints.txt
+	$(PIP) --editable '.[test]'
+	@touch $@ .make/demo
+
+clean:
+	rm -rf $(VENV) .make results
