@@ -31,6 +31,8 @@ class Outcome:
     ----------
     measured, left_out
         Number of images.
+    others
+        Number of files that are no micrographs.
     failed
         File (and image) with the reason.
     report
@@ -39,6 +41,7 @@ class Outcome:
 
     measured: int
     left_out: int
+    others: int
     failed: tuple[tuple[str, str], ...]
     report: Path
 
@@ -187,7 +190,8 @@ def _finish(store: Store, folder: Path) -> Outcome:
                  version=__version__)
     failed = tuple((_label(r), r["reason"]) for r in records if r["status"] == "failed")
     counts = [r["status"] for r in records]
-    return Outcome(counts.count("measured"), counts.count("left out"), failed,
+    others = sum(r["status"] == "left out" and not r["description"] for r in records)
+    return Outcome(counts.count("measured"), counts.count("left out") - others, others, failed,
                    store.folder / "index.html")
 
 

@@ -119,6 +119,8 @@ def _add(
 
 
 def _draw(image: Image, result: Result, record: Record, output: Path) -> dict[str, str]:
+    if result.outcome.startswith("not measurable"):
+        return {}
     stem = picture_stem(record["file"], record["image"], record["index"])
     paths = {}
     for kind, figure in figures.pictures(image, result).items():

@@ -210,7 +210,7 @@ def batch(
     with showing.progress_bar() as progress:
         outcome = room.run(folder, output, recipe, workers=workers, progress=progress)
     typer.echo(f"{outcome.measured} images measured, {outcome.left_out} left out, "
-               f"{len(outcome.failed)} failed")
+               f"{len(outcome.failed)} failed; {outcome.others} other files")
     typer.echo(f"report: {outcome.report}")
     _finish([f"{file}: {reason}" for file, reason in outcome.failed])
 
