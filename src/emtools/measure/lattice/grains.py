@@ -155,18 +155,32 @@ def free_lattice(spots: list[Spot]) -> FreeLattice | None:
     """
     k = np.array([s.k for s in spots])
     candidates = list(k) + [a + sign * b for a, b in combinations(k, 2) for sign in (1, -1)]
-    candidates = [c for c in candidates if np.hypot(*c) > 0.2 * np.hypot(*k[0])]
-    best: tuple[float, NDArray[np.float64]] | None = None
-    for a, b in combinations(candidates, 2):
-        if collinear(a, b):
-            continue
-        basis = np.array([a, b])
-        indices = k @ np.linalg.inv(basis)
-        area = abs(float(np.linalg.det(basis)))
-        fits = np.abs(indices - np.rint(indices)).max() < _INTEGER
-        if fits and (best is None or area > best[0] * (1 + 1e-9)):
-            best = (area, basis)
-    return None if best is None else _fit(spots, best[1])
+    short = 0.2 * np.hypot(*k[0])
+    basis = _coarsest_basis(k, np.array([c for c in candidates if np.hypot(*c) > short]))
+    return None if basis is None else _fit(spots, basis)
+
+
+def _coarsest_basis(
+    k: NDArray[np.float64], candidates: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Pair of candidates with the largest cell that gives all of `k` integer indices."""
+    first, second = np.triu_indices(len(candidates), 1)
+    a, b = candidates[first], candidates[second]
+    area = _cross(a, b)
+    sine = np.abs(area) / (np.hypot(*a.T) * np.hypot(*b.T))
+    left = np.flatnonzero(sine >= np.sin(np.radians(_COLLINEAR_DEG)))
+    for vector in k:
+        # Spot by spot: a few are enough to discard nearly all of a million pairs.
+        index = np.stack([_cross(vector, b[left]), _cross(a[left], vector)]) / area[left]
+        left = left[(np.abs(index - np.rint(index)) < _INTEGER).all(axis=0)]
+    if not len(left):
+        return None
+    best = left[np.argmax(np.abs(area[left]))]
+    return np.array([a[best], b[best]])
+
+
+def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
 
 
 def _fit(spots: list[Spot], basis: NDArray[np.float64]) -> FreeLattice:
