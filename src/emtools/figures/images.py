@@ -141,7 +141,7 @@ def _colour_bar(axes: Axes, drawn: AxesImage, shown: Picture) -> None:
     assert figure is not None
     bar = figure.colorbar(drawn, cax=axes)
     bar.outline.set_linewidth(LINE_PT)
-    bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=5, prune="both"))
     bar.set_label(shown.quantity, size=TEXT_PT)
     bar.ax.tick_params(labelsize=TEXT_PT, width=LINE_PT, length=2.5, pad=2.0)
     low, high = shown.limits
