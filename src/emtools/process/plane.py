@@ -178,7 +178,7 @@ def _block_means(
     if mask is None:
         heights, widths = (np.diff(np.append(edges, n))
                            for edges, n in zip((rows, cols), values.shape, strict=True))
-        return (sums / np.outer(heights, widths)).astype(np.float32)
+        return np.asarray(sums / np.outer(heights, widths), dtype=np.float32)
     counts = np.add.reduceat(np.add.reduceat(mask, rows, axis=0, dtype=np.int64), cols, axis=1)
     overall = float(sums.sum() / max(counts.sum(), 1))
     means = np.where(counts > 0, sums / np.maximum(counts, 1), overall)

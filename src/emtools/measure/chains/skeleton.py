@@ -105,9 +105,9 @@ def _straightest(
     for number, path in enumerate(paths):
         if path is None or len(path) < 2:
             continue
-        for directed in (path, path[::-1]):
-            if np.hypot(*(directed[-1] - centre)) < reach:
-                arriving.append((number, directed, _heading(directed, width)))
+        arriving += [(number, directed, _heading(directed, width))
+                     for directed in (path, path[::-1])
+                     if np.hypot(*(directed[-1] - centre)) < reach]
     best, lowest = None, _STRAIGHT_DEG
     for (i, a, heading_a), (j, b, heading_b) in combinations(arriving, 2):
         if i == j:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ _SHARED = 0.5  # of the smaller domain must lie in the larger one
 _COLLINEAR_DEG = 8.0
 _SIDELOBES = 6.0  # how many times 1/D from a spot its side lobes are looked for
 _ENVELOPE_MARGIN = 1.5
+_OFF_LATTICE = 4.0  # sigmas off its grain's lattice beyond which a spot's own error is not enough
 _INTEGER = 0.06  # how far from integers the indices of a spot may be (distortion, tilt)
 
 
@@ -69,12 +70,15 @@ class FreeLattice:
     ----------
     u, v
         Real-space vectors ``(y, x)``, u the shorter one.
+    reciprocal
+        Rows: the two vectors ``(y, x)`` of a basis of its reciprocal lattice.
     u_err, v_err, angle_err_deg
         1 sigma of their lengths and of the angle between them.
     """
 
     u: NDArray[np.float64]
     v: NDArray[np.float64]
+    reciprocal: NDArray[np.float64]
     u_err: float
     v_err: float
     angle_err_deg: float
@@ -119,7 +123,23 @@ def group(spots: list[Spot]) -> list[Grain]:
     for grain in grains:
         grain.spots.sort(key=lambda s: s.length)
         grain.lattice = free_lattice(grain.spots)
+        if grain.lattice is not None and len(grain.spots) > 3:
+            grain.spots = [_admitted(s, grain.lattice) for s in grain.spots]
+            grain.lattice = free_lattice(grain.spots)
     return grains
+
+
+def _admitted(spot: Spot, lattice: FreeLattice) -> Spot:
+    """Widen the uncertainty of a spot that lies off the lattice of its own grain.
+
+    Its fringes then run through more than this crystal, which noise alone does not tell.
+    """
+    indices = np.rint(spot.k @ np.linalg.inv(lattice.reciprocal))
+    off = spot.k - indices @ lattice.reciprocal
+    if off @ np.linalg.inv(spot.covariance) @ off < _OFF_LATTICE**2:
+        return spot
+    # Which way it is off is an accident: the same in all directions.
+    return replace(spot, covariance=spot.covariance + np.eye(2) * float(off @ off))
 
 
 def _is_sidelobe(new: Spot, strong: Spot) -> bool:
@@ -214,8 +234,8 @@ def _real_space(fitted: NDArray[np.float64], covariance: NDArray[np.float64]) ->
         step[i] = 1e-6 * float(np.abs(fitted).max())
         jacobian[:, i] = (quantities(fitted + step) - quantities(fitted - step)) / (2 * step[i])
     u, v = reduction @ np.linalg.inv(fitted.reshape(2, 2)).T
-    errors = np.sqrt(np.diag(jacobian @ covariance @ jacobian.T))
-    return FreeLattice(u, v, float(errors[0]), float(errors[1]), float(errors[2]))
+    u_err, v_err, angle_err = np.sqrt(np.diag(jacobian @ covariance @ jacobian.T)).tolist()
+    return FreeLattice(u, v, fitted.reshape(2, 2), u_err, v_err, angle_err)
 
 
 def _reduction(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from emtools.measure.lattice.spectrum import Peak, Spectrum
 
 GRID = 64  # points of the coarse grid along each side of the image
-_HALF_BLOCK = (3, 20)  # cells around a peak: enough for a full-frame crystal ... a small domain
+_HALF_BLOCK = (3, 30)  # cells around a peak: enough for a full-frame crystal ... a small domain
 _VISIBLE = 0.15  # where the window is lower, fringes cannot be seen
 _INSIDE = 0.5  # of its highest amplitude: what counts as the domain
 _FAMILY = 0.15  # of |k|: peaks this close are one reflection of several crystals
+_FAMILY_CELLS = 10.0  # and at least so many cells: the side lobes of a small crystal
+_FAINTEST = 0.3  # of the strongest crystal's amplitude: another crystal of the same reflection
 _SMALLEST_DOMAIN = 12  # points of the grid
 _STEP_POINTS = 2.0  # over which fringes have to be in step to be the peak's own
 _IN_STEP = 1.3  # radians
@@ -53,6 +55,8 @@ class Fringes:
         Area of the domain in pixels.
     p_value
         Of the peak.
+    amplitude
+        Mean amplitude in the domain.
     """
 
     frequency: NDArray[np.float64]
@@ -61,6 +65,7 @@ class Fringes:
     domain: NDArray[np.bool_]
     area_px: float
     p_value: float
+    amplitude: float
 
 
 def refine(spectrum: Spectrum, peaks: list[Peak]) -> list[Fringes]:
@@ -71,8 +76,8 @@ def refine(spectrum: Spectrum, peaks: list[Peak]) -> list[Fringes]:
     run in step.
 
     Within a domain the slope of the phase is found by Newton steps on ``|sum(a exp(-2 pi i f
-    r))|``.  Its covariance is the noise propagated through that estimator, ``2 S_n / (2 pi)^2 H^-1 G H^-1``
-    with ``H = sum(w A (r - r0)(r - r0)')`` and ``G = sum(w^2 (r - r0)(r - r0)')`` (the Cramer-Rao
+    r))|``.  Its covariance is the noise propagated through that estimator, ``2 S_n / (2 pi)^2
+    H^-1 G H^-1`` with ``H = sum(w A (r - r0)(r - r0)')`` and ``G = sum(w^2 (r - r0)(r - r0)')`` (the Cramer-Rao
     bound for w = 1), times the excess of the phase residuals where the fringes are not straight.
     """
     families = _families(peaks, spectrum.shape)
@@ -80,12 +85,17 @@ def refine(spectrum: Spectrum, peaks: list[Peak]) -> list[Fringes]:
     found: list[Fringes] = []
     for family in families:
         half = _largest_block(family[0], heads, spectrum.shape)
+        # What a crystal blurs over its own edge is no other crystal.
+        edge = int(np.ceil(GRID / (2 * half + 1)))
         taken = np.zeros((GRID, GRID), dtype=bool)
+        strongest = 0.0
         for peak in family:
             fringes = _domain_fringes(spectrum, peak, half, taken)
-            if fringes is not None:
-                found.append(fringes)
-                taken |= fringes.domain
+            if fringes is None or fringes.amplitude < _FAINTEST * strongest:
+                continue
+            found.append(fringes)
+            taken |= ndimage.binary_dilation(fringes.domain, iterations=edge)
+            strongest = max(strongest, fringes.amplitude)
     return found
 
 
@@ -96,7 +106,8 @@ def _families(peaks: list[Peak], shape: tuple[int, int]) -> list[list[Peak]]:
         here = _cell(peak, shape)
         for family in families:
             head = _cell(family[0], shape)
-            reach = _FAMILY * float(np.hypot(*head))
+            length = float(np.hypot(*head))
+            reach = max(_FAMILY * length, min(_FAMILY_CELLS, 2 * _FAMILY * length))
             if min(np.hypot(*(here - head)), np.hypot(*(here + head))) < reach:
                 family.append(peak)
                 break
@@ -159,7 +170,8 @@ def _fringes(spectrum: Spectrum, peak: Peak, fit: _Fitted) -> Fringes:
     signal = 2.0 * points * abs(np.sum(size * np.exp(1j * fit.residual)))
     snr = signal / np.sqrt(2.0 * power * points * np.sum(weights**2))
     return Fringes(spectrum.frequency(peak.row, peak.col) + fit.slope, covariance, float(snr),
-                   fit.domain, _area(fit.domain, fit.hann, spectrum.shape), peak.p_value)
+                   fit.domain, _area(fit.domain, fit.hann, spectrum.shape), peak.p_value,
+                   2.0 * float(np.mean(size / weights)))
 
 
 def _largest_block(peak: Peak, heads: list[Peak], shape: tuple[int, int]) -> int:
