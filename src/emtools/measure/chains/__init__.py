@@ -28,12 +28,12 @@ from emtools.process.plane import as_plane
 from emtools.process.resample import Square, square
 
 if TYPE_CHECKING:
-    from emtools.measure.chains.dots import Dots
-    from emtools.measure.chains.ground import Ground
-    from emtools.measure.chains.outline import Outline
+    from emtools.measure.chains.ground import Contrast
 
 MODALITIES = ("HAADF", "ADF", "BF", "DF", "STEM", "TEM", "SEM")
 _FITTED_PX = 8.0  # pixels across the smallest body: finer ones are averaged first
+_NEEDLESSLY_FINE_PX = 28.0  # width beyond which pixels are averaged again,
+_FITTED_WIDE_PX = 14.0  # to this
 _NARROWEST_PX = 2.0  # widths below this many pixels cannot be fitted
 # Without a calibration: widths sought in pixels, and the gap in widths (2 nm of 4.5 nm).
 _WIDTHS_PX = (6.0, 60.0)
@@ -110,23 +110,40 @@ def chains(
     in_px = plane.unit == "px"
     widths = _WIDTHS_PX if in_px else (min_width_nm, max_width_nm)
     view = square(plane, widths[0] / _FITTED_PX)
-    widths_px = (widths[0] / view.pixel, widths[1] / view.pixel)
-    reason = _not_measurable(view, plane.constant, widths_px)
+    reason = _not_measurable(view, plane.constant, widths)
     if reason is not None:
         return _result(view, Tables(), reason, None)
     chosen = contrast if contrast != "auto" else find_contrast(
-        view.plane, image.acquisition.modality, widths_px[1])
-    ground = find_ground(view.plane, chosen, widths_px, false_alarm_rate)
-    gap_px = max_gap_nm / view.pixel
-    outline = sort_foreground(ground, widths_px, gap_px if not in_px else 1.0)
-    dots = fit_dots(ground, outline.maxima, outline.width_px)
-    if dots is not None and not dots.told_from_blur:
-        outline = only_lines(ground, widths_px, gap_px if not in_px else 1.0)
-        dots = None
-    if in_px:
-        gap_px = _GAP_IN_WIDTHS * outline.width_px
-    tables = _assemble(view, ground, outline, dots, (gap_px, min_dots))
-    return _result(view, tables, None, Found(ground, outline, dots))
+        view.plane, image.acquisition.modality, widths[1] / view.pixel)
+    gap = None if in_px else max_gap_nm
+    found = _find(view, chosen, widths, gap, false_alarm_rate)
+    if found.outline.width_px > _NEEDLESSLY_FINE_PX:
+        # The bodies turned out much wider than the narrowest that were sought.
+        view = square(plane, found.outline.width_px * view.pixel / _FITTED_WIDE_PX)
+        found = _find(view, chosen, widths, gap, false_alarm_rate)
+    found = _fit(found, view, widths, gap)
+    gap_px = _GAP_IN_WIDTHS * found.outline.width_px if gap is None else gap / view.pixel
+    return _result(view, _assemble(view, found, gap_px, min_dots), None, found)
+
+
+def _find(
+    view: Square, contrast: Contrast, widths: tuple[float, float], gap: float | None, rate: float
+) -> Found:
+    """Take off the ground and sort what stands out of it."""
+    widths_px = (widths[0] / view.pixel, widths[1] / view.pixel)
+    ground = find_ground(view.plane, contrast, widths_px, rate)
+    bridged = 1.0 if gap is None else gap / view.pixel
+    return Found(ground, sort_foreground(ground, widths_px, bridged), None)
+
+
+def _fit(found: Found, view: Square, widths: tuple[float, float], gap: float | None) -> Found:
+    """Fit the dots, or take all for lines where they are too small to be told from the blur."""
+    dots = fit_dots(found.ground, found.outline.maxima, found.outline.width_px)
+    if dots is None or dots.told_from_blur:
+        return found._replace(dots=dots)
+    widths_px = (widths[0] / view.pixel, widths[1] / view.pixel)
+    bridged = 1.0 if gap is None else gap / view.pixel
+    return found._replace(outline=only_lines(found.ground, widths_px, bridged))
 
 
 def _check(
@@ -143,7 +160,8 @@ def _check(
         raise ParameterError("false_alarm_rate", f"must lie in 0 ... 1, not {rate}")
 
 
-def _not_measurable(view: Square, constant: bool, widths_px: tuple[float, float]) -> str | None:
+def _not_measurable(view: Square, constant: bool, widths: tuple[float, float]) -> str | None:
+    widths_px = (widths[0] / view.pixel, widths[1] / view.pixel)
     if constant:
         return "no chains: all pixels have the same value"
     if widths_px[1] < _NARROWEST_PX:
@@ -154,20 +172,19 @@ def _not_measurable(view: Square, constant: bool, widths_px: tuple[float, float]
     return None
 
 
-def _assemble(
-    view: Square, ground: Ground, outline: Outline, dots: Dots | None, linking: tuple[float, int]
-) -> Tables:
+def _assemble(view: Square, found: Found, max_gap_px: float, min_dots: int) -> Tables:
     tables = Tables()
     rows, cols = view.plane.values.shape
     frame = Frame(view.pixel, view.origin, (rows, cols))
+    dots = found.dots
     if dots is not None:
-        linked = link_dots(dots, linking[0], linking[1])
+        linked = link_dots(dots, max_gap_px, min_dots)
         linked.sort(key=lambda chain: tuple(np.min(dots.centre[chain], axis=0).tolist()))
         for chain in linked:
-            add_chain(tables, dots, chain, frame, linking[0])
+            add_chain(tables, dots, chain, frame, max_gap_px)
         in_chains = {i for chain in linked for i in chain}
         add_single_dots(tables, dots, [i for i in range(len(dots)) if i not in in_chains], frame)
-    for line in measure_lines(ground, outline.lines, outline.width_px):
+    for line in measure_lines(found.ground, found.outline.lines, found.outline.width_px):
         add_line(tables, line, frame)
     count_crossings(tables)
     return tables

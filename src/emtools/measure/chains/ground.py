@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import ndimage
-from scipy.special import log_ndtr, ndtri_exp
+from scipy.special import log_ndtr, ndtri_exp, stdtrit
 
 from emtools.process.plane import flatten
 
@@ -21,6 +21,7 @@ Contrast = Literal["bright", "dark"]
 _DARK_MODALITIES = ("TEM", "BF")
 _BRIGHT_MODALITIES = ("HAADF", "ADF", "DF", "STEM")
 _GROUND_WIDTHS = 4.0  # side of a background block in largest widths
+_MEDIAN_EFFICIENCY = 0.37  # of a median deviation against a standard deviation
 _ROUNDING = 3e-4  # of the range: no micrograph is better than that
 _LOCAL_HALF = 0.4  # of the local height: where a body's edge is drawn for a first guess
 
@@ -99,8 +100,10 @@ def find_ground(
     foreground = np.zeros(signal.shape, dtype=bool)
     for _ in range(4):
         # Bodies pull the ground up; it is estimated again without them.
-        ground_only = ~ndimage.binary_dilation(
-            smooth > 0.5 * height, iterations=2 + round(0.5 * widths_px[0]))
+        bodies = _holding(smooth > 0.5 * height, smooth > height)
+        if not bodies.any():
+            break
+        ground_only = ~ndimage.binary_dilation(bodies, iterations=2 + round(0.5 * widths_px[0]))
         ground_only = ground_only if usable is None else ground_only & usable
         if ground_only.mean() < 0.05:
             break
@@ -115,9 +118,15 @@ def find_ground(
 
 
 def _deviate(false_alarm_rate: float, independent: float) -> float:
-    """Standard deviations that noise exceeds once in `independent` tries at that rate."""
+    """Standard deviations that noise exceeds once in `independent` tries at that rate.
+
+    The deviation itself is known from those few tries only (Student's t), and a median deviation
+    is worth about a third of them.
+    """
     tail = np.log(false_alarm_rate) - np.log(max(independent, 1.0))
-    return float(-ndtri_exp(min(tail, float(log_ndtr(-3.0)))))
+    normal = float(-ndtri_exp(min(tail, float(log_ndtr(-3.0)))))
+    degrees = max(_MEDIAN_EFFICIENCY * independent, 1.0)
+    return max(normal, float(-stdtrit(degrees, np.exp(max(tail, -200.0)))))
 
 
 def _off_ground(
@@ -176,8 +185,11 @@ def _foreground(
     smooth: NDArray[np.float32], height: float, widths_px: tuple[float, float]
 ) -> NDArray[np.bool_]:
     local = ndimage.maximum_filter(smooth, size=max(3, round(1.5 * widths_px[0])))
-    seeds = smooth > height
-    grown = (smooth > _LOCAL_HALF * local) & (smooth > 0.5 * height)
+    return _holding((smooth > _LOCAL_HALF * local) & (smooth > 0.5 * height), smooth > height)
+
+
+def _holding(grown: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The objects of `grown` that hold a seed."""
     labels, n = ndimage.label(grown)
     keep = np.zeros(n + 1, dtype=bool)
     keep[np.unique(labels[seeds])] = True

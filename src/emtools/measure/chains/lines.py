@@ -67,8 +67,10 @@ def measure_lines(ground: Ground, labels: NDArray[np.int32], width_px: float) ->
         origin = np.array([part.start - 1 for part in box], dtype=float)
         paths, crossings = trace_lines(mask, width_px)
         for path in paths:
-            line = _measure(ground, path + origin, width_px,
-                            [c + origin for c in crossings])
+            here = path + origin
+            # As chains of dots, lines start at the end nearer to the corner of pixel 0, 0.
+            here = here if np.hypot(*here[0]) <= np.hypot(*here[-1]) else here[::-1]
+            line = _measure(ground, here, width_px, [c + origin for c in crossings])
             if line is not None:
                 lines.append(line)
     return lines

@@ -29,7 +29,7 @@ def gap_between(dots: Dots, i: int, j: int) -> float:
 
 
 def link_dots(dots: Dots, max_gap_px: float, min_dots: int) -> list[Chain]:
-    """Return chains as rows of dot numbers, each from one end to the other.
+    """Return chains as rows of dot numbers, each from the end nearer to the corner of pixel 0, 0.
 
     Each dot picks the pair of neighbours within reach that lie straightest on its two sides, at
     equal gaps; a link holds where both dots pick each other.  Chains that are interrupted by one
@@ -40,7 +40,12 @@ def link_dots(dots: Dots, max_gap_px: float, min_dots: int) -> list[Chain]:
     links = {(i, j) for i, picked in enumerate(picks) for j in picked if i in picks[j]}
     chains = _paths(len(dots), links)
     chains = _bridge([chain for chain in chains if len(chain) >= 2], dots)
-    return [chain for chain in chains if len(chain) >= min_dots]
+    return [_from_corner(chain, dots) for chain in chains if len(chain) >= min_dots]
+
+
+def _from_corner(chain: Chain, dots: Dots) -> Chain:
+    first, last = (float(np.hypot(*dots.centre[i])) for i in (chain[0], chain[-1]))
+    return chain if first <= last else chain[::-1]
 
 
 def _neighbours(dots: Dots, max_gap_px: float) -> list[dict[int, float]]:

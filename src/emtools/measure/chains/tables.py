@@ -34,7 +34,7 @@ _CHAINS = Table("One chain of at least three bodies, or one line-like object.", 
 _GAPS = Table("One gap between neighbouring dots of a chain.", (
     Column("gap", "int", "number of the gap, from 1"),
     Column("chain", "int", "the chain"),
-    Column("s_nm", "float", "position along the chain, from its first end"),
+    Column("s_nm", "float", "position along the chain, from its end nearer to the top left corner"),
     Column("y_nm", "float", "position"),
     Column("x_nm", "float", "position"),
     Column("gap_nm", "float", "edge to edge along the axis; negative within its error"),
@@ -57,7 +57,7 @@ _DOTS = Table("One dot.", (
 
 _AXES = Table("One sample of a chain's centreline.", (
     Column("chain", "int", "the chain"),
-    Column("s_nm", "float", "arc length from its first end"),
+    Column("s_nm", "float", "arc length from its end nearer to the top left corner"),
     Column("y_nm", "float", "position"),
     Column("x_nm", "float", "position"),
     Column("width_nm", "float", "local width"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from emtools.model import Calibration
 
+_AXIS_RUN = 41  # cells along them: runs of a few cells have medians that vary tenfold
 _AXIS_CELLS = 3  # half width in cells of the cross that edges and scan lines draw
 _WINDOW_NOISE_CELLS = 2.25  # (1.5)^2: equivalent noise bandwidth of a two-dimensional Hann window
 _SECTORS = 6  # in half a turn: Thon rings may be astigmatic
@@ -94,10 +96,11 @@ def spectrum(values: NDArray[np.float32]) -> Spectrum:
     half = transform(values)
     power = half.real**2
     power += half.imag**2
-    floor = _polar_floor(power, (values.shape[0], values.shape[1]))
-    np.maximum(floor, _tile_floor(power), out=floor)
-    _raise_on_axes(floor, power)
-    return Spectrum(half, floor, (values.shape[0], values.shape[1]))
+    shape = (values.shape[0], values.shape[1])
+    floor = _polar_floor(power, shape)
+    np.maximum(floor, _tile_floor(power, shape), out=floor)
+    _raise_on_axes(floor, power, shape)
+    return Spectrum(half, floor, shape)
 
 
 def _polar_floor(power: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -105,48 +108,95 @@ def _polar_floor(power: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[
     fy = fft.fftfreq(ny).astype(np.float32)[:, None]
     fx = fft.rfftfreq(nx).astype(np.float32)
     n_rings = int(np.clip(min(ny, nx) // (2 * _RING_CELLS), 8, 256))
-    ring = np.minimum(np.hypot(fy, fx) * np.float32(n_rings / 0.5), n_rings * 1.42).astype(np.int16)
+    radius = np.minimum(np.hypot(fy, fx) * np.float32(n_rings / 0.5), np.float32(n_rings * 1.42))
     sector = ((np.arctan2(fy, fx) + np.float32(np.pi / 2)) * np.float32(_SECTORS / np.pi)
               ).astype(np.int16)
-    sector = np.where(ring < _INNER_RINGS, 0, np.minimum(sector, _SECTORS - 1))
-    label = (ring * _SECTORS + sector).astype(np.int16)
-    del ring, sector
-    medians = _medians(power, label)
-    return np.asarray(medians[label] / np.float32(np.log(2.0)), dtype=np.float32)
+    sector = np.minimum(sector, _SECTORS - 1)
+    ring = radius.astype(np.int16)
+    label = ring * _SECTORS + np.where(ring < _INNER_RINGS, 0, sector).astype(np.int16)
+    del ring
+    # Streaks lie on the axes, read-out patterns at the Nyquist frequency.
+    for row in (0, ny // 2):
+        label[row] = -1
+    for col in (0, nx // 2):
+        label[:, col] = -1
+    medians = _medians(power, label).reshape(-1, _SECTORS)
+    medians[:_INNER_RINGS] = medians[:_INNER_RINGS, :1]
+    del label
+    for ring_in, ring_out in pairwise(medians):
+        ring_out[ring_out == 0] = ring_in[ring_out == 0]  # the corners have not all sectors
+    return _between_rings(np.log(np.maximum(medians / np.log(2.0), 1e-30)), radius, sector)
+
+
+def _between_rings(
+    levels: NDArray[np.float32], radius: NDArray[np.float32], sector: NDArray[np.int16]
+) -> NDArray[np.float32]:
+    """Interpolate the logarithm of the floor between the middles of the rings.
+
+    Where a film's spectrum falls by decades over a few cells, a step from ring to ring would leave
+    the inner cells of each ring far above their floor.
+    """
+    last = len(levels) - 1
+    inner = np.clip(radius - np.float32(0.5), 0, last).astype(np.int16)
+    fraction = np.clip(radius - np.float32(0.5) - inner, 0, 1)
+    floor = levels[inner, sector]
+    inner += 1
+    floor += fraction * (levels[np.minimum(inner, last), sector] - floor)
+    return np.asarray(np.exp(floor, out=floor), dtype=np.float32)
 
 
 def _medians(power: NDArray[np.float32], label: NDArray[np.int16]) -> NDArray[np.float32]:
-    """Median of `power` for each label, from at most a few hundred cells of each."""
+    """Median of `power` for each label (from 0), from at most a few hundred cells of each."""
     stride = max(1, power.size // 2_000_000)
     values, labels = power.ravel()[::stride], label.ravel()[::stride]
     order = np.argsort(labels, kind="stable")
-    counts = np.bincount(labels, minlength=int(label.max()) + 1)
-    ends = np.cumsum(counts)
+    n_labels = -(-(int(label.max()) + 1) // _SECTORS) * _SECTORS
+    counts = np.bincount(labels + 1, minlength=n_labels + 1)
+    ends = np.cumsum(counts)[1:]
+    counts = counts[1:]
     ordered = values[order]
     return np.array([np.median(ordered[end - count:end]) if count else 0.0
                      for end, count in zip(ends, counts, strict=True)], dtype=np.float32)
 
 
-def _tile_floor(power: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Floor from square tiles, which follow what is neither round nor along an axis."""
-    side = int(np.clip(min(power.shape) // 8, 12, 64))
-    rows, cols = (-(-n // side) for n in power.shape)
-    padded = np.pad(power, ((0, rows * side - power.shape[0]), (0, cols * side - power.shape[1])),
-                    mode="reflect")
-    tiles = padded.reshape(rows, side, cols, side)
-    floor = np.median(tiles, axis=(1, 3)) / np.log(2.0)
-    grown = np.repeat(np.repeat(floor.astype(np.float32), side, axis=0), side, axis=1)
-    return grown[: power.shape[0], : power.shape[1]]
+def _tile_floor(power: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Floor from square tiles, which follow what is neither round nor along an axis.
+
+    The tiles are laid from the centre outwards: an image and its transpose have the same.
+    """
+    side = int(np.clip(min(shape) // 16, 12, 64)) | 1
+    rows, cols = (-(-(n // 2 - side // 2) // side) for n in shape)
+    row = np.arange(-rows * side - side // 2, rows * side + side // 2 + 1)
+    col = np.arange(-(side // 2), cols * side + side // 2 + 1)
+    tiles = _cells(power, shape, row[:, None], col).reshape(2 * rows + 1, side, cols + 1, side)
+    floor = (np.median(tiles, axis=(1, 3)) / np.log(2.0)).astype(np.float32)
+    tile_of_row = np.rint(fft.fftfreq(shape[0], 1 / shape[0]) / side).astype(int) + rows
+    return np.asarray(floor[tile_of_row][:, np.rint(np.arange(power.shape[1]) / side).astype(int)])
 
 
-def _raise_on_axes(floor: NDArray[np.float32], power: NDArray[np.float32]) -> None:
-    ny, cells = power.shape[0], _AXIS_CELLS
-    length = max(15, min(power.shape) // 8) | 1
+def _cells(
+    half: NDArray[np.float32], shape: tuple[int, int], row: NDArray[np.int64],
+    col: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Cells of a power spectrum at any signed rows and columns, of which half are stored."""
+    row, col = np.broadcast_arrays(row, col % shape[1])
+    mate = col >= half.shape[1]
+    return np.asarray(half[np.where(mate, -row, row) % shape[0], np.where(mate, -col, col)
+                           % shape[1]])
+
+
+def _raise_on_axes(
+    floor: NDArray[np.float32], power: NDArray[np.float32], shape: tuple[int, int]
+) -> None:
+    ny, cells = shape[0], _AXIS_CELLS
+    length = max(_AXIS_RUN, min(shape) // 16) | 1
     columns = ndimage.median_filter(power[:, : cells + 1], size=(length, 1), mode="wrap")
-    np.maximum(floor[:, : cells + 1], columns / np.log(2.0), out=floor[:, : cells + 1])
-    near = np.r_[0 : cells + 1, ny - cells : ny]
-    rows = ndimage.median_filter(power[near], size=(1, length), mode="nearest")
-    floor[near] = np.maximum(floor[near], rows / np.float32(np.log(2.0)))
+    np.maximum(floor[:, : cells + 1], columns / np.float32(np.log(2.0)),
+               out=floor[:, : cells + 1])
+    near = np.arange(-cells, cells + 1)
+    whole = _cells(power, shape, near[:, None], np.arange(shape[1]))
+    rows = ndimage.median_filter(whole, size=(1, length), mode="wrap")[:, : power.shape[1]]
+    floor[near % ny] = np.maximum(floor[near % ny], rows / np.float32(np.log(2.0)))
 
 
 def find_peaks(
@@ -193,31 +243,28 @@ def find_peaks(
         if _near(cell, taken):
             continue
         taken += [cell, -cell]
-        value = float(excess[row, col]) / _streak(power, row, col)
+        value = float(excess[row, col]) / _streak(power, spectrum.shape, row, col)
         if value < threshold:
             continue
         peaks.append(Peak(row, col, value, -float(np.expm1(n_cells * np.log1p(-np.exp(-value))))))
     return peaks
 
 
-def _streak(excess: NDArray[np.float32], row: int, col: int) -> float:
+def _streak(
+    excess: NDArray[np.float32], shape: tuple[int, int], row: int, col: int
+) -> float:
     """How far the neighbourhood of a peak along a streak through it lies above the floor.
 
     Steps and edges draw streaks through the centre, jitter of scan lines draws them along y: a
     maximum on a streak is judged by the streak, not by the floor beside it.
     """
-    ny, n_cols = excess.shape
-    signed = np.array([row if row <= ny // 2 else row - ny, col], dtype=float)
+    signed = np.array([row if row <= shape[0] // 2 else row - shape[0], col], dtype=float)
     distance = np.concatenate([-_STREAK_CELLS[::-1], _STREAK_CELLS])
     highest = 1.0
     for direction in (signed / np.hypot(*signed), np.array([1.0, 0.0]), np.array([0.0, 1.0])):
         cells = np.rint(signed + distance[:, None] * direction).astype(int)
-        mates = cells[:, 1] < 0
-        cells[mates] *= -1
-        cells = cells[cells[:, 1] < n_cols]
-        if len(cells):
-            along = excess[cells[:, 0] % ny, cells[:, 1]]
-            highest = max(highest, float(np.median(along)) / np.log(2.0))
+        along = _cells(excess, shape, cells[:, 0], cells[:, 1])
+        highest = max(highest, float(np.median(along)) / np.log(2.0))
     return highest
 
 
