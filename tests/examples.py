@@ -1,0 +1,119 @@
+"""One simulated example of each measurement, and how its rows are matched with their truth.
+
+`EXAMPLES` is the one place that a new measurement has to be added to: the tests that run over all
+measurements take their images from here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from emtools import simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from emtools.model import Image
+
+    Tables = Mapping[str, pd.DataFrame]
+
+UNITS = ("per_nm", "nm2", "nm", "deg", "px2", "px", "percent", "keV", "mrad", "s")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A simulated image of each seed with its truth.
+
+    Parameters
+    ----------
+    make
+        Seed -> image and truth.
+    found
+        The table that must have rows.
+    parameters
+        What the measurement is told about the sample.
+    """
+
+    make: Callable[[int], tuple[Image, dict[str, pd.DataFrame]]]
+    found: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _crystal(seed: int) -> tuple[Image, dict[str, pd.DataFrame]]:
+    """A crystal whose cell is oblique, so that no symmetry folds its measured angles and lengths.
+
+    It fills a frame that is not square, turned by an angle of no symmetry.
+    """
+    return simulate.crystal("CuInS2", (2, 1, 1), shape=(288, 320), pixel_size_nm=0.03,
+                            rotation_deg=17.0 + 7.0 * seed, contrast=0.3, counts=60.0, rng=seed)
+
+
+def _chains(seed: int) -> tuple[Image, dict[str, pd.DataFrame]]:
+    return simulate.chains(shape=(352, 320), n_chains=2, n_dots=(6, 9), isolated_dots=2,
+                           counts=60.0, rng=seed)
+
+
+EXAMPLES: dict[str, Example] = {
+    "chains": Example(_chains, found="dots"),
+    "lattice": Example(_crystal, found="reflections", parameters={"phases": ("CuInS2",)}),
+}
+
+
+def error_of(column: str) -> str:
+    """Name of the column that holds the 1 sigma of another: d_nm -> d_err_nm."""
+    for unit in UNITS:
+        if column.endswith(f"_{unit}"):
+            return f"{column.removesuffix(f'_{unit}')}_err_{unit}"
+    return f"{column}_err"
+
+
+def difference(column: str, a: Any, b: Any) -> Any:
+    """a - b; of the directions of lines within -90 ... 90 degrees."""
+    apart = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    turns = re.fullmatch(r"(angle|orientation|rotation)_deg", column)
+    return (apart + 90.0) % 180.0 - 90.0 if turns else apart
+
+
+def places(tables: Tables, name: str) -> NDArray[np.float64]:
+    """Where each row of a table is, ``(n, 2)``: what it is matched by.
+
+    Wave vectors (their sign does not count), positions, or for a table without either the mean
+    position of the rows of another table that name it.
+    """
+    table = tables[name]
+    if {"k_per_nm", "angle_deg"} <= set(table):
+        turn = np.radians(2.0 * table["angle_deg"])
+        return np.stack([table["k_per_nm"] * np.sin(turn), table["k_per_nm"] * np.cos(turn)], -1)
+    if {"y_nm", "x_nm"} <= set(table):
+        return table[["y_nm", "x_nm"]].to_numpy()
+    one = name.removesuffix("s")
+    parts = next(other for other in tables.values() if {one, "y_nm", "x_nm"} <= set(other))
+    return parts.groupby(one)[["y_nm", "x_nm"]].mean().reindex(table[one]).to_numpy()
+
+
+def matched(found: Tables, true: Tables, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of both tables that are each other's nearest, in the same order."""
+    here, there = places(found, name), places(true, name)
+    if not len(here) or not len(there):
+        return found[name].iloc[:0], true[name].iloc[:0]
+    apart = np.linalg.norm(here[:, None] - there[None], axis=-1)
+    pairs = [(i, j) for i, j in enumerate(apart.argmin(axis=1)) if apart[:, j].argmin() == i]
+    rows, columns = (list(numbers) for numbers in zip(*pairs, strict=True))
+    return (found[name].iloc[rows].reset_index(drop=True),
+            true[name].iloc[columns].reset_index(drop=True))
+
+
+def pulls(found: Tables, true: Tables, name: str) -> pd.DataFrame:
+    """(measured - true) / stated error of every column that both tables and the errors know."""
+    mine, theirs = matched(found, true, name)
+    return pd.DataFrame({
+        column: difference(column, mine[column], theirs[column]) / mine[error_of(column)]
+        for column in mine if column in theirs and error_of(column) in mine
+    })
