@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from emtools.model import Image, Result
 
 _ROWS = 40  # of a table on a terminal
-# Columns that matter least on a narrow terminal; the CSV has them all.
-_WIDE_ONLY = ("p_value", "domain", "d_reference", "runner_up", "persistence_length", "helix",
-              "tortuosity", "uv_angle_err", "area")
+# Columns that are left out first where the terminal is narrow; --json and the CSV have them all.
+_LEAVE_OUT = ("p_value", "d_reference", "runner_up", "persistence_length", "helix", "tortuosity",
+              "domain", "area", "harmonic", "few_fringes", "k_per", "uv_angle", "aspect", "pitch",
+              "width_std", "n_crossings", "y_", "x_", "rotation", "s_", "u_", "v_", "orientation",
+              "length", "score", "snr", "ambiguous")
 
 
 def _console() -> Console:
@@ -80,18 +82,33 @@ def _readable(value: Any) -> str:
 def _table(name: str, frame: Any, width: int) -> Any:
     from rich.table import Table
 
-    shown = frame.dropna(axis="columns", how="all")
-    if width < 160:
-        shown = shown[[c for c in shown if not c.startswith(_WIDE_ONLY)]]
-    value_columns = [c for c in shown if not _is_error_of(c, shown)]
-    rest = len(shown) - _ROWS
-    table = Table(title=name if rest <= 0 else f"{name} (first {_ROWS} of {len(shown)})",
-                  title_justify="left", box=None, padding=(0, 1), title_style="italic")
-    for column in value_columns:
-        table.add_column(column, overflow="fold")
-    for row in shown.head(_ROWS).to_dict("records"):
-        table.add_row(*(_cell(row, column) for column in value_columns))
+    shown = frame.dropna(axis="columns", how="all").head(_ROWS)
+    rows = shown.to_dict("records")
+    cells = {column: [_cell(row, column) for row in rows] for column in shown
+             if not _is_error_of(column, shown)}
+    hidden = _narrowed(cells, width)
+    title = name if len(frame) <= _ROWS else f"{name} (first {_ROWS} of {len(frame)})"
+    title += f" (without {', '.join(hidden)})" if hidden else ""
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1),
+                  title_style="italic")
+    for column in cells:
+        table.add_column(column, no_wrap=True)
+    for row in zip(*cells.values(), strict=True):
+        table.add_row(*row)
     return table
+
+
+def _narrowed(cells: dict[str, list[str]], width: int) -> list[str]:
+    """Take out columns until the rest fits; return their names."""
+    hidden: list[str] = []
+    for start in _LEAVE_OUT:
+        for column in [c for c in cells if c.startswith(start)]:
+            needed = sum(2 + max(len(c), *map(len, texts)) for c, texts in cells.items())
+            if needed <= width:
+                return hidden
+            del cells[column]
+            hidden.append(column)
+    return hidden
 
 
 def _is_error_of(column: str, frame: Any) -> bool:

@@ -214,7 +214,8 @@ def _without_none(hint: Any) -> Any:
 
 def _item(hint: Any) -> str:
     items = typing.get_args(_without_none(hint))
-    return str(items[0].__name__) if items and isinstance(items[0], type) else "str"
+    plain = bool(items) and isinstance(items[0], type) and not typing.get_args(items[0])
+    return str(items[0].__name__) if plain else "other"
 
 
 def _choices(hint: Any) -> tuple[str, ...]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from emtools.crystal import phase as find_phase
 from emtools.errors import ParameterError
 from emtools.measure._discovery import measurement
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 
 MODALITIES = ("HAADF", "ADF", "BF", "DF", "STEM", "TEM")
 _LARGEST_PX = 0.25  # of the side: fewer than four fringes across the image are no lattice
+_FRINGES_UNSCALED = 12.0  # fringes across an image without calibration
 _NYQUIST_PX = 2.05  # spacing in pixels below which fringes alias
 
 
@@ -48,7 +47,7 @@ def lattice(
     ----------
     image : Image
         One picture in real space, calibrated in nm.  Without a calibration the spacings come out in
-        pixels (columns named ``_px``), sought from the pixel to a quarter of the side.
+        pixels (columns named ``_px``), sought from two pixels to a twelfth of the side.
     phases : tuple of str
         Candidate phases: built-in names (PbS, CuInS2, Au ...) or CIF files.  Without any, nothing
         is indexed and the free lattice is reported.
@@ -110,7 +109,8 @@ def _searched(plane: Plane, min_d_nm: float, max_d_nm: float) -> tuple[float, fl
     """Spacings that are asked for and that these pixels can show, in the plane's unit."""
     side = min(plane.values.shape)
     pixel = plane.calibration.pixel_size
-    asked = (min_d_nm, max_d_nm) if plane.unit == "nm" else (0.0, np.inf)
+    # Without a scale only the number of fringes tells a lattice from the texture of particles.
+    asked = (min_d_nm, max_d_nm) if plane.unit == "nm" else (0.0, side / _FRINGES_UNSCALED)
     return max(asked[0], _NYQUIST_PX * pixel), min(asked[1], _LARGEST_PX * side * pixel)
 
 

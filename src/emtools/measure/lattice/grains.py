@@ -20,6 +20,7 @@ _COLLINEAR_DEG = 8.0
 _SIDELOBES = 6.0  # how many times 1/D from a spot its side lobes are looked for
 _ENVELOPE_MARGIN = 1.5
 _OFF_LATTICE = 4.0  # sigmas off its grain's lattice beyond which a spot's own error is not enough
+_EXPLAINED = 0.85  # of the strength of a grain's spots has to be on its lattice
 _INTEGER = 0.06  # how far from integers the indices of a spot may be (distortion, tilt)
 
 
@@ -134,8 +135,10 @@ def _admitted(spot: Spot, lattice: FreeLattice) -> Spot:
 
     Its fringes then run through more than this crystal, which noise alone does not tell.
     """
-    indices = np.rint(spot.k @ np.linalg.inv(lattice.reciprocal))
-    off = spot.k - indices @ lattice.reciprocal
+    indices = spot.k @ np.linalg.inv(lattice.reciprocal)
+    if not _integers(indices):
+        return spot  # no reflection of this lattice at all
+    off = spot.k - np.rint(indices) @ lattice.reciprocal
     if off @ np.linalg.inv(spot.covariance) @ off < _OFF_LATTICE**2:
         return spot
     # Which way it is off is an accident: the same in all directions.
@@ -167,17 +170,40 @@ def collinear(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
 
 
 def free_lattice(spots: list[Spot]) -> FreeLattice | None:
-    """Find the coarsest reciprocal lattice that holds all spots, fit and reduce it.
+    """Find the coarsest reciprocal lattice that holds the spots, fit and reduce it.
 
     Candidate bases are pairs of spots and of their sums and differences; the pair with the largest
     cell that gives every spot integer indices wins, then all spots are fitted together, weighted by
-    their covariances.  None where the spots span a single row.
+    their covariances.  Where no lattice holds all of them, the faintest, which may be artefacts of
+    the scan, are left aside.  None where the spots span a single row.
     """
+    basis = _basis(spots) if len(spots) > 1 else None
+    if basis is None:
+        spots = _strongest(spots)
+        basis = _basis(spots)
+    if basis is None:
+        return None
+    held = _integers(np.array([s.k for s in spots]) @ np.linalg.inv(basis))
+    return _fit([s for s, one in zip(spots, held.tolist(), strict=True) if one], basis)
+
+
+def _strongest(spots: list[Spot]) -> list[Spot]:
+    """The strongest spots, which hold most of the strength together."""
+    order = sorted(spots, key=lambda s: -s.fringes.snr)
+    share = np.cumsum([s.fringes.snr for s in order])
+    enough = int(np.searchsorted(share, _EXPLAINED * share[-1])) + 1
+    return sorted(order[:enough], key=lambda s: s.length)
+
+
+def _integers(indices: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray(np.abs(indices - np.rint(indices)).max(axis=-1) < _INTEGER)
+
+
+def _basis(spots: list[Spot]) -> NDArray[np.float64] | None:
     k = np.array([s.k for s in spots])
     candidates = list(k) + [a + sign * b for a, b in combinations(k, 2) for sign in (1, -1)]
     short = 0.2 * np.hypot(*k[0])
-    basis = _coarsest_basis(k, np.array([c for c in candidates if np.hypot(*c) > short]))
-    return None if basis is None else _fit(spots, basis)
+    return _coarsest_basis(k, np.array([c for c in candidates if np.hypot(*c) > short]))
 
 
 def _coarsest_basis(

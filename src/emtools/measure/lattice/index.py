@@ -28,6 +28,7 @@ _ACCEPTED = 0.2  # below this a candidate explains too little to be named
 _SCALE_SIGMAS = 3.0
 _LOCAL_SCALE = 0.01  # by how much spacings of two grains may differ besides, 1 sigma
 _MATCH_SIGMAS = 4.0
+_CLEAR = 0.2  # of the strongest spot's signal-to-noise ratio
 _STRONG = 0.5  # of the strongest structure factor: should be seen
 _SMALLEST_UNSCALED_NM = 0.1  # spacings tried where the image has no scale
 
@@ -133,7 +134,7 @@ def index_grain(
     grain: Grain, phases: list[Phase], tolerance: Tolerance, modality: Modality
 ) -> Verdict:
     """Index the spots of one grain against candidate phases."""
-    if grain.lattice is None:
+    if all(collinear(grain.spots[0].k, s.k) for s in grain.spots):
         candidates = [c for phase in phases
                       for c in _index_row(grain.spots, phase, tolerance, modality)]
     else:
@@ -245,22 +246,40 @@ def _fit(
     spots: list[Spot], zone: ZoneReflections, turn: NDArray[np.float64], tolerance: Tolerance
 ) -> _Fit:
     measured = np.array([s.k for s in spots])
-    mates = np.vstack([measured, -measured])
+    nearest, chi2 = _nearest(spots, zone.g_yx_per_nm @ turn.T, tolerance)
+    if not (chi2 < _MATCH_SIGMAS**2).any():
+        return _Fit(0.0, 1.0, tuple(-1 for _ in spots))
+    turn = _fitted_turn(turn, zone.g_yx_per_nm[nearest], measured, chi2 < _MATCH_SIGMAS**2)
     predicted = zone.g_yx_per_nm @ turn.T
     nearest, chi2 = _nearest(spots, predicted, tolerance)
     matched = chi2 < _MATCH_SIGMAS**2
-    if not matched[: 1].any():
+    if not matched.any():
         return _Fit(0.0, 1.0, tuple(-1 for _ in spots))
-    lengths = np.hypot(*measured.T)
-    k_reference = np.hypot(*zone.g_yx_per_nm[nearest].T)
-    scale = float(np.exp(np.mean(np.log(k_reference[matched] / lengths[matched]))))
-    score = float(matched.mean()) ** 2 * float(np.exp(-0.25 * chi2[matched].mean()))
-    score *= _seen_fraction(predicted, zone.amplitude, mates, lengths.max())
+    lengths, strength = np.hypot(*measured.T), np.array([s.fringes.snr for s in spots])
+    scale = 1.0 / float(np.sqrt(abs(np.linalg.det(turn))))
+    # Faint spots may be artefacts of the scan; what is strong has to be explained.
+    explained = float(np.average(matched, weights=strength))
+    score = explained**2 * float(np.exp(-0.25 * np.average(chi2[matched],
+                                                           weights=strength[matched])))
+    # How far spots can be seen depends on probe and thickness: as far as strong ones are.
+    clear = matched & (strength >= _CLEAR * strength[matched].max())
+    score *= _seen_fraction(predicted, zone.amplitude, np.vstack([measured, -measured]),
+                            lengths[clear].max())
     score *= float(np.sqrt(zone.amplitude[nearest[matched]].mean()))
     if np.isfinite(tolerance.scale):
         score *= float(np.exp(-0.5 * ((scale - tolerance.expected) / tolerance.scale) ** 2))
     rows = np.where(matched, nearest, -1)
     return _Fit(score, scale, tuple(rows.tolist()))
+
+
+def _fitted_turn(
+    turn: NDArray[np.float64], g: NDArray[np.float64], measured: NDArray[np.float64],
+    matched: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Turn and scale once more so that all matched spots are met as well as possible."""
+    predicted, found = _complex(g[matched] @ turn.T), _complex(measured[matched])
+    ratio = complex(np.vdot(predicted, found) / np.vdot(predicted, predicted))
+    return _matrix(ratio, False) @ turn
 
 
 def _nearest(

@@ -75,10 +75,11 @@ def refine(spectrum: Spectrum, peaks: list[Peak]) -> list[Fringes]:
     other: their cells are transformed back together, and each crystal is found where its fringes
     run in step.
 
-    Within a domain the slope of the phase is found by Newton steps on ``|sum(a exp(-2 pi i f
-    r))|``.  Its covariance is the noise propagated through that estimator, ``2 S_n / (2 pi)^2
-    H^-1 G H^-1`` with ``H = sum(w A (r - r0)(r - r0)')`` and ``G = sum(w^2 (r - r0)(r - r0)')`` (the Cramer-Rao
-    bound for w = 1), times the excess of the phase residuals where the fringes are not straight.
+    Within a domain the slope of the phase is found by Newton steps on
+    ``|sum(a exp(-2 pi i f r))|``.  Its covariance is the noise propagated through that estimator,
+    ``2 S_n / (2 pi)^2 H^-1 G H^-1`` with ``H = sum(w A (r - r0)(r - r0)')`` and
+    ``G = sum(w^2 (r - r0)(r - r0)')`` (the Cramer-Rao bound for w = 1), times the excess of the
+    phase residuals where the fringes are not straight.
     """
     families = _families(peaks, spectrum.shape)
     heads = [family[0] for family in families]
