@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from emtools._version import __version__
 from emtools.errors import ParameterError
 from emtools.model import Image, Result
+from emtools.units import LENGTH, PIXEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,8 +89,11 @@ class Measurement:
         if not image.is_plane:
             axes = " x ".join(f"{axis.name} {axis.size}" for axis in image.axes)
             return f"not a single picture ({axes})"
-        if any(axis.unit == "1/nm" for axis in image.plane_axes):
+        units = {axis.unit for axis in image.plane_axes}
+        if "1/nm" in units:
             return "a diffraction pattern or transform (axes in 1/nm)"
+        if not units <= {LENGTH, PIXEL}:
+            return f"not an image in real space (axes in {' and '.join(sorted(units))})"
         modality = image.acquisition.modality
         if modality is not None and modality not in self.modalities:
             return f"{modality} is not among {', '.join(self.modalities)}"
@@ -138,6 +142,7 @@ def measurement(
             bound.apply_defaults()
             values = dict(bound.arguments)
             image = _as_image(values.pop("image"))
+            _check_choices(function, values)
             result = function(image, **values)  # type: ignore[arg-type]
             source = {**image.source.describe(), "emtools": __version__}
             return replace(result, parameters={**values, **result.parameters}, source=source)
@@ -146,6 +151,13 @@ def measurement(
         return measure
 
     return declare
+
+
+def _check_choices(function: Callable[..., Any], values: Mapping[str, Any]) -> None:
+    for option in options_of(function):
+        if option.choices and values[option.name] not in option.choices:
+            raise ParameterError(option.name, f"{values[option.name]!r} is not known",
+                                 f"give one of {', '.join(option.choices)}")
 
 
 def _as_image(image: Any) -> Image:

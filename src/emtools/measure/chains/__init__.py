@@ -104,8 +104,8 @@ def chains(
     """
     _check(min_width_nm, max_width_nm, max_gap_nm, min_dots, false_alarm_rate)
     plane = as_plane(image)
-    if plane.unit == "1/nm":
-        raise CalibrationError(image.name, "is calibrated in 1/nm",
+    if plane.unit not in ("nm", "px"):
+        raise CalibrationError(image.name, f"is calibrated in {plane.unit}",
                                "chains are measured in images in real space")
     in_px = plane.unit == "px"
     widths = _WIDTHS_PX if in_px else (min_width_nm, max_width_nm)
@@ -149,11 +149,11 @@ def _fit(found: Found, view: Square, widths: tuple[float, float], gap: float | N
 def _check(
     min_width_nm: float, max_width_nm: float, max_gap_nm: float, min_dots: int, rate: float
 ) -> None:
-    if not 0 < min_width_nm < max_width_nm:
+    if not 0 < min_width_nm < max_width_nm < np.inf:
         raise ParameterError("min_width_nm, max_width_nm",
                              f"must be 0 < min < max, not {min_width_nm}, {max_width_nm}")
-    if not max_gap_nm > 0:
-        raise ParameterError("max_gap_nm", f"must be positive, not {max_gap_nm}")
+    if not 0 < max_gap_nm < np.inf:
+        raise ParameterError("max_gap_nm", f"must be positive and finite, not {max_gap_nm}")
     if min_dots < 2:
         raise ParameterError("min_dots", f"must be at least 2, not {min_dots}")
     if not 0 < rate < 1:

@@ -117,6 +117,8 @@ def _searched(plane: Plane, min_d_nm: float, max_d_nm: float) -> tuple[float, fl
 def _not_measurable(plane: Plane, d_range: tuple[float, float]) -> str | None:
     if plane.unit == "1/nm":
         return "not measurable: a diffraction pattern, not an image in real space"
+    if plane.unit not in ("nm", "px"):
+        return f"not measurable: axes in {plane.unit}, not an image in real space"
     if plane.constant:
         return "no lattice: all pixels have the same value"
     if d_range[0] >= d_range[1]:

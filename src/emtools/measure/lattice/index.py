@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_ZONE_INDEX = 3
 _CLOSE = 0.5  # runner-up with this fraction of the best score: ambiguous
-_ACCEPTED = 0.2  # below this a candidate explains too little to be named
+_ACCEPTED = 0.15  # below this a candidate explains too little to be named
 _SCALE_SIGMAS = 3.0
 _LOCAL_SCALE = 0.01  # by how much spacings of two grains may differ besides, 1 sigma
 _MATCH_SIGMAS = 4.0
@@ -249,7 +249,8 @@ def _fit(
     nearest, chi2 = _nearest(spots, zone.g_yx_per_nm @ turn.T, tolerance)
     if not (chi2 < _MATCH_SIGMAS**2).any():
         return _Fit(0.0, 1.0, tuple(-1 for _ in spots))
-    turn = _fitted_turn(turn, zone.g_yx_per_nm[nearest], measured, chi2 < _MATCH_SIGMAS**2)
+    strength = np.array([s.fringes.snr for s in spots]) * (chi2 < _MATCH_SIGMAS**2)
+    turn = _fitted_turn(turn, zone.g_yx_per_nm[nearest], measured, strength)
     predicted = zone.g_yx_per_nm @ turn.T
     nearest, chi2 = _nearest(spots, predicted, tolerance)
     matched = chi2 < _MATCH_SIGMAS**2
@@ -274,12 +275,12 @@ def _fit(
 
 def _fitted_turn(
     turn: NDArray[np.float64], g: NDArray[np.float64], measured: NDArray[np.float64],
-    matched: NDArray[np.bool_],
+    weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Turn and scale once more so that all matched spots are met as well as possible."""
-    predicted, found = _complex(g[matched] @ turn.T), _complex(measured[matched])
-    ratio = complex(np.vdot(predicted, found) / np.vdot(predicted, predicted))
-    return _matrix(ratio, False) @ turn
+    """Turn and scale once more so that all matched spots are met on average."""
+    # Ratios, not differences: far out a chance match would else outweigh the strong spots.
+    ratio = np.average(_complex(measured) / _complex(g @ turn.T), weights=weights)
+    return _matrix(complex(ratio), False) @ turn
 
 
 def _nearest(

@@ -76,9 +76,12 @@ def window(n: int) -> NDArray[np.float32]:
 
 
 def transform(values: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """Return the half transform of a Hann-windowed plane."""
+    """Return the half transform of a Hann-windowed plane of about unit height."""
     ny, nx = values.shape
-    windowed = values * window(ny)[:, None]
+    # A power of two takes no bits; powers of very large or small values would leave float32.
+    exponent = int(np.frexp(max(values.max(), -values.min()))[1])
+    windowed = np.ldexp(values, -exponent)
+    windowed *= window(ny)[:, None]
     windowed *= window(nx)
     # A worker of a batch has one core to itself; whoever measures a single image has them all.
     threads = 1 if multiprocessing.parent_process() else -1
