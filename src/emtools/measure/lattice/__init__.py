@@ -88,7 +88,9 @@ def lattice(
     transformed = spectrum(flatten(plane.values, plane.mask, 2.0 * d_range[1]
                                    / plane.calibration.pixel_size))
     peaks = find_peaks(transformed, plane.calibration, d_range, false_alarm_rate, max_reflections)
-    grains = group([spot(fringes, plane.calibration) for fringes in refine(transformed, peaks)])
+    spots = [spot(fringes, plane.calibration) for fringes in refine(transformed, peaks)]
+    # The wings of a spot just outside of the range are no reflection inside of it.
+    grains = group([s for s in spots if d_range[0] <= 1.0 / s.length <= d_range[1]])
     modality: Modality = "TEM" if image.acquisition.modality in ("TEM", "BF") else "HAADF"
     tolerance = Tolerance.of(plane.calibration)
     verdicts = index_grains(grains, candidates, tolerance, modality)
