@@ -81,7 +81,7 @@ def run(
     jobs, left_out = _files(folder, output)
     store = Store(output)
     store.clear()
-    store.add([_left_out(name, reason) for name, reason in left_out])
+    store.add([_without_images(name, "other file", reason) for name, reason in left_out])
     results = _measured(jobs, recipe, output, workers or os.cpu_count() or 1)
     for done, (name, records) in enumerate(results, start=1):
         store.add(records)
@@ -105,8 +105,8 @@ def _files(folder: Path, output: Path) -> tuple[list[Job], list[tuple[str, str]]
     return jobs, others
 
 
-def _left_out(name: str, reason: str) -> Record:
-    return {"file": name, "image": "", "index": 0, "source_sha256": "", "status": "left out",
+def _without_images(name: str, status: str, reason: str) -> Record:
+    return {"file": name, "image": "", "index": 0, "source_sha256": "", "status": status,
             "reason": reason, "description": {}, "audit": [], "thumbnail": "", "measurements": [],
             "skipped": [], "seconds": 0.0}
 
@@ -179,9 +179,9 @@ def _alone(job: Job, recipe: Recipe, output: Path) -> tuple[list[Record], bool]:
         try:
             return _submit(pool, job, recipe, output).result(), False
         except BrokenProcessPool:
-            record = _left_out(job[1], "the process that measured it died (out of memory, or a "
-                               "reader crashed); try it alone with `emtools info`")
-            return [record | {"status": "failed"}], True
+            reason = ("the process that measured it died (out of memory, or a reader crashed); "
+                      "try it alone with `emtools info`")
+            return [_without_images(job[1], "failed", reason)], True
 
 
 def _finish(store: Store, folder: Path) -> Outcome:
@@ -190,9 +190,8 @@ def _finish(store: Store, folder: Path) -> Outcome:
                  version=__version__)
     failed = tuple((_label(r), r["reason"]) for r in records if r["status"] == "failed")
     counts = [r["status"] for r in records]
-    others = sum(r["status"] == "left out" and not r["description"] for r in records)
-    return Outcome(counts.count("measured"), counts.count("left out") - others, others, failed,
-                   store.folder / "index.html")
+    return Outcome(counts.count("measured"), counts.count("left out"), counts.count("other file"),
+                   failed, store.folder / "index.html")
 
 
 def _label(record: Record) -> str:

@@ -79,6 +79,7 @@ def _render(records: Sequence[Mapping[str, Any]], title: str, version: str) -> s
         measured=[image for image in images if image["status"] == "measured"],
         left_out=[image for image in images if image["status"] == "left out"],
         failed=[image for image in images if image["status"] == "failed"],
+        others=[image for image in images if image["status"] == "other file"],
         style=style, script=script, style_hash=_hash(style), script_hash=_hash(script),
     )
 

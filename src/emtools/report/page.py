@@ -27,7 +27,8 @@ MOST_ROWS = 50
 _ROWS_OF_ALL_IMAGES = 5000  # a page of a thousand images must still open
 _FEWEST_ROWS = 5
 _GEOMETRY = ("axes",)  # points of drawn lines: nothing to read in them
-_OUTCOMES = {"measured": "measured", "left out": "left out", "failed": "failed"}
+_OUTCOMES = {"measured": "measured", "left out": "left out", "failed": "failed",
+             "other file": "other file"}
 
 
 @dataclass(frozen=True)
