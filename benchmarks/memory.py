@@ -50,8 +50,8 @@ def main() -> None:
     peak = max(row[0] for row in measured)
     transform = min(run("without", "transform")[2] for _ in range(REPEATS))
     seconds = min(row[1] for row in measured)
-    print(f"lattice, {SIDE} x {SIDE} float32: peak {(peak - without) / image:.1f} x the image above "
-          f"the image (aim: at most 8)")
+    print(f"lattice, {SIDE} x {SIDE} float32: peak {(peak - without) / image:.1f} x the image "
+          "above the image (aim: at most 8)")
     print(f"time {seconds:.2f} s = {seconds / transform:.1f} x one scipy.fft.rfft2(workers=2) "
           f"({transform:.2f} s)")
 

@@ -1,4 +1,4 @@
-"""Start-up against `import numpy`, each in a process of its own, in turn; prints medians' ratios."""
+"""Start-up against `import numpy`, each in a process of its own, in turn; medians and ratios."""
 
 from __future__ import annotations
 

@@ -20,8 +20,11 @@ _AXIS_CELLS = 3  # half width in cells of the cross that edges and scan lines dr
 _WINDOW_NOISE_CELLS = 2.25  # (1.5)^2: equivalent noise bandwidth of a two-dimensional Hann window
 _SECTORS = 6  # in half a turn: Thon rings may be astigmatic
 _RING_CELLS = 6  # with the sectors: enough cells for a median that no spot can lift
+_ASTIGMATIC = 4.0  # how far a film may rise in one sector above the others of its ring
+_QUANTILE = 0.3  # of the cells of a sector: what spots do not reach
 _INNER_RINGS = 4  # too short to be cut into sectors
-_STREAK_CELLS = np.arange(6, 18)  # beside a peak, beyond its own main lobe
+_SCAN_CELLS = 12  # beside an axis: where scan lines leave their noise
+_STREAK_CELLS = (np.arange(6, 18), np.arange(24, 48))  # beside a peak: near, and far
 _MERGE_CELLS = 4  # peaks closer than this belong to the same spot (Hann main lobe, and one cell)
 
 
@@ -123,12 +126,15 @@ def _polar_floor(power: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[
         label[row] = -1
     for col in (0, nx // 2):
         label[:, col] = -1
-    medians = _medians(power, label).reshape(-1, _SECTORS)
-    medians[:_INNER_RINGS] = medians[:_INNER_RINGS, :1]
+    floors = _floors(power, label).reshape(-1, _SECTORS)
+    floors[:_INNER_RINGS] = floors[:_INNER_RINGS, :1]
+    # Crystals that are turned a little against each other fill a sector, never the whole ring.
+    np.minimum(floors, _ASTIGMATIC * np.median(floors, axis=1, keepdims=True), out=floors,
+               where=(floors > 0).all(axis=1, keepdims=True))
     del label
-    for ring_in, ring_out in pairwise(medians):
+    for ring_in, ring_out in pairwise(floors):
         ring_out[ring_out == 0] = ring_in[ring_out == 0]  # the corners have not all sectors
-    return _between_rings(np.log(np.maximum(medians / np.log(2.0), 1e-30)), radius, sector)
+    return _between_rings(np.log(np.maximum(floors, 1e-30)), radius, sector)
 
 
 def _between_rings(
@@ -148,8 +154,11 @@ def _between_rings(
     return np.asarray(np.exp(floor, out=floor), dtype=np.float32)
 
 
-def _medians(power: NDArray[np.float32], label: NDArray[np.int16]) -> NDArray[np.float32]:
-    """Median of `power` for each label (from 0), from at most a few hundred cells of each."""
+def _floors(power: NDArray[np.float32], label: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Noise floor of each label, from a low quantile of at most a few hundred of its cells.
+
+    Small crystals, each turned a little, can fill half a sector with one reflection.
+    """
     stride = max(1, power.size // 2_000_000)
     values, labels = power.ravel()[::stride], label.ravel()[::stride]
     order = np.argsort(labels, kind="stable")
@@ -158,8 +167,9 @@ def _medians(power: NDArray[np.float32], label: NDArray[np.int16]) -> NDArray[np
     ends = np.cumsum(counts)[1:]
     counts = counts[1:]
     ordered = values[order]
-    return np.array([np.median(ordered[end - count:end]) if count else 0.0
-                     for end, count in zip(ends, counts, strict=True)], dtype=np.float32)
+    levels = [np.quantile(ordered[end - count:end], _QUANTILE) if count else 0.0
+              for end, count in zip(ends, counts, strict=True)]
+    return np.array(levels, dtype=np.float32) / np.float32(-np.log1p(-_QUANTILE))
 
 
 def _tile_floor(power: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -262,12 +272,18 @@ def _streak(
     maximum on a streak is judged by the streak, not by the floor beside it.
     """
     signed = np.array([row if row <= shape[0] // 2 else row - shape[0], col], dtype=float)
-    distance = np.concatenate([-_STREAK_CELLS[::-1], _STREAK_CELLS])
     highest = 1.0
     for direction in (signed / np.hypot(*signed), np.array([1.0, 0.0]), np.array([0.0, 1.0])):
-        cells = np.rint(signed + distance[:, None] * direction).astype(int)
-        along = _cells(excess, shape, cells[:, 0], cells[:, 1])
-        highest = max(highest, float(np.median(along)) / np.log(2.0))
+        levels = []
+        # A streak is long: what ends after a few cells are spots of neighbouring crystals.  Scan
+        # lines draw theirs next to the axes, and unevenly.
+        off_axis = float(np.abs(signed[direction == 0]).min(initial=np.inf))
+        for distance in _STREAK_CELLS if off_axis > _SCAN_CELLS else _STREAK_CELLS[:1]:
+            both = np.concatenate([-distance, distance])
+            cells = np.rint(signed + both[:, None] * direction).astype(int)
+            along = _cells(excess, shape, cells[:, 0], cells[:, 1])
+            levels.append(float(np.median(along)) / np.log(2.0))
+        highest = max(highest, min(levels))
     return highest
 
 
