@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from emtools.measure.lattice.grains import Grain
 
 MODALITIES = ("HAADF", "ADF", "BF", "DF", "STEM", "TEM")
-_LARGEST_PX = 0.125  # of the side: fewer than eight fringes across the image are no lattice
+_LARGEST_PX = 1 / 6  # of the side: fewer than six fringes across the image are no lattice
 _FRINGES_UNSCALED = 12.0  # fringes across an image without calibration
 _NYQUIST_PX = 2.05  # spacing in pixels below which fringes alias
 
@@ -126,7 +126,7 @@ def _not_measurable(plane: Plane, d_range: tuple[float, float]) -> str | None:
     if d_range[0] >= d_range[1]:
         pixel = plane.calibration.pixel_size
         return (f"not measurable: with pixels of {pixel:.3g} {plane.unit} the spacings that can be "
-                f"seen ({_NYQUIST_PX * pixel:.3g} {plane.unit} and above, eight fringes across the "
+                f"seen ({_NYQUIST_PX * pixel:.3g} {plane.unit} and above, six fringes across the "
                 "image) are outside those asked for")
     return None
 

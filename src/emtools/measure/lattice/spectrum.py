@@ -19,12 +19,13 @@ _AXIS_RUN = 41  # cells along them: runs of a few cells have medians that vary t
 _AXIS_CELLS = 3  # half width in cells of the cross that edges and scan lines draw
 _WINDOW_NOISE_CELLS = 2.25  # (1.5)^2: equivalent noise bandwidth of a two-dimensional Hann window
 _SECTORS = 6  # in half a turn: Thon rings may be astigmatic
-_RING_CELLS = 6  # with the sectors: enough cells for a median that no spot can lift
+_RING_CELLS = 8  # with the sectors: enough cells for a median that no spot can lift
 _ASTIGMATIC = 4.0  # how far a film may rise in one sector above the others of its ring
-_QUANTILE = 0.3  # of the cells of a sector: what spots do not reach
+_QUANTILE = 0.4  # of the cells of a sector: what spots do not reach
 _INNER_RINGS = 4  # too short to be cut into sectors
 _SCAN_CELLS = 12  # beside an axis: where scan lines leave their noise
-_STREAK_CELLS = (np.arange(6, 18), np.arange(24, 48))  # beside a peak: near, and far
+_STREAK_CELLS = np.arange(6, 18)  # beside a peak, beyond its own main lobe
+_STREAK_FAR = 0.047  # of the shorter side: where arcs of spots have ended and streaks go on
 _MERGE_CELLS = 4  # peaks closer than this belong to the same spot (Hann main lobe, and one cell)
 
 
@@ -272,13 +273,15 @@ def _streak(
     maximum on a streak is judged by the streak, not by the floor beside it.
     """
     signed = np.array([row if row <= shape[0] // 2 else row - shape[0], col], dtype=float)
+    start = max(18, round(_STREAK_FAR * min(shape)))
+    far = np.arange(start, 2 * start)
     highest = 1.0
     for direction in (signed / np.hypot(*signed), np.array([1.0, 0.0]), np.array([0.0, 1.0])):
         levels = []
         # A streak is long: what ends after a few cells are spots of neighbouring crystals.  Scan
         # lines draw theirs next to the axes, and unevenly.
         off_axis = float(np.abs(signed[direction == 0]).min(initial=np.inf))
-        for distance in _STREAK_CELLS if off_axis > _SCAN_CELLS else _STREAK_CELLS[:1]:
+        for distance in (_STREAK_CELLS, far) if off_axis > _SCAN_CELLS else (_STREAK_CELLS,):
             both = np.concatenate([-distance, distance])
             cells = np.rint(signed + both[:, None] * direction).astype(int)
             along = _cells(excess, shape, cells[:, 0], cells[:, 1])
