@@ -67,14 +67,19 @@ def _unused() -> None:
     raise AssertionError("a command that was not named cannot run")
 
 
-def _version_option(
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
-) -> None:
-    if version:
+def _show_version(asked: bool) -> None:
+    if asked:
         from emtools import __version__
 
         typer.echo(__version__)
         raise typer.Exit
+
+
+def _version_option(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True,
+                                          callback=_show_version)] = False,
+) -> None:
+    """Take the options that stand before the command."""
 
 
 def _first_line(name: str) -> str:
@@ -129,6 +134,8 @@ def _measure_file(
 
     try:
         images = _images(file, name, common)
+    except ParameterError:
+        raise  # wrong usage, whatever the file
     except EmtoolsError as error:
         return [str(error)]
     failed = []
