@@ -94,7 +94,8 @@ def places(tables: Tables, name: str) -> NDArray[np.float64]:
     if {"y_nm", "x_nm"} <= set(table):
         return table[["y_nm", "x_nm"]].to_numpy()
     one = name.removesuffix("s")
-    parts = next(other for other in tables.values() if {one, "y_nm", "x_nm"} <= set(other))
+    parts = max((other for other in tables.values() if {one, "y_nm", "x_nm"} <= set(other)),
+                key=len)
     return parts.groupby(one)[["y_nm", "x_nm"]].mean().reindex(table[one]).to_numpy()
 
 

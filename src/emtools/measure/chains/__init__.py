@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from emtools.measure.chains.dots import fit_dots
 from emtools.measure.chains.ground import find_contrast, find_ground
 from emtools.measure.chains.lines import measure_lines
 from emtools.measure.chains.links import link_dots
-from emtools.measure.chains.outline import only_lines, sort_foreground
+from emtools.measure.chains.outline import TOO_WIDE, only_lines, sort_foreground
 from emtools.measure.chains.report import Found, layers, summary
 from emtools.measure.chains.tables import TABLES
 from emtools.model import Image, Result
@@ -28,6 +29,7 @@ from emtools.process.plane import as_plane
 from emtools.process.resample import Square, square
 
 if TYPE_CHECKING:
+    from emtools.measure.chains.dots import Dots
     from emtools.measure.chains.ground import Contrast
 
 MODALITIES = ("HAADF", "ADF", "BF", "DF", "STEM", "TEM", "SEM")
@@ -139,11 +141,23 @@ def _find(
 def _fit(found: Found, view: Square, widths: tuple[float, float], gap: float | None) -> Found:
     """Fit the dots, or take all for lines where they are too small to be told from the blur."""
     dots = fit_dots(found.ground, found.outline.maxima, found.outline.width_px)
-    if dots is None or dots.told_from_blur:
-        return found._replace(dots=dots)
     widths_px = (widths[0] / view.pixel, widths[1] / view.pixel)
+    if dots is None or dots.told_from_blur:
+        return _of_sought_width(found, dots, widths_px)
     bridged = 1.0 if gap is None else gap / view.pixel
     return found._replace(outline=only_lines(found.ground, widths_px, bridged))
+
+
+def _of_sought_width(
+    found: Found, dots: Dots | None, widths_px: tuple[float, float]
+) -> Found:
+    """Leave out what turned out narrower or wider than anything sought (contamination, edges)."""
+    if dots is None:
+        return found
+    wide = dots.widths > TOO_WIDE * widths_px[1]
+    keep = ~wide & (dots.widths > widths_px[0] / TOO_WIDE)
+    outline = replace(found.outline, n_blobs=found.outline.n_blobs + int(wide.sum()))
+    return found._replace(dots=dots.only(keep) if keep.any() else None, outline=outline)
 
 
 def _check(

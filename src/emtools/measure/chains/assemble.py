@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 Rows = list[dict[str, Any]]
 _RESOLVED_SIGMAS = 3.0
 _UPPER_95 = 1.645
-_SEEN = 0.3  # of a dot has to lie in the frame for it to be found
+_COURSE = 0.4  # of a cut cap: what its length is uncertain by, as a full range
+_SEEN = 0.4  # of a dot has to lie in the frame for it to be found
 
 
 @dataclass
@@ -61,6 +62,11 @@ class Frame:
         return any(bool(c - h < -0.5 or c + h > n - 0.5)
                    for c, h, n in zip(centre, half, self.shape, strict=True))
 
+    def room(self, place: NDArray[np.float64], along: NDArray[np.float64]) -> float:
+        """Distance in pixels from a place to the border, in the direction of a unit vector."""
+        far = np.where(along > 0, np.array(self.shape) - 0.5, -0.5) - place
+        return float((far / np.where(along == 0, 1e-12, along)).min())
+
 
 def add_chain(
     tables: Tables, dots: Dots, chain: list[int], frame: Frame, max_gap_px: float
@@ -75,9 +81,10 @@ def add_chain(
     gaps = [_Gap(dots, pair, axis, n, (lengths[n], lengths[n + 1]))
             for n, pair in enumerate(pairwise(chain))]
     # Beneath a chain that crosses it a dot is hidden, and what looks like a gap is none.
-    gaps = [gap for gap in gaps if gap.value <= max_gap_px]
+    gaps = [gap for gap in gaps if gap.value <= max_gap_px] or gaps
+    ends = _ends(axis, lengths, gaps, frame)
     for gap in gaps:
-        tables.gaps.append(gap.row(len(tables.gaps) + 1, number, axis, lengths[0].half, frame))
+        tables.gaps.append(gap.row(len(tables.gaps) + 1, number, axis, ends[0].cap, frame))
     for n, i in enumerate(chain):
         tables.dots.append({
             "dot": len(tables.dots) + 1, "chain": number, **_centre(dots, i, frame),
@@ -86,10 +93,10 @@ def add_chain(
             "length_nm": frame.pixel * 2 * lengths[n].half,
             "width_nm": frame.pixel * 2 * widths[n].half, "touches_edge": cut[n],
         })
-    edge = any(cut) or _may_leave(axis, (lengths[0], lengths[-1]), gaps, frame)
-    row = {"chain": number, "n_dots": len(chain), "touches_edge": edge,
+    row = {"chain": number, "n_dots": len(chain),
+           "touches_edge": any(cut) or any(end.cut for end in ends),
            **_width_columns(widths, cut, frame), **_gap_columns(gaps, frame),
-           **_length_columns(axis, (lengths[0], lengths[-1]), dots, chain, frame)}
+           **_length_columns(axis, ends, lengths, dots, chain, frame)}
     _add_ratio(row)
     step = float(np.mean(np.diff(axis.knots)))
     bend, bend_err = persistence_length(axis.tangents, step)
@@ -97,7 +104,7 @@ def add_chain(
             "persistence_length_err_nm": frame.pixel * bend_err}
     tables.chains.append(row)
     local = np.interp(axis.arc, axis.knots, [2 * w.half for w in widths])
-    _add_axis(tables, number, axis, local, frame, lengths[0].half)
+    _add_axis(tables, number, axis, local, frame, ends[0].cap)
 
 
 class _Extent:
@@ -150,17 +157,40 @@ def _cut(dots: Dots, dot: int, frame: Frame) -> bool:
     return frame.leaves(dots.centre[dot], half)
 
 
-def _may_leave(
-    axis: Centreline, caps: tuple[_Extent, _Extent], gaps: list[_Gap], frame: Frame
-) -> bool:
-    """Whether a next dot at either end would lie so far outside that it could not be seen."""
+@dataclass(frozen=True)
+class _End:
+    """One end of a chain, in pixels.
+
+    Parameters
+    ----------
+    cap
+        From the last centre to the outer edge or the border, whichever comes first.
+    hidden
+        How much longer it may be: a next dot lies too far outside of the frame to be found, or the
+        course of the last link does not tell where exactly the border is met.
+    cut
+        Whether it reaches the border, or may.
+    """
+
+    cap: float
+    hidden: float
+    cut: bool
+
+
+def _ends(
+    axis: Centreline, extents: list[_Extent], gaps: list[_Gap], frame: Frame
+) -> tuple[_End, _End]:
     gap = max(float(np.median([g.value for g in gaps])), 0.0)
-    for end, cap, sign in ((0, caps[0], -1.0), (-1, caps[1], 1.0)):
-        beyond = cap.half + gap + _SEEN * 2 * cap.half
-        place = axis.points[end] + sign * beyond * axis.tangents[end]
-        if frame.leaves(place, (0.0, 0.0)):
-            return True
-    return False
+    ends = []
+    for end, sign in ((0, -1.0), (-1, 1.0)):
+        half = extents[end].half
+        room = frame.room(axis.points[end], sign * axis.tangents[end])
+        cut = room < half + gap + _SEEN * 2 * half
+        hidden = max(room - half, 0.0) if cut else 0.0
+        if room < half:
+            hidden = _COURSE * half
+        ends.append(_End(float(np.clip(room, -half, half)), hidden, cut))
+    return ends[0], ends[1]
 
 
 def _centre(dots: Dots, dot: int, frame: Frame) -> dict[str, float]:
@@ -196,11 +226,14 @@ def _gap_columns(gaps: list[_Gap], frame: Frame) -> dict[str, float]:
 
 
 def _length_columns(
-    axis: Centreline, caps: tuple[_Extent, _Extent], dots: Dots, chain: list[int], frame: Frame
+    axis: Centreline, ends: tuple[_End, _End], lengths: list[_Extent], dots: Dots,
+    chain: list[int], frame: Frame,
 ) -> dict[str, float]:
-    length = axis.length + caps[0].half + caps[1].half
-    ends = [(chain[0], axis.tangents[0]), (chain[-1], axis.tangents[-1])]
-    variance = sum(float(t @ dots.covariance[i, :2, :2] @ t) for i, t in ends)
+    caps = (lengths[0], lengths[-1])
+    length = axis.length + ends[0].cap + ends[1].cap
+    variance = sum(float(axis.tangents[n] @ dots.covariance[chain[n], :2, :2] @ axis.tangents[n])
+                   for n in (0, -1))
+    variance += sum((0.5 * end.hidden) ** 2 for end in ends)
     # Scatter of the centres across the axis lengthens the line through all of them.
     across = float(np.mean([np.trace(dots.covariance[i, :2, :2]) / 2 for i in chain]))
     excess = across * (len(chain) - 1) / max(axis.length / (len(chain) - 1), 1e-9)

@@ -82,6 +82,12 @@ class Dots:
             self.parameters[:, 2] * self.parameters[:, 4] - self.parameters[:, 3] ** 2, 0.0)))
         return bool(self.blur < _LARGEST_BLUR * float(np.median(radius)))
 
+    @property
+    def widths(self) -> NDArray[np.float64]:
+        """Full extents in pixels along the shorter axes."""
+        tensors = self.parameters[:, [2, 3, 3, 4]].reshape(-1, 2, 2)
+        return np.asarray(2.0 * np.sqrt(np.linalg.eigvalsh(tensors)[:, 0]))
+
     def tensor(self, dot: int) -> NDArray[np.float64]:
         """Matrix C of one dot."""
         c_yy, c_yx, c_xx = self.parameters[dot, _EXTENT]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from emtools.measure.chains.ground import Ground
 
+TOO_WIDE = 1.3  # of the largest width sought: contamination, and edges of the film
 _OUTLINE = 0.92  # the foreground's outline lies at about this fraction of a body's radius
 _DIP = 0.08  # of the height: the least dip between two dots that are told apart
 _LINE_WIDTHS = 3.0  # a line-like object is at least this many widths long
@@ -80,7 +81,7 @@ class _Objects:
         depth = ndimage.distance_transform_edt(np.pad(foreground, 1))[1:-1, 1:-1]
         deepest = np.asarray(ndimage.maximum(depth, self.labels, np.arange(1, n + 1)))
         self.widest = 2.0 * deepest.reshape(n) / _OUTLINE
-        self.blob = self.widest > 1.3 * widths_px[1]
+        self.blob = self.widest > TOO_WIDE * widths_px[1]
         self.usable = ~self.blob & (self.widest >= 0.5 * widths_px[0])
         area = np.bincount(self.labels.ravel(), minlength=n + 1)[1:]
         self.length = area / np.maximum(0.85 * self.widest, 1.0)
