@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,9 @@ class Recipe:
             load(name)
         for name, values in self.parameters.items():
             load(name).check(values)
-        if self.pixel_size_nm is not None and not self.pixel_size_nm > 0:
-            raise ParameterError("pixel_size_nm", f"must be positive, not {self.pixel_size_nm}")
+        if self.pixel_size_nm is not None and not 0 < self.pixel_size_nm < math.inf:
+            raise ParameterError("pixel_size_nm",
+                                 f"must be positive and finite, not {self.pixel_size_nm}")
 
     def chosen(self) -> list[Measurement]:
         """Return the measurements that are asked for."""

@@ -133,5 +133,7 @@ def _draw(image: Image, result: Result, record: Record, output: Path) -> dict[st
 def picture_stem(file: str, image: str, index: int) -> str:
     """Return a name that is safe on every file system and unique for an image of a batch."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(file).stem)[:60].strip("._") or "image"
-    digest = hashlib.sha256(f"{file}\0{image}\0{index}".encode()).hexdigest()[:8]
+    # A file name may hold bytes that are no text.
+    named = f"{file}\0{image}\0{index}".encode("utf-8", "surrogateescape")
+    digest = hashlib.sha256(named).hexdigest()[:8]
     return f"{readable}-{digest}"

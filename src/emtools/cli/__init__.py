@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -189,8 +190,8 @@ def _prepared(image: Image, common: dict[str, Any]) -> Image:
     for key, unit in (("pixel_size_nm", "nm"), ("pixel_size_per_nm", "1/nm")):
         value = common[key]
         if value is not None:
-            if not value > 0:
-                raise ParameterError(key, f"must be positive, not {value}")
+            if not 0 < value < math.inf:
+                raise ParameterError(key, f"must be positive and finite, not {value}")
             if image.has_axis("y") and image.has_axis("x"):
                 image = image.calibrated(value, unit)
     return image

@@ -139,7 +139,8 @@ def write_result(image: Image, result: Result, folder: Path) -> None:
     for name, frame in result.tables.items():
         led = frame.assign(file=source.file or "", image=source.signal)
         led = led[["file", "image", *frame.columns]]
-        led.to_csv(folder / f"{stem}.{result.measurement}.{name}.csv", index=False)
+        led.to_csv(folder / f"{stem}.{result.measurement}.{name}.csv", index=False,
+                   errors="surrogateescape")
     for kind, figure in figures.pictures(image, result).items():
         figures.save(figure, folder / f"{stem}.{result.measurement}.{kind}.png")
 

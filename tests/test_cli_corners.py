@@ -1,0 +1,213 @@
+"""Command line and batch where it gets odd: file names, wrong usage, one name twice, blanks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from emtools import batch, cli, read_one, simulate
+from emtools.io.writing import write_image
+from emtools.measure import load, names
+
+EXECUTABLE = [sys.executable, "-c", "from emtools.cli import main; main()"]
+ODD_NAMES = [b"it's \"quoted\".tif", "µm–Å.tif".encode(), b"not \xff\xfe text.tif",
+             b"[bold]markup[bold].tif", b"new\nline.tif", b"-dash.tif", b"semi;colon,comma.tif",
+             b"=1+1.tif", b"%s{0}.tif"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A crystal, an image without calibration, a stack, a broken file."""
+    where = tmp_path_factory.mktemp("images")
+    write_image(simulate.crystal(shape=(256, 256), rotation_deg=10.0)[0], where / "crystal.tif")
+    noise = np.random.default_rng(0).poisson(50, (96, 96)).astype(np.float32)
+    tifffile.imwrite(where / "bare.tif", noise)
+    frames = np.stack([noise, simulate.crystal(shape=(96, 96))[0].load()])
+    tifffile.imwrite(where / "stack.tif", frames, imagej=True, metadata={"axes": "TYX"})
+    (where / "broken.dm4").write_bytes(b"this is no dm4 file at all" * 10)
+    return where
+
+
+class Outcome:
+    """Exit code, standard output and standard error of a command."""
+
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def rows(self):
+        """One JSON object of each line of the output."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["emtools", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.mark.parametrize("name", names())
+def test_help_of_a_measurement_names_all_its_options(run, name):
+    outcome = run(name, "--help")
+    assert outcome.code == 0
+    for option in load(name).options:
+        if option.type not in ("Result", "array"):
+            assert f"--{option.name.replace('_', '-')}" in outcome.out
+    assert {"--pixel-size-nm", "--json", "--signal", "--frame"} <= set(outcome.out.split())
+
+
+def test_info_of_good_and_broken_files(run, folder):
+    outcome = run("info", "--json", folder / "broken.dm4", folder / "crystal.tif",
+                  folder / "stack.tif")
+    assert outcome.code == 1
+    crystal, stack = outcome.rows
+    assert crystal["axes"][0]["unit"] == "nm"
+    assert crystal["axes"][0]["pixel_size"] == pytest.approx(0.02, rel=1e-5)
+    assert stack["shape"] == [2, 96, 96]
+    assert "broken.dm4" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert "not calibrated" in run("info", folder / "bare.tif").out
+
+
+@pytest.mark.parametrize("name", names())
+def test_nothing_found_is_no_failure_and_nan_is_null(run, folder, name):
+    outcome = run(name, "--json", folder / "bare.tif")
+    assert outcome.code == 0
+    (result,) = outcome.rows
+    assert not any(result["tables"].values())
+    assert result["summary"]["unit"] == "px"
+    assert "NaN" not in outcome.out
+
+
+def test_pixel_size_given_beats_the_file(run, folder):
+    outcome = run("lattice", "--json", "--pixel-size-nm", "0.021", folder / "crystal.tif")
+    rows = outcome.rows[0]["tables"]["reflections"]
+    assert min(abs(row["d_spacing_nm"] - 0.2968 * 1.05) for row in rows) < 1e-3
+    (pattern,) = run("lattice", "--json", "--pixel-size-per-nm", "0.1", folder / "bare.tif").rows
+    assert "not measurable" in pattern["summary"]["outcome"]
+
+
+def test_two_files_of_one_name_do_not_overwrite_each_other(run, folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(folder / "crystal.tif", other)
+    out = tmp_path / "out"
+    run("lattice", folder / "crystal.tif", other / "crystal.tif", "-o", out)
+    written = list(out.glob("*.reflections.csv"))
+    assert len(written) == 2
+    assert all(list(pd.read_csv(path).columns)[:2] == ["file", "image"] for path in written)
+
+
+def test_a_signal_that_is_not_there(run, folder):
+    missing = run("lattice", "--json", "--signal", "nothing", folder / "crystal.tif")
+    assert missing.code == 1
+    assert "nothing" in missing.err
+    assert missing.out == ""
+
+
+@pytest.mark.parametrize("arguments", [
+    ["lattice", "--min-d-nm", "many", "crystal.tif"],
+    ["lattice", "--min-d-nm", "2", "--max-d-nm", "1", "crystal.tif"],
+    ["lattice", "--pixel-size-nm", "nan", "crystal.tif"],
+    ["lattice", "--pixel-size-nm", "inf", "crystal.tif"],
+    ["lattice", "--frame", "one", "stack.tif"],
+    ["chains", "--contrast", "purple", "crystal.tif"],
+    ["chains", "--min-dots", "1", "crystal.tif"],
+    ["batch", ".", "-o", "x", "--measure", "lattices"],
+    ["batch", ".", "-o", "x", "--set", "lattice.phase=PbS"],
+    ["batch", ".", "-o", "x", "--set", "phases=PbS"],
+    ["batch", ".", "-o", "x", "--set", "chains.min_dots=two"],
+    ["batch", ".", "-o", "x", "--workers", "0"],
+    ["batch", ".", "-o", "x", "--pixel-size-nm", "inf"],
+    ["simulate", "crystal", "--phase", "Unobtainium", "-o", "x.tif"],
+    ["simulate", "crystal", "--shape", "many", "-o", "x.tif"],
+    ["simulate", "crystal", "-o", "x.xyz"],
+    ["simulate", "nothing", "-o", "x.tif"],
+], ids=" ".join)
+def test_wrong_usage_ends_with_2_and_leaves_nothing_behind(run, folder, monkeypatch, arguments):
+    monkeypatch.chdir(folder)
+    outcome = run(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err
+    assert "Traceback" not in outcome.err
+    assert not list(folder.glob("x*"))
+
+
+@pytest.mark.parametrize("ending", ["tif", "hspy"])
+@pytest.mark.parametrize(("kind", "options", "table"), [
+    ("crystal", ["--phase", "Au", "--zone-axis", "0,1,1", "--shape", "128,160"], "reflections"),
+    ("chains", ["--n-chains", "1", "--n-dots", "4,5", "--shape", "200,200"], "chains"),
+    ("blank", ["--kind", "noise", "--shape", "64,80", "--pixel-size-nm", "0.1"], None)])
+def test_simulated_files_are_readable(run, tmp_path, kind, options, table, ending):
+    target = tmp_path / "deep er" / f"made.{ending}"
+    outcome = run("simulate", kind, *options, "-o", target)
+    assert outcome.code == 0, outcome.err
+    image = read_one(target)
+    shape = next(value for name, value in itertools.pairwise(options) if name == "--shape")
+    assert image.shape == tuple(int(n) for n in shape.split(","))
+    assert image.pixel_size("nm")[0] > 0
+    assert {str(path) for path in target.parent.iterdir()} == set(outcome.out.splitlines())
+    if table:
+        assert len(pd.read_csv(target.with_name(f"made.truth.{table}.csv")))
+
+
+def test_simulated_spectrum_image_with_its_haadf(run, tmp_path):
+    outcome = run("simulate", "spectrum_image", "-o", tmp_path / "made.hspy")
+    assert outcome.code == 0, outcome.err
+    assert len(list(tmp_path.glob("*.hspy"))) == 2
+    assert (tmp_path / "made.truth.composition.csv").exists()
+
+
+def test_same_seed_same_file(run, tmp_path):
+    for name in ("a.tif", "b.tif"):
+        assert run("simulate", "blank", "-o", tmp_path / name, "--shape", "32,32").code == 0
+    assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
+
+
+def test_odd_file_names(tmp_path, folder):
+    paths = [os.path.join(os.fsencode(tmp_path), name) for name in ODD_NAMES]  # noqa: PTH118
+    for path in paths:
+        shutil.copy(os.fsencode(folder / "bare.tif"), path)
+    for arguments in (["info"], ["lattice", "--json", "-o", str(tmp_path / "out")]):
+        done = subprocess.run([*EXECUTABLE, *arguments, "--", *paths], capture_output=True,
+                              env={**os.environ, "COLUMNS": "200"}, check=False)
+        assert done.returncode == 0, done.stderr.decode(errors="replace")
+        assert b"Traceback" not in done.stderr
+        assert b"[bold]markup[bold]" in done.stdout
+    assert len([json.loads(line) for line in done.stdout.splitlines()]) == len(ODD_NAMES)
+    assert len(list((tmp_path / "out").glob("*.reflections.csv"))) == len(ODD_NAMES)
+
+
+def test_odd_file_names_in_a_batch(tmp_path, folder):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ODD_NAMES:
+        shutil.copy(os.fsencode(folder / "bare.tif"),
+                    os.path.join(os.fsencode(images), name))  # noqa: PTH118
+    outcome = batch.run(images, tmp_path / "results", workers=2)
+    assert outcome.failed == ()
+    assert outcome.measured == len(ODD_NAMES)
+    assert len(list((tmp_path / "results" / "records").iterdir())) == len(ODD_NAMES)
+    page = outcome.report.read_bytes()
+    page.decode("utf-8")
+    assert b"it&#39;s &#34;quoted&#34;" in page
