@@ -96,8 +96,8 @@ def chains(
     -----
     Bodies are taken to be ellipsoids seen along the beam, with a top as round as a sphere's or
     flatter, whichever is likelier; bodies with corners (cubes, blocks) come out up to a tenth too
-    wide.  In TEM contrast the edge lies somewhere in the Fresnel fringe; 5 % of the width is added
-    to its uncertainty for that.
+    wide, which their uncertainty covers.  In TEM contrast the edge lies somewhere in the Fresnel
+    fringe; 5 % of the width is added to its uncertainty for that.
 
     References
     ----------

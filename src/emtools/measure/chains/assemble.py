@@ -133,8 +133,8 @@ class _Gap:
         self.distance_variance = sum(places)
         common = extents[0].common + extents[1].common
         self.common = common
-        self.own_err = float(np.sqrt(self.distance_variance + extents[0].variance
-                                     + extents[1].variance))
+        self.own_err = float(np.sqrt(_edge_variance(dots, pair[0], along)
+                                     + _edge_variance(dots, pair[1], -axis.tangents[n + 1])))
         self.err = float(np.sqrt(self.own_err**2 + np.sum(common**2)))
         self.resolved = self.value > _RESOLVED_SIGMAS * self.err
         self.limit = max(self.value, 0.0) + _UPPER_95 * self.err
@@ -149,6 +149,16 @@ class _Gap:
                 "gap_err_nm": frame.pixel * self.err,
                 "gap_limit_nm": float("nan") if self.resolved else frame.pixel * self.limit,
                 "resolved": self.resolved}
+
+
+def _edge_variance(dots: Dots, dot: int, outward: NDArray[np.float64]) -> float:
+    """Variance of the place of a dot's edge: of centre and half extent together.
+
+    The edge decides both where it has no neighbour, so they are not independent.
+    """
+    gradient = dots.slope(dot, outward)
+    gradient[:2] += outward
+    return float(gradient @ dots.covariance[dot] @ gradient)
 
 
 def _cut(dots: Dots, dot: int, frame: Frame) -> bool:
@@ -231,13 +241,13 @@ def _length_columns(
 ) -> dict[str, float]:
     caps = (lengths[0], lengths[-1])
     length = axis.length + ends[0].cap + ends[1].cap
-    variance = sum(float(axis.tangents[n] @ dots.covariance[chain[n], :2, :2] @ axis.tangents[n])
-                   for n in (0, -1))
+    variance = sum(_edge_variance(dots, chain[n], sign * axis.tangents[n])
+                   for n, sign in ((0, -1.0), (-1, 1.0)))
     variance += sum((0.5 * end.hidden) ** 2 for end in ends)
     # Scatter of the centres across the axis lengthens the line through all of them.
     across = float(np.mean([np.trace(dots.covariance[i, :2, :2]) / 2 for i in chain]))
     excess = across * (len(chain) - 1) / max(axis.length / (len(chain) - 1), 1e-9)
-    variance += caps[0].variance + caps[1].variance + excess**2
+    variance += excess**2
     variance += float(np.sum((caps[0].common + caps[1].common) ** 2))
     return {"length_nm": frame.pixel * length, "length_err_nm": frame.pixel * float(variance**0.5),
             **_course(axis)}

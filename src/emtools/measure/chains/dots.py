@@ -295,7 +295,7 @@ def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Do
     equations = _settled(fit, ground, width_px)
     if equations is None:
         return None
-    open_shape = _open_shape(trials, best, noise)
+    open_shape = float(np.hypot(_open_shape(trials, best, noise), _open_outline(best.shape)))
     if ground.contrast == "dark":
         open_shape = float(np.hypot(open_shape, _FRESNEL))
     return _uncertain(fit, equations, ground, open_shape)
@@ -361,6 +361,16 @@ def _open_shape(trials: list[_Fit], chosen: _Fit, noise: float) -> float:
     against = [max(0.0, min((t.chi2 - chosen.chi2) / noise, 1e3)) for t in trials]
     likelihood = [math.exp(-0.5 * chi2 / _OVERDISPERSED) for chi2 in against]
     return max(p * abs(r / own - 1.0) for p, r in zip(likelihood, radius, strict=True))
+
+
+def _open_outline(shape: float) -> float:
+    """Relative change of the radius that an outline with corners leaves open, 1 sigma.
+
+    A body whose top is flatter than a sphere's may be as flat along its sides: a superellipse
+    |u|^m + |v|^m = 1, which a round outline of the same area makes too wide.
+    """
+    area = 4.0 * math.gamma(1 + 1 / shape) ** 2 / math.gamma(1 + 2 / shape)
+    return math.sqrt(area / math.pi) - 1.0
 
 
 def _uncertain(fit: _Fit, equations: _Equations, ground: Ground, open_shape: float) -> Dots:

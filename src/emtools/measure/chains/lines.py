@@ -28,6 +28,7 @@ _FINE = 400  # points across the profile at which the model is blurred
 _SECTIONS = 12  # at most so many pieces of a line are fitted for the spread of its width
 _UNEXPLAINED = 0.1  # largest part of a profile's variance that the body may leave
 _SKELETON_ERR_PX = 0.5
+_END_ERR = 0.3  # of the width: where both ends of a line are, 1 sigma
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _measure(
     at = np.minimum((whole.arc / max(whole.length, 1e-9) * len(widths)).astype(int),
                     len(widths) - 1)
     return Line(whole, fit[0], float(np.hypot(fit[1], of_mean)), spread, widths[at],
-                float(np.hypot(0.15 * fit[0], 0.5)), passed)
+                float(np.hypot(_END_ERR * fit[0], 0.5)), passed)
 
 
 def _profiles(
