@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from emtools.errors import CalibrationError, ParameterError
+from emtools.errors import ParameterError
 from emtools.measure._discovery import measurement
 from emtools.measure.chains.assemble import (
     Frame,
@@ -87,8 +87,6 @@ def chains(
     ------
     ImageError
         If the image is not one real-valued picture.
-    CalibrationError
-        If the image is calibrated, but not in real space.
     ParameterError
         If a parameter is out of range.
 
@@ -106,9 +104,6 @@ def chains(
     """
     _check(min_width_nm, max_width_nm, max_gap_nm, min_dots, false_alarm_rate)
     plane = as_plane(image)
-    if plane.unit not in ("nm", "px"):
-        raise CalibrationError(image.name, f"is calibrated in {plane.unit}",
-                               "chains are measured in images in real space")
     in_px = plane.unit == "px"
     widths = _WIDTHS_PX if in_px else (min_width_nm, max_width_nm)
     view = square(plane, widths[0] / _FITTED_PX)
@@ -176,6 +171,8 @@ def _check(
 
 def _not_measurable(view: Square, constant: bool, widths: tuple[float, float]) -> str | None:
     widths_px = (widths[0] / view.pixel, widths[1] / view.pixel)
+    if view.plane.unit not in ("nm", "px"):
+        return f"not measurable: axes in {view.plane.unit}, not an image in real space"
     if constant:
         return "no chains: all pixels have the same value"
     if widths_px[1] < _NARROWEST_PX:
