@@ -30,7 +30,7 @@ unit:
 
 # Long studies and fault campaigns: minutes to hours.
 validate: .make/test
-	$(BIN)/python benchmarks/validate_coverage.py
+	$(BIN)/python benchmarks/validate_coverage.py | tee docs/validation/coverage.txt
 
 bench: .make/test
 	$(BIN)/python benchmarks/start_up.py

@@ -1,7 +1,7 @@
 """How often the stated uncertainties hold the truth, on simulated images varied in their physics.
 
 Prints, for each condition: how many values, the median error, the part within 1.96 sigma (95 % is
-right), and the largest pull.  Takes about ten minutes on two cores.
+right), and the largest pull.  Takes a few minutes on two cores.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def add(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=16)
     seeds = parser.parse_args().seeds
     print(f"lattice: d-spacings, {seeds} images each")
     for name, options in LATTICE.items():
