@@ -30,7 +30,7 @@ def rows(plane: Plane, grains: list[Grain], verdicts: list[Verdict]) -> tuple[Ro
         for i, spot in enumerate(grain.spots):
             reflections.append({
                 "reflection": len(reflections) + 1, "grain": number,
-                **_spot_row(spot), **_indexed(verdict, i),
+                **_spot_row(spot), **_indexed(verdict, i, plane.unit),
                 "harmonic": _is_harmonic(spot, grain.spots),
             })
     return reflections, of_grains
@@ -47,11 +47,14 @@ def _spot_row(spot: Spot) -> dict[str, Any]:
     }
 
 
-def _indexed(verdict: Verdict, i: int) -> dict[str, Any]:
+def _indexed(verdict: Verdict, i: int, unit: str) -> dict[str, Any]:
     best = verdict.best
     if best is None or not best.hkl[i]:
         return {"d_reference_nm": float("nan")}
-    return {"phase": best.phase.name, "hkl": best.hkl[i], "d_reference_nm": best.d_reference[i],
+    # In an image without calibration the reference is given in its pixels, by the fitted scale.
+    to_unit = best.scale if unit == "px" else 1.0
+    return {"phase": best.phase.name, "hkl": best.hkl[i],
+            "d_reference_nm": best.d_reference[i] * to_unit,
             "ambiguous": verdict.ambiguous}
 
 
