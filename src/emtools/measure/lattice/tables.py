@@ -17,7 +17,7 @@ _REFLECTIONS = Table("One set of lattice fringes, the two Friedel mates merged."
     Column("domain_nm", "float", "diameter of the circle with the area of the fringes' domain"),
     Column("phase", "str", "best candidate phase, empty if none fits"),
     Column("hkl", "str", "plane in that phase, empty if none fits"),
-    Column("d_reference_nm", "float", "that plane's spacing in the reference; px: at the fitted scale"),
+    Column("d_reference_nm", "float", "the reference's spacing (in px: at the fitted scale)"),
     Column("ambiguous", "bool", "another phase, zone or plane fits about as well"),
     Column("few_fringes", "bool", "fewer than 6 fringes: their spacing may not be the planes'"),
     Column("harmonic", "bool", "a multiple of another reflection's frequency"),
