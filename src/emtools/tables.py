@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from emtools.units import PIXEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -97,8 +97,3 @@ def in_unit(name: str, unit: str) -> str:
     if unit != PIXEL:
         return name
     return re.sub(r"_nm(2?)(?=_|$)", r"_px\1", name)
-
-
-def columns(kind: Kind, meanings: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[Column]:
-    """Return several columns of one kind."""
-    return [Column(name, kind, meaning) for name, meaning in dict(meanings).items()]

@@ -49,11 +49,6 @@ class Plane:
         return self.calibration.unit
 
     @property
-    def used_fraction(self) -> float:
-        """Fraction of the pixels that is used."""
-        return 1.0 if self.mask is None else float(self.mask.mean())
-
-    @property
     def constant(self) -> bool:
         """Whether all used pixels have the same value."""
         used = self.values if self.mask is None else self.values[self.mask]

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 _STRAIGHT_DEG = 40.0  # two branches that meet are one line if they turn by less
 _EIGHT = np.ones((3, 3), dtype=bool)
 
-Path = "NDArray[np.float64]"
-
 
 def trace_lines(
     mask: NDArray[np.bool_], width_px: float

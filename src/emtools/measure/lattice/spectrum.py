@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _AXIS_RUN = 41  # cells along them: runs of a few cells have medians that vary tenfold
 _AXIS_CELLS = 3  # half width in cells of the cross that edges and scan lines draw
-_WINDOW_NOISE_CELLS = 2.25  # (1.5)^2: equivalent noise bandwidth of a two-dimensional Hann window
 _SECTORS = 6  # in half a turn: Thon rings may be astigmatic
 _RING_CELLS = 8  # with the sectors: enough cells for a median that no spot can lift
 _ASTIGMATIC = 4.0  # how far a film may rise in one sector above the others of its ring
