@@ -85,7 +85,7 @@ def places(tables: Tables, name: str) -> NDArray[np.float64]:
     """Where each row of a table is, ``(n, 2)``: what it is matched by.
 
     Wave vectors (their sign does not count), positions, or for a table without either the mean
-    position of the rows of another table that name it.
+    position of the rows of another table that name what its rows are about.
     """
     table = tables[name]
     if {"k_per_nm", "angle_deg"} <= set(table):
@@ -93,7 +93,7 @@ def places(tables: Tables, name: str) -> NDArray[np.float64]:
         return np.stack([table["k_per_nm"] * np.sin(turn), table["k_per_nm"] * np.cos(turn)], -1)
     if {"y_nm", "x_nm"} <= set(table):
         return table[["y_nm", "x_nm"]].to_numpy()
-    one = name.removesuffix("s")
+    one = table.columns[0]
     parts = max((other for other in tables.values() if {one, "y_nm", "x_nm"} <= set(other)),
                 key=len)
     return parts.groupby(one)[["y_nm", "x_nm"]].mean().reindex(table[one]).to_numpy()

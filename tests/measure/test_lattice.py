@@ -229,7 +229,8 @@ def test_lattice_resolved_chain():
     result = lattice(image, phases=("PbS",))
     rows = result.tables["reflections"]
     assert len(rows) >= 3
-    near = rows.d_spacing_nm.to_numpy()[:, None] / np.array([0.2968, 0.2099, 0.1484, 0.1327])
+    near = rows.d_spacing_nm.to_numpy()[:, None] / np.array(
+        [0.2968, 0.2099, 0.1484, 0.1327, 0.1049, 0.0989, 0.0939])
     assert (np.abs(near - 1).min(axis=1) < 0.03).mean() >= 0.8
 
 

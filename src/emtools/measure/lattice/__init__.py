@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray  # noqa: TC002 - the command line reads the annotations
 
 from emtools.crystal import phase as find_phase
 from emtools.errors import ParameterError
 from emtools.measure._discovery import measurement
-from emtools.measure.lattice.grains import group, spot
-from emtools.measure.lattice.index import Tolerance, Verdict, index_grains
-from emtools.measure.lattice.refine import refine
-from emtools.measure.lattice.report import layers, rows, summary
-from emtools.measure.lattice.spectrum import find_peaks, spectrum
+from emtools.measure.lattice.grains import find_grains, find_grains_in
+from emtools.measure.lattice.index import Tolerance, index_grains
+from emtools.measure.lattice.report import Found, layers, rows, summary
+from emtools.measure.lattice.seeds import find_seeds
+from emtools.measure.lattice.strain import strain_map, strain_rows
 from emtools.measure.lattice.tables import TABLES
 from emtools.model import Image, Result
 from emtools.process.plane import Plane, as_plane, flatten
 
 if TYPE_CHECKING:
     from emtools.crystal import Modality
-    from emtools.measure.lattice.grains import Grain
 
 MODALITIES = ("HAADF", "ADF", "BF", "DF", "STEM", "TEM")
 _LARGEST_PX = 1 / 6  # of the side: fewer than six fringes across the image are no lattice
@@ -34,7 +37,12 @@ def lattice(
     false_alarm_rate: float = 1e-3,
     min_d_nm: float = 0.08,
     max_d_nm: float = 1.0,
-    max_reflections: int = 40,
+    max_reflections: int = 1000,
+    local_map: bool = True,
+    regions: NDArray[np.integer[Any]] | None = None,
+    strain: bool = False,
+    strain_resolution_nm: float | None = None,
+    strain_reference: NDArray[np.bool_] | None = None,
 ) -> Result:
     """Measure lattice spacings from the spots of the image's Fourier transform.
 
@@ -59,11 +67,24 @@ def lattice(
         Largest spacing sought.
     max_reflections : int
         At most so many reflections, the strongest.
+    local_map
+        Whether small crystals are looked for in windows of a few nanometres, besides the transform
+        of the whole frame.
+    regions
+        Labels ``(y, x)`` (0 = none), such as dots of ``chains``: the lattices of these regions are
+        measured, and nothing else.
+    strain : bool
+        Whether to compare the grains' lattices and to map the strain inside each grain.
+    strain_resolution_nm : float
+        FWHM of the averaging of the strain maps; three spacings if not given.
+    strain_reference
+        Where the lattice counts as free of strain, ``(y, x)``, True there.  If not given, the
+        table compares with the largest grain and the maps with each grain's own mean.
 
     Returns
     -------
     Result
-        Tables ``reflections`` and ``grains``.
+        Tables ``reflections``, ``grains`` and ``strain``.
 
     Raises
     ------
@@ -84,17 +105,43 @@ def lattice(
     d_range = _searched(plane, min_d_nm, max_d_nm)
     reason = _not_measurable(plane, d_range)
     if reason is not None:
-        return _result(plane, [], [], reason)
-    transformed = spectrum(flatten(plane.values, plane.mask, 2.0 * d_range[1]
-                                   / plane.calibration.pixel_size))
-    peaks = find_peaks(transformed, plane.calibration, d_range, false_alarm_rate, max_reflections)
-    spots = [spot(fringes, plane.calibration) for fringes in refine(transformed, peaks)]
-    # The wings of a spot just outside of the range are no reflection inside of it.
-    grains = group([s for s in spots if d_range[0] <= 1.0 / s.length <= d_range[1]])
+        return _result(plane, Found([], []), reason)
+    flat = flatten(plane.values, plane.mask, 2.0 * d_range[1] / plane.calibration.pixel_size)
+    _normalise(flat)
+    seeds, search = find_seeds(flat, plane.calibration, d_range, false_alarm_rate, local_map,
+                               regions is None)
+    if regions is None:
+        grains = find_grains(flat, seeds, search, max_reflections)
+    else:
+        grains = find_grains_in(flat, _labels(regions, plane), search, max_reflections)
     modality: Modality = "TEM" if image.acquisition.modality in ("TEM", "BF") else "HAADF"
     tolerance = Tolerance.of(plane.calibration)
-    verdicts = index_grains(grains, candidates, tolerance, modality)
-    return _result(plane, grains, verdicts, None)
+    found = Found(grains, index_grains(grains, candidates, tolerance, modality))
+    if strain:
+        reference = None
+        if strain_reference is not None:
+            inside = find_grains_in(flat, _labels(strain_reference, plane), search, 100)
+            reference = next((grain.lattice for grain in inside if grain.lattice), None)
+        found = replace(found, strain=strain_rows(grains, reference), maps=[
+            strain_map(flat, grain, plane.calibration, reference, strain_resolution_nm)
+            for grain in grains])
+    return _result(plane, found, None)
+
+
+def _labels(regions: NDArray[np.integer[Any]] | NDArray[np.bool_], plane: Plane
+            ) -> NDArray[np.integer[Any]]:
+    labels = np.asarray(regions)
+    if labels.shape != plane.values.shape or labels.dtype.kind not in "biu":
+        raise ParameterError("regions", f"must be whole numbers of shape {plane.values.shape}, not "
+                             f"{labels.dtype} of shape {labels.shape}")
+    return labels.astype(np.int64)
+
+
+def _normalise(flat: NDArray[np.float32]) -> None:
+    """Scale to about 1: powers of very large or small values would leave float32."""
+    # A power of two takes no bits.
+    exponent = int(np.frexp(max(flat.max(), -flat.min()))[1])
+    np.ldexp(flat, -exponent, out=flat)
 
 
 def _check(false_alarm_rate: float, min_d_nm: float, max_d_nm: float, limit: int) -> None:
@@ -131,14 +178,13 @@ def _not_measurable(plane: Plane, d_range: tuple[float, float]) -> str | None:
     return None
 
 
-def _result(
-    plane: Plane, grains: list[Grain], verdicts: list[Verdict], reason: str | None
-) -> Result:
+def _result(plane: Plane, found: Found, reason: str | None) -> Result:
     unit = "px" if plane.unit == "px" else "nm"
-    reflections, of_grains = rows(plane, grains, verdicts)
+    reflections, of_grains = rows(plane, found)
     tables: dict[str, Any] = {
         "reflections": TABLES["reflections"].frame(reflections, unit),
         "grains": TABLES["grains"].frame(of_grains, unit),
+        "strain": TABLES["strain"].frame(found.strain, unit),
     }
-    return Result("lattice", tables, summary(plane, grains, verdicts, reason),
-                  layers(plane, grains, tables["reflections"]))
+    return Result("lattice", tables, summary(plane, found, reason),
+                  layers(plane, found, tables["reflections"]))

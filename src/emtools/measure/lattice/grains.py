@@ -1,133 +1,408 @@
-"""Reflections that live in the same domain form a grain; its free lattice explains them all."""
+"""From seeds to grains: domains, all the reflections of each, and the lattices that they form."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from itertools import combinations
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import fft, ndimage
 
-from emtools.measure.lattice.refine import GRID, Fringes
+from emtools.measure.lattice.demodulate import demodulate, smoothed
+from emtools.measure.lattice.domain import Domain, grow, soft_window
+from emtools.measure.lattice.free import FreeLattice, free_lattice, on_lattice
+from emtools.measure.lattice.refine import Fringes, refine, take_off
+from emtools.measure.lattice.spectrum import find_peaks
+from emtools.measure.lattice.spots import Spot, spot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-    from emtools.model import Calibration
+    from emtools.measure.lattice.seeds import Search, Seed
+    from emtools.measure.lattice.spectrum import Peak
 
-_SHARED = 0.5  # of the smaller domain must lie in the larger one
-_COLLINEAR_DEG = 8.0
-_SIDELOBES = 6.0  # how many times 1/D from a spot its side lobes are looked for
-_ENVELOPE_MARGIN = 1.5
+_WHOLE = 0.7  # of the frame: the transform of the frame is that of the domain
+_ROUNDS = 4  # of search, each without the fringes that are known
+_CLEAR_SHARE = 1e-3  # of the strongest seed's power
+_APART_CELLS = 2.0  # of 1 / extent: two spots of one domain
+_SAME_CELLS = 1.2  # of 1 / extent: one spot, seen twice
+_LOBE_CELLS = 1.5  # of 1 / side of a window: how far its peak may be off
+_FAINTEST = 5.5  # amplitude over noise that is left of a spot when the others are taken off
+_MARGIN = 0.35  # of the extent: how far around a domain its fringes are compared
+_OUTSIDE = 2.0  # times the power inside: fringes of a neighbour
+_SCATTERED = 0.3  # of the domain takes part: less are fringes of a small crystal in it
+_SHARED = 0.5  # of a domain inside another one: crystals on top of each other
+_FEWEST_FRINGES = 6.0  # of a single spacing
+_FEWEST_OF_TWO = 4.0  # where a second one crosses them
+_COINCIDE = 0.6  # of each of two domains inside the other: one crystal
 _OFF_LATTICE = 4.0  # sigmas off its grain's lattice beyond which a spot's own error is not enough
-_EXPLAINED = 0.85  # of the strength of a grain's spots has to be on its lattice
-_INTEGER = 0.06  # how far from integers the indices of a spot may be (distortion, tilt)
-
-
-@dataclass(frozen=True)
-class Spot:
-    """A reflection in physical units.
-
-    Parameters
-    ----------
-    k
-        ``(y, x)`` wave vector in cycles per unit.
-    covariance
-        ``(2, 2)`` of `k`.
-    fringes
-        What it was made of.
-    area
-        Of its domain, in unit squared.
-    """
-
-    k: NDArray[np.float64]
-    covariance: NDArray[np.float64]
-    fringes: Fringes
-    area: float
-
-    @property
-    def length(self) -> float:
-        """|k|."""
-        return float(np.hypot(*self.k))
-
-    @property
-    def length_err(self) -> float:
-        """1 sigma of |k|."""
-        along = self.k / self.length
-        return float(np.sqrt(along @ self.covariance @ along))
-
-    @property
-    def angle_err_deg(self) -> float:
-        """1 sigma of the direction."""
-        across = np.array([-self.k[1], self.k[0]]) / self.length
-        return float(np.degrees(np.sqrt(across @ self.covariance @ across) / self.length))
-
-
-@dataclass(frozen=True)
-class FreeLattice:
-    """Reduced lattice that explains a grain's spots without naming a phase.
-
-    Parameters
-    ----------
-    u, v
-        Real-space vectors ``(y, x)``, u the shorter one.
-    reciprocal
-        Rows: the two vectors ``(y, x)`` of a basis of its reciprocal lattice.
-    u_err, v_err, angle_err_deg
-        1 sigma of their lengths and of the angle between them.
-    """
-
-    u: NDArray[np.float64]
-    v: NDArray[np.float64]
-    reciprocal: NDArray[np.float64]
-    u_err: float
-    v_err: float
-    angle_err_deg: float
-
-    @property
-    def angle_deg(self) -> float:
-        """Angle between u and v."""
-        cosine = self.u @ self.v / (np.hypot(*self.u) * np.hypot(*self.v))
-        return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+_SIDELOBES = 6.0  # of 1 / extent: how far from a spot its side lobes are looked for
+_ENVELOPE_MARGIN = 1.5
 
 
 @dataclass
 class Grain:
-    """A crystal domain: its spots and its free lattice (None if all spots are in one row)."""
+    """A crystal: its spots, where it is, and its free lattice (None if its spots are in a row)."""
 
     spots: list[Spot]
+    domain: Domain
     lattice: FreeLattice | None = None
-    domain: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((GRID, GRID), dtype=bool))
 
 
-def spot(fringes: Fringes, calibration: Calibration) -> Spot:
-    """Convert fringes to physical units."""
-    inverse = np.linalg.inv(calibration.matrix)
-    return Spot(calibration.wave_vectors(fringes.frequency),
-                inverse.T @ fringes.covariance @ inverse, fringes,
-               fringes.area_px * calibration.area_per_pixel)
+def find_grains(
+    values: NDArray[np.float32], seeds: list[Seed], search: Search, limit: int
+) -> list[Grain]:
+    """Explain the seeds by grains, the clearest first.
 
-
-def group(spots: list[Spot]) -> list[Grain]:
-    """Group spots whose domains coincide, the strongest spots first."""
+    Parameters
+    ----------
+    values
+        ``(y, x)``, flat.
+    seeds
+        The most significant first.
+    search
+        What is sought in domains.
+    limit
+        Largest number of reflections.
+    """
     grains: list[Grain] = []
-    kept: list[Spot] = []
-    for new in sorted(spots, key=lambda s: -s.fringes.snr):
-        if any(_is_sidelobe(new, spot) for spot in kept):
+    left = values.copy() if seeds else values
+    for _ in range(_ROUNDS):
+        faint = _explain(left, seeds, search, grains, limit)
+        if not faint or sum(len(grain.spots) for grain in grains) >= limit:
+            break
+        # What strong fringes draw into the transforms beside themselves is judged without them.
+        seeds = [seed for seed in search.seeds(left)
+                 if not any(_explains(grain, seed) for grain in grains)]
+    return _strongest(_polished(left, grains, search), limit)
+
+
+def _explain(
+    left: NDArray[np.float32], seeds: list[Seed], search: Search, grains: list[Grain], limit: int,
+) -> list[Seed]:
+    """Add the grains of the clear seeds, and take their fringes off the plane that is left.
+
+    Returns the seeds that are too faint beside them to be judged yet.
+    """
+    frame = np.array(left.shape)
+    whole = [seed.peak for seed in seeds if (seed.side == frame).all()]
+    faint = []
+    clear = search.clear_snr((left.shape[0], left.shape[1]))
+    for seed in seeds:
+        if sum(len(grain.spots) for grain in grains) >= limit:
+            break
+        if any(_explains(grain, seed) for grain in grains):
             continue
-        kept.append(new)
-        home = next((grain for grain in grains if _same_domain(grain, new)), None)
-        if home is None:
-            grains.append(Grain([new], domain=new.fringes.domain))
+        if seed.peak.excess < _CLEAR_SHARE * seeds[0].peak.excess:
+            faint.append(seed)
+            continue
+        domain = grow(left, seed)
+        if domain is None or any(_repeats(grain, domain, seed.peak) for grain in grains):
+            continue
+        new = [grain for grain in grains_in(left, domain, search, [seed.peak], whole)
+               if max(s.fringes.snr for s in grain.spots) > clear]
+        for grain in new:
+            take_off(domain.crop(left), domain, [one.fringes for one in grain.spots])
+        _add(grains, new)
+    return faint
+
+
+def _polished(
+    left: NDArray[np.float32], grains: list[Grain], search: Search
+) -> list[Grain]:
+    """Refine each place once more, without the fringes of all the others."""
+    if len(grains) < 2:
+        return grains
+    result: list[Grain] = []
+    for here in _same_places(grains):
+        domain = here[0].domain
+        known = [s for grain in here for s in grain.spots]
+        for grain in here:
+            put_back = [replace(s.fringes, amplitude=-s.fringes.amplitude) for s in grain.spots]
+            take_off(grain.domain.crop(left), grain.domain, put_back)
+        fringes = refine(left, domain, np.array([old.fringes.frequency for old in known]))
+        take_off(domain.crop(left), domain, fringes)
+        spots = [spot(one, domain.area_px, old.p_value, search.calibration)
+                 for one, old in zip(fringes, known, strict=True) if one.snr > _FAINTEST]
+        result += [grain for members in lattices(spots)
+                   if _is_lattice(grain := _grain(members, domain))]
+    return result
+
+
+def _same_places(grains: list[Grain]) -> list[list[Grain]]:
+    """Gather what was found in one place, one after another."""
+    groups: list[list[Grain]] = []
+    for new in grains:
+        for group in groups:
+            first = group[0].domain
+            if min(new.domain.shared_with(first), first.shared_with(new.domain)) > _COINCIDE:
+                group.append(new)
+                break
         else:
-            home.spots.append(new)
-    for grain in grains:
-        grain.spots.sort(key=lambda s: s.length)
-        grain.lattice = free_lattice(grain.spots)
-        if grain.lattice is not None and len(grain.spots) > 3:
-            grain.spots = [_admitted(s, grain.lattice) for s in grain.spots]
-            grain.lattice = free_lattice(grain.spots)
-    return grains
+            groups.append([new])
+    return groups
+
+
+def find_grains_in(
+    values: NDArray[np.float32], regions: NDArray[np.integer[Any]], search: Search, limit: int
+) -> list[Grain]:
+    """Measure given regions: the lattices of each, in the order of their labels."""
+    found: list[Grain] = []
+    for label, place in enumerate(ndimage.find_objects(regions), start=1):
+        if place is not None:
+            domain = _region(regions, label, place)
+            share = replace(search, rate=search.rate / max(int(regions.max()), 1))
+            found += grains_in(values, domain, share, [], [])
+    return _strongest(found, limit)
+
+
+def _region(
+    regions: NDArray[np.integer[Any]], label: int, place: tuple[slice, ...]
+) -> Domain:
+    """Domain of a label: 1 inside, on nodes that follow its outline."""
+    shape = tuple(span.stop - span.start for span in place)
+    block = max(1, min(shape) // 24)
+    low = [max(span.start - block, 0) for span in place]
+    high = [min(span.stop + block, n) for span, n in zip(place, regions.shape, strict=True)]
+    inside = (regions[low[0]:high[0], low[1]:high[1]] == label).astype(np.float32)
+    domain = Domain((low[0], low[1]), (inside.shape[0], inside.shape[1]), block, np.zeros((1, 1)))
+    covered = demodulate(inside, np.zeros((1, 2)), block)[0].real / domain.pixels
+    return replace(domain, envelope=np.where(covered > 0.5, 1.0, 0.0))
+
+
+def grains_in(
+    values: NDArray[np.float32], domain: Domain, search: Search, known: list[Peak],
+    whole: list[Peak],
+) -> Iterator[Grain]:
+    """Find the lattices of one domain.
+
+    Parameters
+    ----------
+    values
+        ``(y, x)``, flat.
+    domain
+        Where.
+    search
+        What is sought.
+    known
+        Peaks that are certain to be there.
+    whole
+        Peaks of the transform of the frame, which is searched already.
+    """
+    fills = domain.area_px > _WHOLE * values.size
+    peaks = list(known)
+    fringes: list[Fringes] = []
+    left = domain.crop(values)
+    for _ in range(_ROUNDS):
+        new = whole if fills else _peaks(left, domain, search)
+        new = _own(values, domain, _distinct(new, peaks, domain), fills)
+        if not new and fringes:
+            break
+        peaks, fringes = _refined(values, domain, peaks + new)
+        if fills or not peaks:
+            break
+        left = domain.crop(values).copy()
+        take_off(left, domain, fringes)
+    if not peaks:
+        return
+    spots = [spot(one, domain.area_px, peak.p_value, search.calibration)
+             for one, peak in zip(fringes, peaks, strict=True)]
+    low, high = 1.0 / search.d_range[1], 1.0 / search.d_range[0]
+    # The wings of a spot just outside of the range are no reflection inside of it.
+    spots = _without_sidelobes([one for one in spots if low <= one.length <= high], domain)
+    for members in lattices(spots):
+        grain = _grain(members, domain)
+        if _is_lattice(grain):
+            yield grain
+
+
+def _is_lattice(grain: Grain) -> bool:
+    """Whether there are enough fringes: a few of one spacing are texture."""
+    if not grain.spots:
+        return False
+    diameter = 2.0 * np.sqrt(grain.spots[0].area / np.pi)
+    fringes = diameter * grain.spots[-1].length
+    return bool(fringes >= (_FEWEST_FRINGES if grain.lattice is None else _FEWEST_OF_TWO))
+
+
+def _peaks(crop: NDArray[np.float32], domain: Domain, search: Search) -> list[Peak]:
+    """Peaks of the transform of the domain, under a window of its shape."""
+    where = search.cells(domain.shape)
+    if not where.searched:
+        return []
+    window = domain.per_pixel(soft_window(domain))
+    weight = float(np.sum(window.astype(float) ** 2))
+    return find_peaks(fft.rfft2(crop * window), where, weight, search.rate)
+
+
+def _refined(
+    values: NDArray[np.float32], domain: Domain, peaks: list[Peak]
+) -> tuple[list[Peak], list[Fringes]]:
+    """Refine all peaks together, without those of which nothing is left beside the others."""
+    while peaks:
+        fringes = refine(values, domain, np.array([peak.frequency for peak in peaks]))
+        kept = [n for n, one in enumerate(fringes) if one.snr >= _FAINTEST]
+        if len(kept) == len(peaks):
+            return peaks, fringes
+        peaks = [peaks[n] for n in kept]
+    return [], []
+
+
+def _distinct(new: list[Peak], known: list[Peak], domain: Domain) -> list[Peak]:
+    """New peaks that the domain can tell from those before them."""
+    kept: list[Peak] = []
+    for peak in new:
+        if not any(_close(peak.frequency, other.frequency, _APART_CELLS / domain.extent_px)
+                   for other in known + kept):
+            kept.append(peak)
+    return kept
+
+
+def _close(a: NDArray[np.float64], b: NDArray[np.float64], reach: NDArray[np.float64]) -> bool:
+    """Whether two frequencies, or their mates, are within an ellipse."""
+    return bool(min(np.hypot(*((a - b) / reach)), np.hypot(*((a + b) / reach))) < 1.0)
+
+
+def _own(
+    values: NDArray[np.float32], domain: Domain, peaks: list[Peak], fills: bool
+) -> list[Peak]:
+    """Peaks whose fringes are the domain's and not those of a neighbour, or of a dot in it."""
+    if not peaks:
+        return []
+    around = _around(domain, (values.shape[0], values.shape[1]))
+    amplitudes = demodulate(around.crop(values), np.array([peak.frequency for peak in peaks]),
+                            domain.block)
+    crystal = around.inside
+    outside = ~ndimage.binary_dilation(crystal, iterations=2)
+    kept = []
+    for peak, amplitude in zip(peaks, amplitudes, strict=True):
+        mean, effective = smoothed(amplitude, around.pixels, 2.5)
+        noise = peak.noise / effective
+        power = np.abs(mean) ** 2 - noise
+        inside = float(power[crystal].max())
+        highest = float(np.max(power, where=outside, initial=0.0))
+        clear = highest > 12.0 * float(noise.mean())
+        if clear and highest > _OUTSIDE * max(inside, 0.0):
+            continue
+        modulus = np.abs(mean[crystal])
+        if fills and modulus.mean() ** 2 < _SCATTERED * float(np.mean(modulus**2)):
+            continue
+        kept.append(peak)
+    return kept
+
+
+def _around(domain: Domain, frame: tuple[int, int]) -> Domain:
+    """The domain with a margin, as far as the frame goes."""
+    block = domain.block
+    pads = []
+    for axis in (0, 1):
+        margin = max(4, int(_MARGIN * domain.envelope.shape[axis]))
+        before = min(margin, domain.origin[axis] // block)
+        end = domain.origin[axis] + domain.shape[axis]
+        pads.append((before, min(margin, (frame[axis] - end) // block)))
+    shape = [(n + before + after - 1) * block + 1
+             for n, (before, after) in zip(domain.envelope.shape, pads, strict=True)]
+    origin = [o - before * block for o, (before, _) in zip(domain.origin, pads, strict=True)]
+    shape = [min(n, whole - o) for n, whole, o in zip(shape, frame, origin, strict=True)]
+    envelope = np.pad(domain.envelope, pads)
+    return Domain((origin[0], origin[1]), (shape[0], shape[1]), block, envelope)
+
+
+def _explains(grain: Grain, seed: Seed) -> bool:
+    """Whether a seed is what this grain shows in that window."""
+    domain = grain.domain
+    reach = _LOBE_CELLS / seed.side + _SAME_CELLS / domain.extent_px
+    if not any(_close(seed.peak.frequency, one.fringes.frequency, reach) for one in grain.spots):
+        return False
+    return domain.distance_px(seed.centre) < 0.5 * float(seed.side.max())
+
+
+def _repeats(grain: Grain, domain: Domain, peak: Peak) -> bool:
+    """Whether a new domain with this peak is a grain that is known already."""
+    reach = _SAME_CELLS / domain.extent_px + _SAME_CELLS / grain.domain.extent_px
+    return (domain.shared_with(grain.domain) > _SHARED
+            and any(_close(peak.frequency, one.fringes.frequency, reach) for one in grain.spots))
+
+
+def _add(grains: list[Grain], new: list[Grain]) -> None:
+    """Add grains, without the spots that a grain around them has already."""
+    for one in new:
+        for grain in grains:
+            if one.domain.shared_with(grain.domain) < _SHARED:
+                continue
+            reach = _SAME_CELLS / one.domain.extent_px
+            one.spots = [s for s in one.spots
+                         if not any(_close(s.fringes.frequency, other.fringes.frequency, reach)
+                                    for other in grain.spots)]
+        if one.spots:
+            grains.append(_grain(one.spots, one.domain))
+
+
+def _strongest(grains: list[Grain], limit: int) -> list[Grain]:
+    """Keep so many reflections, the strongest."""
+    strengths = sorted((one.fringes.snr for grain in grains for one in grain.spots), reverse=True)
+    if len(strengths) <= limit:
+        return grains
+    faintest = strengths[limit - 1]
+    kept = [(grain, [one for one in grain.spots if one.fringes.snr >= faintest])
+            for grain in grains]
+    return [_grain(spots, grain.domain) for grain, spots in kept if spots]
+
+
+def _without_sidelobes(spots: list[Spot], domain: Domain) -> list[Spot]:
+    """Leave out what the outline of a crystal draws beside a strong spot.
+
+    A crystal of diameter D with straight sides spreads each of its spots as sin(pi x) / (pi x),
+    x = D |dk|; nothing below that envelope is evidence of another spot.
+    """
+    kept: list[Spot] = []
+    extent = domain.extent_px
+    for new in sorted(spots, key=lambda s: -s.fringes.snr):
+        for strong in kept:
+            off = min((new.fringes.frequency - sign * strong.fringes.frequency
+                       for sign in (1, -1)), key=lambda d: float(np.hypot(*d)))
+            x = float(np.hypot(*(off * extent)))
+            ratio = new.fringes.snr / strong.fringes.snr
+            if x < _SIDELOBES and ratio < _ENVELOPE_MARGIN / (np.pi * max(x, 0.3)):
+                break
+        else:
+            kept.append(new)
+    return kept
+
+
+def lattices(spots: list[Spot]) -> list[list[Spot]]:
+    """Split the spots of one domain into those of crystals on top of each other.
+
+    The lattice that holds most of the strength takes its spots; what is left is another crystal if
+    it is as strong as a reflection of one, else it stays with the first.
+    """
+    groups: list[list[Spot]] = []
+    left = sorted(spots, key=lambda s: -s.fringes.snr)
+    while left:
+        lattice = free_lattice(left)
+        if lattice is None:
+            groups.append(left)
+            break
+        held = [on_lattice(s, lattice) for s in left]
+        rest = [s for s, one in zip(left, held, strict=True) if not one]
+        strongest = left[0].fringes.snr
+        if not rest or len(rest) == len(left) or rest[0].fringes.snr < 0.3 * strongest:
+            groups.append(left)
+            break
+        groups.append([s for s, one in zip(left, held, strict=True) if one])
+        left = rest
+    return groups
+
+
+def _grain(spots: list[Spot], domain: Domain) -> Grain:
+    spots = sorted(spots, key=lambda s: s.length)
+    lattice = free_lattice(spots)
+    if lattice is not None and len(spots) > 3:
+        spots = [_admitted(s, lattice) for s in spots]
+        lattice = free_lattice(spots)
+    return Grain(spots, domain, lattice)
 
 
 def _admitted(spot: Spot, lattice: FreeLattice) -> Spot:
@@ -135,148 +410,11 @@ def _admitted(spot: Spot, lattice: FreeLattice) -> Spot:
 
     Its fringes then run through more than this crystal, which noise alone does not tell.
     """
-    indices = spot.k @ np.linalg.inv(lattice.reciprocal)
-    if not _integers(indices):
+    if not on_lattice(spot, lattice):
         return spot  # no reflection of this lattice at all
+    indices = spot.k @ np.linalg.inv(lattice.reciprocal)
     off = spot.k - np.rint(indices) @ lattice.reciprocal
     if off @ np.linalg.inv(spot.covariance) @ off < _OFF_LATTICE**2:
         return spot
     # Which way it is off is an accident: the same in all directions.
     return replace(spot, covariance=spot.covariance + np.eye(2) * float(off @ off))
-
-
-def _is_sidelobe(new: Spot, strong: Spot) -> bool:
-    """Whether a weaker spot is what the outline of a small crystal draws beside a strong one.
-
-    A crystal of diameter D with straight sides spreads each of its spots as sin(pi x) / (pi x),
-    x = D |dk|; nothing below that envelope is evidence of another spot.
-    """
-    distance = min(float(np.hypot(*(new.k - sign * strong.k))) for sign in (1, -1))
-    x = distance * 2.0 * np.sqrt(strong.area / np.pi)
-    ratio = new.fringes.snr / strong.fringes.snr
-    return bool(x < _SIDELOBES and ratio < _ENVELOPE_MARGIN / (np.pi * max(x, 0.3)))
-
-
-def _same_domain(grain: Grain, new: Spot) -> bool:
-    shared = float((grain.domain & new.fringes.domain).sum())
-    smaller, larger = sorted((float(grain.domain.sum()), float(new.fringes.domain.sum())))
-    return shared > _SHARED * smaller and smaller > 0.15 * larger
-
-
-def collinear(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
-    """Whether two vectors are along the same line within 8 degrees."""
-    sine = abs(a[0] * b[1] - a[1] * b[0]) / (np.hypot(*a) * np.hypot(*b))
-    return bool(sine < np.sin(np.radians(_COLLINEAR_DEG)))
-
-
-def free_lattice(spots: list[Spot]) -> FreeLattice | None:
-    """Find the coarsest reciprocal lattice that holds the spots, fit and reduce it.
-
-    Candidate bases are pairs of spots and of their sums and differences; the pair with the largest
-    cell that gives every spot integer indices wins, then all spots are fitted together, weighted by
-    their covariances.  Where no lattice holds all of them, the faintest, which may be artefacts of
-    the scan, are left aside.  None where the spots span a single row.
-    """
-    basis = _basis(spots) if len(spots) > 1 else None
-    if basis is None:
-        spots = _strongest(spots)
-        basis = _basis(spots)
-    if basis is None:
-        return None
-    held = _integers(np.array([s.k for s in spots]) @ np.linalg.inv(basis))
-    return _fit([s for s, one in zip(spots, held.tolist(), strict=True) if one], basis)
-
-
-def _strongest(spots: list[Spot]) -> list[Spot]:
-    """The strongest spots, which hold most of the strength together."""
-    order = sorted(spots, key=lambda s: -s.fringes.snr)
-    share = np.cumsum([s.fringes.snr for s in order])
-    enough = int(np.searchsorted(share, _EXPLAINED * share[-1])) + 1
-    return sorted(order[:enough], key=lambda s: s.length)
-
-
-def _integers(indices: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return np.asarray(np.abs(indices - np.rint(indices)).max(axis=-1) < _INTEGER)
-
-
-def _basis(spots: list[Spot]) -> NDArray[np.float64] | None:
-    k = np.array([s.k for s in spots])
-    candidates = list(k) + [a + sign * b for a, b in combinations(k, 2) for sign in (1, -1)]
-    short = 0.2 * np.hypot(*k[0])
-    return _coarsest_basis(k, np.array([c for c in candidates if np.hypot(*c) > short]))
-
-
-def _coarsest_basis(
-    k: NDArray[np.float64], candidates: NDArray[np.float64]
-) -> NDArray[np.float64] | None:
-    """Pair of candidates with the largest cell that gives all of `k` integer indices."""
-    first, second = np.triu_indices(len(candidates), 1)
-    a, b = candidates[first], candidates[second]
-    area = _cross(a, b)
-    sine = np.abs(area) / (np.hypot(*a.T) * np.hypot(*b.T))
-    left = np.flatnonzero(sine >= np.sin(np.radians(_COLLINEAR_DEG)))
-    for vector in k:
-        # Spot by spot: a few are enough to discard nearly all of a million pairs.
-        index = np.stack([_cross(vector, b[left]), _cross(a[left], vector)]) / area[left]
-        left = left[(np.abs(index - np.rint(index)) < _INTEGER).all(axis=0)]
-    if not len(left):
-        return None
-    best = left[np.argmax(np.abs(area[left]))]
-    return np.array([a[best], b[best]])
-
-
-def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
-
-
-def _fit(spots: list[Spot], basis: NDArray[np.float64]) -> FreeLattice:
-    k = np.array([s.k for s in spots])
-    indices = np.rint(k @ np.linalg.inv(basis))
-    # Unknowns: the four components of the basis, b1y b1x b2y b2x.
-    design = np.concatenate([np.kron(row, np.eye(2)) for row in indices])
-    weights = np.zeros((len(design), len(design)))
-    for i, s in enumerate(spots):
-        weights[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = np.linalg.inv(s.covariance)
-    covariance = np.linalg.inv(design.T @ weights @ design)
-    fitted = covariance @ (design.T @ (weights @ k.ravel()))
-    degrees = len(design) - 4
-    if degrees > 0:
-        misfit = k.ravel() - design @ fitted
-        covariance = covariance * max(1.0, float(misfit @ weights @ misfit) / degrees)
-    return _real_space(fitted, covariance)
-
-
-def _real_space(fitted: NDArray[np.float64], covariance: NDArray[np.float64]) -> FreeLattice:
-    reduction = _reduction(np.asarray(np.linalg.inv(fitted.reshape(2, 2)).T, dtype=np.float64))
-
-    def quantities(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        u, v = reduction @ np.linalg.inv(parameters.reshape(2, 2)).T
-        return np.array([np.hypot(*u), np.hypot(*v),
-                         np.degrees(np.arctan2(u[0] * v[1] - u[1] * v[0], u @ v))])
-
-    jacobian = np.zeros((3, 4))
-    for i in range(4):
-        step = np.zeros(4)
-        step[i] = 1e-6 * float(np.abs(fitted).max())
-        jacobian[:, i] = (quantities(fitted + step) - quantities(fitted - step)) / (2 * step[i])
-    u, v = reduction @ np.linalg.inv(fitted.reshape(2, 2)).T
-    u_err, v_err, angle_err = np.sqrt(np.diag(jacobian @ covariance @ jacobian.T)).tolist()
-    return FreeLattice(u, v, fitted.reshape(2, 2), u_err, v_err, angle_err)
-
-
-def _reduction(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Integer matrix that turns a basis into its Gauss-reduced one (angle 60 to 90 degrees)."""
-    matrix = np.eye(2)
-    for _ in range(100):
-        u, v = matrix @ vectors
-        if np.hypot(*u) > np.hypot(*v) * (1 + 1e-9):
-            matrix = np.flipud(matrix)
-            continue
-        shift = np.rint(u @ v / (u @ u))
-        if shift == 0:
-            break
-        matrix[1] -= shift * matrix[0]
-    u, v = matrix @ vectors
-    if u @ v < 0:
-        matrix[1] *= -1
-    return matrix

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emtools.crystal import hkl_text
-from emtools.measure.lattice.grains import collinear
+from emtools.measure.lattice.free import collinear
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.crystal import Modality, Phase, ZoneReflections
-    from emtools.measure.lattice.grains import Grain, Spot
+    from emtools.measure.lattice.grains import Grain
+    from emtools.measure.lattice.spots import Spot
     from emtools.model import Calibration
 
 MAX_ZONE_INDEX = 3

@@ -1,75 +1,55 @@
-"""The power spectrum of a plane, its noise floor, and the peaks that stand out of it."""
+"""Windowed transforms, their noise, and the peaks that stand out of it.
+
+The periodogram of noise is exponentially distributed about the noise spectrum.  That spectrum is
+estimated twice: smoothly over the whole plane (`NoiseFloor`: sectors of rings, which follow films,
+Thon rings, astigmatic or not, and the detector), and then, in each single transform, by the cells
+around each cell (`Cells`: pieces of rings; runs along the two axes, where edges and scan lines
+leave a cross).  A peak is judged by its neighbours, whose number is known: with n of them an
+exponential exceeds u times their mean with the probability (1 + u / n)^-n.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import fft, ndimage
 
+from emtools.process.threads import in_threads, threads
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from emtools.model import Calibration
 
-_AXIS_RUN = 41  # cells along them: runs of a few cells have medians that vary tenfold
-_AXIS_CELLS = 3  # half width in cells of the cross that edges and scan lines draw
 _SECTORS = 6  # in half a turn: Thon rings may be astigmatic
-_RING_CELLS = 8  # with the sectors: enough cells for a median that no spot can lift
+_RING_CELLS = 8  # with the sectors: enough cells for a quantile that no spot can lift
 _ASTIGMATIC = 4.0  # how far a film may rise in one sector above the others of its ring
 _QUANTILE = 0.4  # of the cells of a sector: what spots do not reach
 _INNER_RINGS = 4  # too short to be cut into sectors
-_SCAN_CELLS = 12  # beside an axis: where scan lines leave their noise
-_STREAK_CELLS = np.arange(6, 18)  # beside a peak, beyond its own main lobe
-_STREAK_FAR = 0.047  # of the shorter side: where arcs of spots have ended and streaks go on
-_MERGE_CELLS = 4  # peaks closer than this belong to the same spot (Hann main lobe, and one cell)
+_RADIUS = 0.7072  # cycles per pixel in the corners
+_FINER = 4  # rings inside a ring
+_RINGS_TOGETHER = 25  # over which it is judged whether narrow rings differ by more than chance
+_HANN = 2.25  # neighbouring cells of a Hann window that are worth one
+_SAMPLED = 1_000_000  # cells that are enough for a floor
 
-
-@dataclass(frozen=True)
-class Spectrum:
-    """Windowed Fourier transform of a plane with its noise floor.
-
-    Parameters
-    ----------
-    transform
-        ``(ny, nx // 2 + 1)`` complex64, as `scipy.fft.rfft2` orders it.
-    floor
-        Same shape, float32: expected power of the noise in each cell.
-    shape
-        Shape of the plane.
-    """
-
-    transform: NDArray[np.complex64]
-    floor: NDArray[np.float32]
-    shape: tuple[int, int]
-
-    def frequency(self, row: int, col: int) -> NDArray[np.float64]:
-        """Return the frequency ``(y, x)`` of a cell in cycles per pixel."""
-        ny, nx = self.shape
-        return np.array([(row if row <= ny // 2 else row - ny) / ny, col / nx])
-
-
-@dataclass(frozen=True)
-class Peak:
-    """A cell whose power is more than the noise can explain.
-
-    Parameters
-    ----------
-    row, col
-        Cell of the half transform.
-    excess
-        Power over the noise floor.
-    p_value
-        Probability of such a peak anywhere in an image of noise.
-    """
-
-    row: int
-    col: int
-    excess: float
-    p_value: float
+_CLASS_CELLS = (200, 2000)  # neighbours that a cell is judged by, in small and large transforms
+_RING_WIDTH = (3, 16)
+_AXIS_LINES = 3  # beside an axis, each judged by itself
+_AXIS_RUN = 64
+_MOST_SECTORS = 64
+_CORRELATED = 3.6  # cells of a Hann window's noise, clipped mean, that are worth one
+_INDEPENDENT = 0.9  # of the maxima of correlated cells
+_NEAREST = 4.0  # cells from the centre, where the ground ends
+_STREAK = (4, 18)  # cells on both sides of a peak, beyond its own main lobe
+_SMALL = 40_000  # cells: a small transform
+_RING_NEAR = 1.6  # cells
+_STEEP = 1.5  # times its class: more than chance
+_UNSURE = 1.25  # a narrow ring tells its level less well
+_MERGED = 3  # cells: peaks closer than this belong to the same spot (Hann main lobe, and one)
 
 
 def window(n: int) -> NDArray[np.float32]:
@@ -79,236 +59,315 @@ def window(n: int) -> NDArray[np.float32]:
 
 
 def transform(values: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """Return the half transform of a Hann-windowed plane of about unit height."""
-    ny, nx = values.shape
-    # A power of two takes no bits; powers of very large or small values would leave float32.
-    exponent = int(np.frexp(max(values.max(), -values.min()))[1])
-    windowed = np.ldexp(values, -exponent)
-    windowed *= window(ny)[:, None]
-    windowed *= window(nx)
-    # A worker of a batch has one core to itself; whoever measures a single image has them all.
-    threads = 1 if multiprocessing.parent_process() else -1
-    return np.asarray(fft.rfft2(windowed, workers=threads, overwrite_x=True))
+    """Return the half transform of a Hann-windowed plane, as `scipy.fft.rfft2` orders it."""
+    windowed = values * window(values.shape[0])[:, None]
+    windowed *= window(values.shape[1])
+    return np.asarray(fft.rfft2(windowed, workers=threads(), overwrite_x=True))
 
 
-def spectrum(values: NDArray[np.float32]) -> Spectrum:
-    """Return the transform of a flat plane with its local noise floor.
+def hann_weight(shape: tuple[int, int]) -> float:
+    """Sum of the squares of the window."""
+    return float(np.sum(window(shape[0]) ** 2) * np.sum(window(shape[1]) ** 2))
 
-    The periodogram of noise is exponentially distributed about the noise spectrum, so the median of
-    a neighbourhood is ln 2 times it.  The neighbourhoods are sectors of rings (film, detector,
-    Thon rings); next to the two axes, where scan lines and edges leave a cross, they are runs along
-    the axis.
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """Smooth spectral density of a plane's noise.
+
+    Parameters
+    ----------
+    table
+        ``(rings, sectors)`` float32: logarithm of the density (variance per pixel of white noise
+        of that power); rings from 0 to 0.7072 cycles per pixel, sectors over half a turn.
     """
-    half = transform(values)
-    power = half.real**2
-    power += half.imag**2
-    shape = (values.shape[0], values.shape[1])
-    floor = _polar_floor(power, shape)
-    np.maximum(floor, _tile_floor(power, shape), out=floor)
-    _raise_on_axes(floor, power, shape)
-    return Spectrum(half, floor, shape)
+
+    table: NDArray[np.float32]
 
 
-def _polar_floor(power: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    ny, nx = shape
-    fy = fft.fftfreq(ny).astype(np.float32)[:, None]
-    fx = fft.rfftfreq(nx).astype(np.float32)
-    n_rings = int(np.clip(min(ny, nx) // (2 * _RING_CELLS), 8, 256))
-    radius = np.minimum(np.hypot(fy, fx) * np.float32(n_rings / 0.5), np.float32(n_rings * 1.42))
-    sector = ((np.arctan2(fy, fx) + np.float32(np.pi / 2)) * np.float32(_SECTORS / np.pi)
-              ).astype(np.int16)
-    sector = np.minimum(sector, _SECTORS - 1)
-    ring = radius.astype(np.int16)
-    label = ring * _SECTORS + np.where(ring < _INNER_RINGS, 0, sector).astype(np.int16)
-    del ring
+@dataclass(frozen=True)
+class Cells:
+    """Where in a transform reflections are sought, and by which neighbours each cell is judged.
+
+    Parameters
+    ----------
+    shape
+        Of the transformed plane.
+    classes
+        ``(ny, nx // 2 + 1)`` int32: cells that are judged together; -1 = not searched.
+    floor
+        Same shape, float32: density of the noise that the floor expects.
+    independent
+        For each class, how many independent cells tell its level.
+    every
+        One cell in so many is looked at for the levels.
+    searched
+        Number of cells searched.
+    """
+
+    shape: tuple[int, int]
+    classes: NDArray[np.int32]
+    floor: NDArray[np.float32]
+    independent: NDArray[np.float64]
+    every: int
+    searched: int
+
+    def thresholds(self, probability: float) -> NDArray[np.float64]:
+        """Return how far above its level noise rises in one cell with this probability."""
+        n = self.independent
+        return np.asarray(n * np.expm1(-np.log(probability) / n))
+
+    def p_value(self, excess: float, kind: int, n_transforms: int) -> float:
+        """Return the probability of such a peak anywhere in so many transforms of noise."""
+        n = self.independent[kind]
+        single = np.exp(-n * np.log1p(excess / n))
+        return float(-np.expm1(_INDEPENDENT * self.searched * n_transforms * np.log1p(-single)))
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A cell whose power is more than noise can explain.
+
+    Parameters
+    ----------
+    frequency
+        ``(y, x)`` in cycles per pixel, interpolated between cells.
+    excess
+        Power over the noise.
+    noise
+        Density of the noise there (variance per pixel).
+    p_value
+        Probability of such a peak anywhere in an image of noise.
+    """
+
+    frequency: NDArray[np.float64]
+    excess: float
+    noise: float
+    p_value: float
+
+
+def noise_floor(
+    half: NDArray[np.complex64], shape: tuple[int, int], weight: float
+) -> NoiseFloor:
+    """Estimate the smooth floor of a transformed plane.
+
+    Parameters
+    ----------
+    half
+        Half transform of the windowed plane.
+    shape
+        Of the plane.
+    weight
+        Sum of the squares of the window.
+    """
+    n_rings = int(np.clip(min(shape) // (2 * _RING_CELLS) * (2 * _RADIUS), 8, 360))
+    stride = max(1, round(np.sqrt(half.size / _SAMPLED)))
+    rows, cols = np.arange(1, shape[0], stride), np.arange(1, half.shape[1], stride)
     # Streaks lie on the axes, read-out patterns at the Nyquist frequency.
-    for row in (0, ny // 2):
-        label[row] = -1
-    for col in (0, nx // 2):
-        label[:, col] = -1
-    floors = _floors(power, label).reshape(-1, _SECTORS)
+    rows, cols = rows[rows != shape[0] // 2], cols[cols != shape[1] / 2]
+    sample = half[np.ix_(rows, cols)]
+    power = sample.real**2 + sample.imag**2
+    fy = (fft.fftfreq(shape[0])[rows])[:, None].astype(np.float32)
+    fx = (cols / shape[1]).astype(np.float32)
+    ring = np.minimum(np.hypot(fy, fx) * np.float32(n_rings / _RADIUS), n_rings - 1).astype(int)
+    sector = ((np.arctan2(fy, fx) / np.float32(np.pi) + np.float32(0.5)) * _SECTORS).astype(int)
+    sector = np.where(ring < _INNER_RINGS, 0, np.minimum(sector, _SECTORS - 1))
+    levels = _quantiles(power.ravel(), (ring * _SECTORS + sector).ravel(), n_rings * _SECTORS)
+    floors = levels.reshape(n_rings, _SECTORS)
     floors[:_INNER_RINGS] = floors[:_INNER_RINGS, :1]
     # Crystals that are turned a little against each other fill a sector, never the whole ring.
     np.minimum(floors, _ASTIGMATIC * np.median(floors, axis=1, keepdims=True), out=floors,
                where=(floors > 0).all(axis=1, keepdims=True))
-    del label
-    for ring_in, ring_out in pairwise(floors):
-        ring_out[ring_out == 0] = ring_in[ring_out == 0]  # the corners have not all sectors
-    return _between_rings(np.log(np.maximum(floors, 1e-30)), radius, sector)
+    _fill_empty(floors)
+    fine = (np.hypot(fy, fx) * np.float32(n_rings * _FINER / _RADIUS)).astype(int)
+    fine = np.minimum(fine, n_rings * _FINER - 1)
+    table = _with_rings(np.log(floors / weight), power.ravel() / weight, fine.ravel())
+    return NoiseFloor(table.astype(np.float32))
 
 
-def _between_rings(
-    levels: NDArray[np.float32], radius: NDArray[np.float32], sector: NDArray[np.int16]
-) -> NDArray[np.float32]:
-    """Interpolate the logarithm of the floor between the middles of the rings.
+def _with_rings(
+    table: NDArray[np.float64], power: NDArray[np.float32], fine: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Refine a floor by what rings narrower than its own show (Thon rings), as far as they do.
 
-    Where a film's spectrum falls by decades over a few cells, a step from ring to ring would leave
-    the inner cells of each ring far above their floor.
+    The departure of each narrow ring is taken over to the part that its noise cannot explain.
     """
-    last = len(levels) - 1
-    inner = np.clip(radius - np.float32(0.5), 0, last).astype(np.int16)
-    fraction = np.clip(radius - np.float32(0.5) - inner, 0, 1)
-    floor = levels[inner, sector]
-    inner += 1
-    floor += fraction * (levels[np.minimum(inner, last), sector] - floor)
-    return np.asarray(np.exp(floor, out=floor), dtype=np.float32)
+    n_fine = len(table) * _FINER
+    levels, counts = _quantiles(power, fine, n_fine), np.bincount(fine, minlength=n_fine)
+    place = (np.arange(n_fine) + 0.5) / _FINER - 0.5
+    smooth = np.stack([np.interp(place, np.arange(len(table)), column) for column in table.T], 1)
+    known = (levels > 0) & (counts > _FINER)
+    departure = np.where(known, np.log(np.maximum(levels, 1e-300)) - smooth.mean(axis=1), 0.0)
+    chance = _QUANTILE / (1 - _QUANTILE) / np.log1p(-_QUANTILE) ** 2 * _HANN / np.maximum(counts, 1)
+    chance, square = (ndimage.uniform_filter1d(np.where(known, values, 0.0), _RINGS_TOGETHER)
+                      for values in (2 * chance, departure**2))
+    real = np.clip(1.0 - chance / np.maximum(square, 1e-12), 0.0, 1.0)
+    return np.asarray(smooth + (real * departure)[:, None], dtype=np.float64)
 
 
-def _floors(power: NDArray[np.float32], label: NDArray[np.int16]) -> NDArray[np.float32]:
-    """Noise floor of each label, from a low quantile of at most a few hundred of its cells.
-
-    Small crystals, each turned a little, can fill half a sector with one reflection.
-    """
-    stride = max(1, power.size // 2_000_000)
-    values, labels = power.ravel()[::stride], label.ravel()[::stride]
-    order = np.argsort(labels, kind="stable")
-    n_labels = -(-(int(label.max()) + 1) // _SECTORS) * _SECTORS
-    counts = np.bincount(labels + 1, minlength=n_labels + 1)
-    ends = np.cumsum(counts)[1:]
-    counts = counts[1:]
-    ordered = values[order]
-    levels = [np.quantile(ordered[end - count:end], _QUANTILE) if count else 0.0
-              for end, count in zip(ends, counts, strict=True)]
-    return np.array(levels, dtype=np.float32) / np.float32(-np.log1p(-_QUANTILE))
+def _quantiles(
+    power: NDArray[np.float32], label: NDArray[np.int64], n: int
+) -> NDArray[np.float64]:
+    """Noise of each of `n` labels, 0 where there is no cell."""
+    order = np.argsort(label, kind="stable")
+    ends = np.cumsum(np.bincount(label, minlength=n))
+    starts = np.concatenate([[0], ends[:-1]])
+    ordered = power[order]
+    levels = [np.quantile(ordered[a:b], _QUANTILE) if b > a else 0.0
+              for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+    # The quantile of an exponential distribution of mean 1.
+    return np.asarray(np.array(levels) / -np.log1p(-_QUANTILE))
 
 
-def _tile_floor(power: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Floor from square tiles, which follow what is neither round nor along an axis.
-
-    The tiles are laid from the centre outwards: an image and its transpose have the same.
-    """
-    side = int(np.clip(min(shape) // 16, 12, 64)) | 1
-    rows, cols = (-(-(n // 2 - side // 2) // side) for n in shape)
-    row = np.arange(-rows * side - side // 2, rows * side + side // 2 + 1)
-    col = np.arange(-(side // 2), cols * side + side // 2 + 1)
-    tiles = _cells(power, shape, row[:, None], col).reshape(2 * rows + 1, side, cols + 1, side)
-    floor = (np.median(tiles, axis=(1, 3)) / np.log(2.0)).astype(np.float32)
-    tile_of_row = np.rint(fft.fftfreq(shape[0], 1 / shape[0]) / side).astype(int) + rows
-    return np.asarray(floor[tile_of_row][:, np.rint(np.arange(power.shape[1]) / side).astype(int)])
+def _fill_empty(floors: NDArray[np.float64]) -> None:
+    """Fill sectors without cells (the corners, the centre) from the ring inside or outside."""
+    for rings in (range(1, len(floors)), range(len(floors) - 2, -1, -1)):
+        step = rings.step
+        for ring in rings:
+            empty = floors[ring] == 0
+            floors[ring, empty] = floors[ring - step, empty]
+    positive = floors[floors > 0]
+    floors[floors == 0] = positive.min() if positive.size else 1.0
 
 
-def _cells(
-    half: NDArray[np.float32], shape: tuple[int, int], row: NDArray[np.int64],
-    col: NDArray[np.int64],
-) -> NDArray[np.float32]:
-    """Cells of a power spectrum at any signed rows and columns, of which half are stored."""
-    row, col = np.broadcast_arrays(row, col % shape[1])
-    mate = col >= half.shape[1]
-    return np.asarray(half[np.where(mate, -row, row) % shape[0], np.where(mate, -col, col)
-                           % shape[1]])
-
-
-def _raise_on_axes(
-    floor: NDArray[np.float32], power: NDArray[np.float32], shape: tuple[int, int]
-) -> None:
-    ny, cells = shape[0], _AXIS_CELLS
-    length = max(_AXIS_RUN, min(shape) // 16) | 1
-    columns = ndimage.median_filter(power[:, : cells + 1], size=(length, 1), mode="wrap")
-    np.maximum(floor[:, : cells + 1], columns / np.float32(np.log(2.0)),
-               out=floor[:, : cells + 1])
-    near = np.arange(-cells, cells + 1)
-    whole = _cells(power, shape, near[:, None], np.arange(shape[1]))
-    rows = ndimage.median_filter(whole, size=(1, length), mode="wrap")[:, : power.shape[1]]
-    floor[near % ny] = np.maximum(floor[near % ny], rows / np.float32(np.log(2.0)))
-
-
-def find_peaks(
-    spectrum: Spectrum, calibration: Calibration, d_range: tuple[float, float],
-    false_alarm_rate: float, limit: int,
-) -> list[Peak]:
-    """Find the cells that noise explains with less than the false-alarm rate per image.
+def cells(
+    shape: tuple[int, int], calibration: Calibration, d_range: tuple[float, float],
+    floor: NoiseFloor,
+) -> Cells:
+    """Lay out the cells of a transform.
 
     Parameters
     ----------
-    spectrum
-        The transform and its floor.
+    shape
+        Of the transformed plane.
     calibration
-        Of the plane.
+        Of its pixels.
     d_range
         Smallest and largest spacing sought, in the calibration's unit.
-    false_alarm_rate
-        Accepted probability that an image of pure noise shows any peak.
-    limit
-        Largest number of peaks returned, the strongest first.
+    floor
+        The plane's smooth noise.
+    """
+    from emtools.measure.lattice._kernels import fill_cells
+
+    half = (shape[0], shape[1] // 2 + 1)
+    size = half[0] * half[1]
+    share = float(np.clip(size / 4000, *_CLASS_CELLS))
+    width = float(np.clip(round(np.sqrt(share / 8)), *_RING_WIDTH))
+    run = float(np.clip(min(shape) // 4, 12, _AXIS_RUN))
+    lines = _AXIS_LINES if min(shape) > 64 else 2
+    n_runs = int(max(shape) / run) + 2
+    first_ring = 2 * n_runs * (lines + 1)
+    most = _MOST_SECTORS
+    layout = np.array([width, share, lines, run, first_ring, most])
+    nearest = _NEAREST / (min(shape) * calibration.pixel_size)
+    classes = np.empty(half, dtype=np.int32)
+    expected = np.empty(half, dtype=np.float32)
+    where = (np.linalg.inv(calibration.matrix), max(1.0 / d_range[1], nearest), 1.0 / d_range[0])
+
+    def fill(rows: tuple[int, int]) -> None:
+        fill_cells(rows, shape, where, layout, floor.table, classes, expected)
+
+    for_rows(fill, half)
+    every = max(1, size // _SAMPLED)
+    counts = np.bincount(classes[classes >= 0], minlength=first_ring + most)
+    independent = np.maximum(np.minimum(counts / _CORRELATED, 0.85 * counts / every), 1.0)
+    return Cells(shape, classes, expected, independent, every, int(counts.sum()))
+
+
+def for_rows(function: Callable[[tuple[int, int]], None], shape: tuple[int, int]) -> None:
+    """Call a function for ranges of rows, in threads where there are many cells."""
+    if shape[0] * shape[1] < 200_000:
+        function((0, shape[0]))
+        return
+    step = -(-shape[0] // 8)
+    in_threads(function, [(start, min(start + step, shape[0]))
+                          for start in range(0, shape[0], step)])
+
+
+def find_peaks(
+    half: NDArray[np.complex64], where: Cells, weight: float, rate: float, n_transforms: int = 1,
+) -> list[Peak]:
+    """Find the cells that noise explains with less than the false-alarm rate.
+
+    Parameters
+    ----------
+    half
+        Half transform of a windowed plane.
+    where
+        Its cells.
+    weight
+        Sum of the squares of the window.
+    rate
+        Accepted probability that `n_transforms` transforms of pure noise show any peak.
+    n_transforms
+        How many transforms are searched.
 
     Returns
     -------
     list of Peak
-        One for each spot of the half plane.
+        One for each spot of the half plane, strongest first.
     """
-    excess = np.abs(spectrum.transform)
-    excess *= excess
-    excess /= np.maximum(spectrum.floor, np.finfo(np.float32).tiny)
-    searched = _searched(spectrum.shape, calibration, d_range)
-    # Neighbouring cells of a windowed transform are correlated: fewer independent ones.
-    n_cells = max(1.0, float(searched.sum()))
-    threshold = np.log(n_cells / false_alarm_rate)
-    power = excess.copy()
-    excess[~searched] = 0.0
-    rows, cols = np.nonzero(excess > threshold)
-    order = np.argsort(-excess[rows, cols], kind="stable")
+    from emtools.measure.lattice._kernels import class_levels, over_floor, stand_out
+
+    ratio = np.empty(half.shape, dtype=np.float32)
+    for_rows(lambda rows: over_floor(rows, half, where.floor, weight, ratio), half.shape)
+    levels = np.empty(len(where.independent))
+    class_levels(ratio, where.classes, where.every, levels)
+    single = -np.expm1(np.log1p(-rate) / max(_INDEPENDENT * where.searched * n_transforms, 1.0))
+    found = stand_out(ratio, where.classes, levels, where.thresholds(single), where.shape[1],
+                      _STREAK)
+    if where.every == 1 and ratio.size < _SMALL:
+        found = [(row, col, judged) for row, col, excess in found
+                 if (judged := _on_its_ring(ratio, where, row, col, excess)) > _needed(single)]
     peaks: list[Peak] = []
     taken: list[NDArray[np.int64]] = []
-    for row, col in zip(rows[order].tolist(), cols[order].tolist(), strict=True):
-        if len(peaks) == limit:
-            break
-        cell = _signed(row, col, spectrum.shape)
-        if _near(cell, taken):
+    for row, col, excess in sorted(found, key=lambda one: -one[2]):
+        cell = np.array([row if row <= where.shape[0] // 2 else row - where.shape[0], col])
+        if any(bool(np.abs(cell - other).max() <= _MERGED) for other in taken):
             continue
         taken += [cell, -cell]
-        value = float(excess[row, col]) / _streak(power, spectrum.shape, row, col)
-        if value < threshold:
-            continue
-        peaks.append(Peak(row, col, value, -float(np.expm1(n_cells * np.log1p(-np.exp(-value))))))
+        kind = int(where.classes[row, col])
+        frequency = (cell + _between(ratio, where.shape, row, col)) / np.array(where.shape)
+        noise = float(where.floor[row, col]) * float(ratio[row, col]) / excess
+        peaks.append(Peak(frequency, float(excess), noise,
+                          where.p_value(excess, kind, n_transforms)))
     return peaks
 
 
-def _streak(
-    excess: NDArray[np.float32], shape: tuple[int, int], row: int, col: int
+def _on_its_ring(
+    ratio: NDArray[np.float32], where: Cells, row: int, col: int, excess: float
 ) -> float:
-    """How far the neighbourhood of a peak along a streak through it lies above the floor.
+    """Excess of a peak over cells equally far from the centre, where those are above its class.
 
-    Steps and edges draw streaks through the centre, jitter of scan lines draws them along y: a
-    maximum on a streak is judged by the streak, not by the floor beside it.
+    In a small transform a class is wide: where the noise falls steeply, its inner cells stand out.
     """
-    signed = np.array([row if row <= shape[0] // 2 else row - shape[0], col], dtype=float)
-    start = max(18, round(_STREAK_FAR * min(shape)))
-    far = np.arange(start, 2 * start)
-    highest = 1.0
-    for direction in (signed / np.hypot(*signed), np.array([1.0, 0.0]), np.array([0.0, 1.0])):
-        levels = []
-        # A streak is long: what ends after a few cells are spots of neighbouring crystals.  Scan
-        # lines draw theirs next to the axes, and unevenly.
-        off_axis = float(np.abs(signed[direction == 0]).min(initial=np.inf))
-        for distance in (_STREAK_CELLS, far) if off_axis > _SCAN_CELLS else (_STREAK_CELLS,):
-            both = np.concatenate([-distance, distance])
-            cells = np.rint(signed + both[:, None] * direction).astype(int)
-            along = _cells(excess, shape, cells[:, 0], cells[:, 1])
-            levels.append(float(np.median(along)) / np.log(2.0))
-        highest = max(highest, min(levels))
-    return highest
+    radius = np.hypot(fft.fftfreq(where.shape[0], 1 / where.shape[0])[:, None],
+                      np.arange(ratio.shape[1]))
+    near = (np.abs(radius - radius[row, col]) < _RING_NEAR) & (where.classes >= 0)
+    level = float(np.quantile(ratio[near], 0.5)) / np.log(2.0)
+    own = float(ratio[row, col]) / excess
+    return excess if level < _STEEP * own else float(ratio[row, col]) / (_UNSURE * level)
 
 
-def _searched(
-    shape: tuple[int, int], calibration: Calibration, d_range: tuple[float, float]
-) -> NDArray[np.bool_]:
-    ny, nx = shape
-    fy = fft.fftfreq(ny).astype(np.float32)[:, None]
-    fx = fft.rfftfreq(nx).astype(np.float32)
-    inverse = np.linalg.inv(calibration.matrix).astype(np.float32)
-    k2 = (fy * inverse[0, 0] + fx * inverse[1, 0]) ** 2
-    k2 += (fy * inverse[0, 1] + fx * inverse[1, 1]) ** 2
-    searched = (k2 > 1.0 / d_range[1] ** 2) & (k2 < 1.0 / d_range[0] ** 2)
-    # Detector read-out patterns and aliasing live at the Nyquist frequency.
-    searched &= (np.abs(fy) < 0.49) & (fx < 0.49)
-    # Column 0 holds both Friedel mates; keep the half with fy > 0.
-    searched[ny // 2 :, 0] = False
-    return np.asarray(searched)
+def _needed(probability: float) -> float:
+    return float(-np.log(probability))
 
 
-def _signed(row: int, col: int, shape: tuple[int, int]) -> NDArray[np.int64]:
-    return np.array([row if row <= shape[0] // 2 else row - shape[0], col])
+def _between(
+    ratio: NDArray[np.float32], shape: tuple[int, int], row: int, col: int
+) -> NDArray[np.float64]:
+    """How far from the middle of its cell a peak is: a parabola through the logarithms."""
+    offset = np.zeros(2)
+    for axis, (dy, dx) in enumerate(((1, 0), (0, 1))):
+        low, here, high = (float(np.log(max(_at(ratio, shape, row + n * dy, col + n * dx), 1e-30)))
+                           for n in (-1, 0, 1))
+        curvature = low - 2 * here + high
+        if curvature < 0:
+            offset[axis] = np.clip(0.5 * (low - high) / curvature, -0.5, 0.5)
+    return offset
 
 
-def _near(cell: NDArray[np.int64], taken: list[NDArray[np.int64]]) -> bool:
-    return any(bool(np.abs(cell - other).max() <= _MERGE_CELLS) for other in taken)
+def _at(ratio: NDArray[np.float32], shape: tuple[int, int], row: int, col: int) -> float:
+    col %= shape[1]
+    if col >= ratio.shape[1]:
+        row, col = -row, shape[1] - col
+    return float(ratio[row % shape[0], col])

@@ -44,4 +44,16 @@ _GRAINS = Table("One crystal domain.", (
     Column("uv_angle_err_deg", "float", "1 sigma, statistical"),
 ))
 
-TABLES = {"reflections": _REFLECTIONS, "grains": _GRAINS}
+_STRAIN = Table("Strain of a grain against the reference lattice (on request).", (
+    Column("grain", "int", "number of the grain"),
+    Column("exx", "float", "strain along x"),
+    Column("exx_err", "float", "1 sigma, statistical"),
+    Column("eyy", "float", "strain along y"),
+    Column("eyy_err", "float", "1 sigma, statistical"),
+    Column("exy", "float", "shear strain"),
+    Column("exy_err", "float", "1 sigma, statistical"),
+    Column("rotation_deg", "float", "turn against the reference, counter-clockwise"),
+    Column("rotation_err_deg", "float", "1 sigma, statistical"),
+))
+
+TABLES = {"reflections": _REFLECTIONS, "grains": _GRAINS, "strain": _STRAIN}

@@ -1,0 +1,182 @@
+"""Where fringes are seen first: peaks of windowed transforms, from a few nanometres to the frame.
+
+A window that fits the crystal sees it best: a single transform of the frame finds large crystals
+at the lowest dose, small windows find dots and tell where they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import fft
+
+from emtools.measure.lattice.spectrum import (
+    cells,
+    find_peaks,
+    hann_weight,
+    noise_floor,
+    transform,
+    window,
+)
+from emtools.process.threads import in_threads
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emtools.measure.lattice.spectrum import Cells, NoiseFloor, Peak
+    from emtools.model import Calibration
+
+_SMALLEST_NM = 5.0  # side of the smallest windows: Hann windows see half of it well
+_SMALLEST_PX = 48
+_UNSCALED = 6  # windows along the side of an image without calibration
+_RATIO = 3.0  # from one size of windows to the next
+_FEWEST = 2.2  # how many times larger the frame has to be than a window
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A peak of one window.
+
+    Parameters
+    ----------
+    peak
+        The peak.
+    centre
+        ``(y, x)`` of the window in pixels.
+    side
+        ``(y, x)`` sides of the window in pixels.
+    """
+
+    peak: Peak
+    centre: NDArray[np.float64]
+    side: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is sought in a plane, and in what noise.
+
+    Parameters
+    ----------
+    calibration
+        Of the plane.
+    d_range
+        Smallest and largest spacing sought, in the calibration's unit.
+    rate
+        Accepted probability that an image of noise shows any reflection.
+    floor
+        Smooth noise of the plane.
+    sides
+        Of the windows, in pixels.
+    """
+
+    calibration: Calibration
+    d_range: tuple[float, float]
+    rate: float
+    floor: NoiseFloor
+    sides: tuple[int, ...] = ()
+
+    def cells(self, shape: tuple[int, int]) -> Cells:
+        """Lay out the cells of a transform of this shape."""
+        return cells(shape, self.calibration, self.d_range, self.floor)
+
+    def clear_snr(self, shape: tuple[int, int]) -> float:
+        """Amplitude over noise that none of all the cells searched reaches by chance.
+
+        Noise beside the fringes, in the crystal itself, can be stronger than that of a window.
+        """
+        # Windows that overlap by half have four times the cells of the frame together.
+        trials = self.cells(shape).searched * (1 + 4 * len(self.sides))
+        return float(np.sqrt(2.0 * np.log(max(trials, 1) / self.rate)))
+
+    def seeds(
+        self, values: NDArray[np.float32], half: NDArray[np.complex64] | None = None
+    ) -> list[Seed]:
+        """Return the peaks of the frame (whose transform may be known) and of its windows."""
+        shape = (values.shape[0], values.shape[1])
+        share = self.rate / (1 + len(self.sides))
+        middle = (np.array(shape) - 1) / 2
+        peaks = find_peaks(transform(values) if half is None else half, self.cells(shape),
+                           hann_weight(shape), share)
+        found = [Seed(peak, middle, np.array(shape, dtype=float)) for peak in peaks]
+        for side in self.sides:
+            found += _in_windows(values, self, side, share)
+        return sorted(found, key=lambda seed: -seed.peak.excess)
+
+
+def find_seeds(
+    values: NDArray[np.float32], calibration: Calibration, d_range: tuple[float, float],
+    rate: float, local: bool, everywhere: bool = True,
+) -> tuple[list[Seed], Search]:
+    """Find peaks in the transform of the whole frame and in those of windows.
+
+    Parameters
+    ----------
+    values
+        ``(y, x)``, flat.
+    calibration
+        Of the plane.
+    d_range
+        Smallest and largest spacing sought.
+    rate
+        Accepted probability that an image of noise shows any peak.
+    local
+        Whether windows are looked at besides the frame.
+    everywhere
+        Whether to look for peaks at all: given regions need only the noise.
+
+    Returns
+    -------
+    list of Seed
+        The most significant first.
+    Search
+        The same search, for windows inside domains and for what is left.
+    """
+    shape = (values.shape[0], values.shape[1])
+    half = transform(values)
+    floor = noise_floor(half, shape, hann_weight(shape))
+    sides = tuple(_window_sides(shape, calibration)) if local else ()
+    search = Search(calibration, d_range, rate, floor, sides)
+    return search.seeds(values, half) if everywhere else [], search
+
+
+def _window_sides(shape: tuple[int, int], calibration: Calibration) -> list[int]:
+    smallest = min(shape) / _UNSCALED
+    if calibration.unit == "nm":
+        smallest = _SMALLEST_NM / calibration.pixel_size
+    side = max(smallest, _SMALLEST_PX)
+    sides = []
+    while side * _FEWEST < max(shape) and side <= min(shape):
+        sides.append(fft.next_fast_len(round(side), real=True))
+        side *= _RATIO
+    return [side for side in sides if side <= min(shape)]
+
+
+def _in_windows(
+    values: NDArray[np.float32], search: Search, side: int, rate: float
+) -> list[Seed]:
+    """Peaks of Hann windows that overlap by half."""
+    tops, lefts = (_starts(n, side) for n in values.shape)
+    where = search.cells((side, side))
+    if where.searched == 0:
+        return []
+    hann = np.outer(window(side), window(side))
+    weight = hann_weight((side, side))
+    n_windows = len(tops) * len(lefts)
+
+    def row_of_windows(top: int) -> list[Seed]:
+        tiles = np.stack([values[top:top + side, left:left + side] for left in lefts]) * hann
+        halves = fft.rfft2(tiles, overwrite_x=True)
+        return [Seed(peak, np.array([top, left]) + (side - 1) / 2, np.full(2, float(side)))
+                for left, half in zip(lefts, halves, strict=True)
+                for peak in find_peaks(half, where, weight, rate, n_windows)]
+
+    return [seed for row in in_threads(row_of_windows, tops) for seed in row]
+
+
+def _starts(n: int, side: int) -> list[int]:
+    """First pixels of windows that overlap by about half and fill the frame evenly."""
+    count = max(1, int(np.ceil((n - side) / (side / 2)))) + 1 if n > side else 1
+    return [round(start) for start in np.linspace(0, n - side, count).tolist()]
