@@ -1,4 +1,4 @@
-"""The distortion of the image plane that turns the known lattice of a crystal into the measured one.
+"""The distortion of the image plane that carries a crystal's known lattice to the measured one.
 
 A picture of a crystal tells how lengths and angles of its plane are distorted, not how it was
 turned: a rotation of the picture is a rotation of the crystal.  The distortion is therefore the
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emtools.errors import CalibrationError
+from emtools.model.calibration import SquareDeparture, square_departure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,6 +62,10 @@ class IndexedGrain:
     covariance: Floats
     reference: Floats
 
+    def only(self, chosen: NDArray[np.bool_]) -> IndexedGrain:
+        """Return the same crystal with some of its reflections."""
+        return IndexedGrain(self.k[chosen], self.covariance[chosen], self.reference[chosen])
+
 
 @dataclass(frozen=True)
 class Affine:
@@ -90,37 +95,16 @@ class Affine:
     mirrored: tuple[bool, ...]
 
     @property
-    def scale(self) -> float:
-        """True over nominal length, the mean of all directions (square root of the area's)."""
-        return float(np.sqrt(np.linalg.det(self.matrix)))
+    def square(self) -> SquareDeparture:
+        """Scale, anisotropy and shear."""
+        return square_departure(self.matrix)
 
     @property
-    def scale_err(self) -> float:
-        """1 sigma of `scale`, relative."""
-        return float(np.sqrt(self.covariance[0, 0]))
-
-    @property
-    def anisotropy(self) -> float:
-        """True over nominal length along y, over the same along x, minus 1."""
-        along_y, along_x = np.linalg.norm(self.matrix, axis=0)
-        return float(along_y / along_x - 1.0)
-
-    @property
-    def anisotropy_err(self) -> float:
-        """1 sigma of `anisotropy`."""
-        return float(np.sqrt(self.covariance[1, 1]) * (1.0 + self.anisotropy))
-
-    @property
-    def shear_deg(self) -> float:
-        """By how much the true angle between the axes +x and +y of the picture is below 90."""
-        along_y, along_x = self.matrix.T
-        sine = along_y @ along_x / (np.linalg.norm(along_y) * np.linalg.norm(along_x))
-        return float(np.degrees(np.arcsin(sine)))
-
-    @property
-    def shear_err_deg(self) -> float:
-        """1 sigma of `shear_deg`."""
-        return float(np.degrees(np.sqrt(self.covariance[2, 2])))
+    def errors(self) -> SquareDeparture:
+        """1 sigma of each of `square`; that of the scale is relative."""
+        scale, anisotropy, shear = np.sqrt(self.covariance.diagonal()).tolist()
+        return SquareDeparture(scale, anisotropy * (1.0 + self.square.anisotropy),
+                               float(np.degrees(shear)))
 
 
 def reference_vectors(
@@ -264,7 +248,8 @@ def _matrix(parameters: Floats) -> Floats:
     scale, anisotropy, shear = parameters[:_COMMON]
     values, vectors = np.linalg.eigh(np.array([[scale + anisotropy / 2, shear / 2],
                                                [shear / 2, scale - anisotropy / 2]]))
-    return np.asarray((vectors * np.exp(values)) @ vectors.T, dtype=np.float64)
+    matrix = (vectors * np.exp(values)) @ vectors.T
+    return np.asarray((matrix + matrix.T) / 2, dtype=np.float64)  # to the last bit
 
 
 def _predicted(parameters: Floats, aligned: Sequence[_Aligned]) -> Floats:

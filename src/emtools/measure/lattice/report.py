@@ -6,18 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emtools.errors import CalibrationError
+from emtools.measure.lattice.affine import IndexedGrain, consistent, fit_affine, reference_vectors
 from emtools.measure.lattice.refine import GRID
 from emtools.model import Layer, Measured
-from emtools.model.calibration import line_angle_deg
+from emtools.model.calibration import (
+    DEFAULT_ANISOTROPY_ERR,
+    DEFAULT_SHEAR_ERR_DEG,
+    line_angle_deg,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from emtools.measure.lattice.affine import Affine
     from emtools.measure.lattice.grains import Grain, Spot
     from emtools.measure.lattice.index import Candidate, Verdict
     from emtools.process.plane import Plane
 
 FEW_FRINGES = 6.0
+_NOTICED = 3.0  # sigmas by which a lattice has to be off what its phase fixes
+_FEWEST = 3  # reflections that tell a distortion and whether they agree on it
 Rows = list[dict[str, Any]]
 
 
@@ -118,6 +127,9 @@ def summary(
     if best is not None:
         result["phase"] = best.label
         result["scale_measured_over_reference"] = best.scale
+        doubt = _distortion(plane, grains, verdicts)
+        if doubt:
+            result["distortion"] = doubt
     result["unit"] = unit
     result["scale_err_percent"] = 100.0 * plane.calibration.scale_err
     if unit == "px":
@@ -125,6 +137,56 @@ def summary(
     if plane.notes:
         result["masked"] = "; ".join(plane.notes)
     return result
+
+
+def _distortion(plane: Plane, grains: list[Grain], verdicts: list[Verdict]) -> str:
+    """Say by how much the best crystal's lattice is not what its phase fixes; empty if it is.
+
+    The ratios and angles of a phase's reflections in a zone are known, whatever the scale.
+    """
+    sure = [(len(grain.spots) * v.best.score, grain, v.best) for grain, v in
+            zip(grains, verdicts, strict=True)
+            if v.best is not None and v.best.zone_axis and not v.ambiguous]
+    if not sure:
+        return ""
+    _, grain, best = max(sure, key=lambda entry: entry[0])
+    fitted = _fitted(grain, best)
+    if fitted is None:
+        return ""
+    off, errors = fitted.square, fitted.errors
+    # What a calibration has stated of the plane counts too; the default is that of not knowing.
+    said = plane.calibration
+    ratio_err = float(np.hypot(errors.anisotropy, said.anisotropy_err * (
+        said.anisotropy_err < DEFAULT_ANISOTROPY_ERR)))
+    shear_err = float(np.hypot(errors.shear_deg, said.shear_err_deg * (
+        said.shear_err_deg < DEFAULT_SHEAR_ERR_DEG)))
+    if abs(off.anisotropy) < _NOTICED * ratio_err and abs(off.shear_deg) < _NOTICED * shear_err:
+        return ""
+    a, b, c, *angles = best.phase.cell
+    cubic = a == b == c and angles == [90, 90, 90]
+    should = "cubic" if cubic else f"that of {best.phase.name} [{best.zone_axis}]"
+    along = "y" if off.anisotropy < 0 else "x"
+    return (f"the lattice should be {should}: the image is stretched by "
+            f"{100 * abs(off.anisotropy):.2f} +- {100 * ratio_err:.2f} % along {along} and sheared "
+            f"by {abs(off.shear_deg):.2f} +- {shear_err:.2f} deg; see `emtools calibrate`")
+
+
+def _fitted(grain: Grain, best: Candidate) -> Affine | None:
+    """Distortion fitted to the reflections that agree on one; None if they do not determine it."""
+    spots = [(s, hkl) for s, hkl in zip(grain.spots, best.hkl, strict=True)
+             if hkl and 2.0 * np.sqrt(s.area / np.pi) * s.length >= FEW_FRINGES]
+    if len(spots) < _FEWEST:
+        return None
+    zone_axis = [int(i) for i in best.zone_axis.split()]
+    hkl = [[int(i) for i in text.split()] for _, text in spots]
+    indexed = IndexedGrain(np.array([s.k for s, _ in spots]),
+                           np.array([s.covariance for s, _ in spots]),
+                           reference_vectors(best.phase, zone_axis, hkl))
+    indexed = indexed.only(consistent(indexed))
+    try:
+        return fit_affine([indexed]) if len(indexed.k) >= _FEWEST else None
+    except CalibrationError:
+        return None
 
 
 def _strongest(plane: Plane, spots: list[Spot]) -> dict[str, Any]:
