@@ -47,6 +47,7 @@ _MEANINGS = {
 _NUMBERS = ("scale_err", "anisotropy_err", "shear_err_deg", "reproducibility", "n_reflections",
             "beam_energy_keV", "magnification", "scan_rotation_deg", "pixel_size_y_nm",
             "pixel_size_x_nm")
+_UNSTATED = ("instrument", "scanned", "beam_energy_keV", "magnification", "scan_rotation_deg")
 Matrix = tuple[tuple[float, float], tuple[float, float]]
 
 
@@ -202,7 +203,7 @@ class InstrumentCalibration:
             raise ReadError(str(path), f"is not a calibration of format {_FORMAT}", _AGAIN)
         try:
             return _from_tree(tree)
-        except (KeyError, TypeError, ValueError, EmtoolsError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, EmtoolsError) as error:
             raise ReadError(str(path), f"is damaged or not a calibration ({error})",
                             _AGAIN) from error
 
@@ -241,7 +242,7 @@ def _toml_value(value: Any) -> str:
 def _from_tree(tree: dict[str, Any]) -> InstrumentCalibration:
     parts = {key: _converted(key, value) for table in ("plane", "crystal", "source")
              for key, value in tree[table].items()}
-    setting: dict[str, Any] = dict.fromkeys(_MEANINGS["setting"])
+    setting: dict[str, Any] = dict.fromkeys(_UNSTATED)
     setting |= {key: _converted(key, value) for key, value in tree["setting"].items()}
     return InstrumentCalibration(**parts, setting=Setting(**setting))
 

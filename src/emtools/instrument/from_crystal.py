@@ -27,6 +27,7 @@ DEFAULT_REPRODUCIBILITY = 0.008
 _SCALE_ERR = 0.1  # of an image that is about to be calibrated: its scale is what is not known
 _ANISOTROPY_ERR = 0.03
 _SHEAR_ERR_DEG = 3.0
+_CREDIBLE = 0.45  # score of a phase that may be relied on; strong reflections are missing below
 _FEWEST = 3  # reflections of a crystal: two would always fit
 _CONSISTENT = 0.7  # of the strength of a crystal's reflections has to agree on one distortion
 
@@ -38,7 +39,8 @@ def calibrate(
 
     The lattice is measured with a wide tolerance of scale, anisotropy and shear (they are what is
     sought), and the symmetric matrix that turns the known reflections of all crystals that are
-    indexed without ambiguity into the measured ones is fitted.
+    indexed without ambiguity into the measured ones is fitted.  That the crystal is of this phase
+    is the user's word: one of the same structure with a cell a few per cent larger looks the same.
 
     The uncertainty of the fit, parts in 10^4, is that of this image.  What the next image has in
     common with it depends on how well the instrument repeats itself, which one image does not tell:
@@ -130,6 +132,9 @@ def _crystal(
         return "its reflections are in one row, which tells neither anisotropy nor shear"
     if row["ambiguous"]:
         return f"{known.name} [{row['zone_axis']}] is ambiguous, {row['runner_up']} fits as well"
+    if row["score"] < _CREDIBLE:
+        return (f"{known.name} [{row['zone_axis']}] fits poorly (score {row['score']:.2f}): strong "
+                "reflections are missing, or unexplained ones are there")
     usable = [r for r in reflections if r["hkl"] and not r["few_fringes"]]
     if len(usable) < _FEWEST:
         return f"{len(usable)} usable reflections, {_FEWEST} are needed"

@@ -157,6 +157,7 @@ def fit_affine(grains: Sequence[IndexedGrain]) -> Affine:
     lengths = np.linalg.norm(np.vstack([one.reference for one in aligned]), axis=1)
     scale = float(np.mean(np.log(np.linalg.norm(k, axis=1) / lengths)))
     parameters = np.array([scale, 0.0, 0.0, *(one.turn for one in aligned)])
+    _covariance(_jacobian(misfit, parameters))  # what is not determined must not be fitted
     for _ in range(_STEPS):
         jacobian = _jacobian(misfit, parameters)
         step = np.linalg.lstsq(jacobian, -misfit(parameters), rcond=None)[0]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FEW_FRINGES = 6.0
 _NOTICED = 3.0  # sigmas by which a lattice has to be off what its phase fixes
+_NEGLIGIBLE = 1e-3  # a stretch or a shear (radians) below this concerns no spacing
 _FEWEST = 3  # reflections that tell a distortion and whether they agree on it
 Rows = list[dict[str, Any]]
 
@@ -160,15 +161,17 @@ def _distortion(plane: Plane, grains: list[Grain], verdicts: list[Verdict]) -> s
         said.anisotropy_err < DEFAULT_ANISOTROPY_ERR)))
     shear_err = float(np.hypot(errors.shear_deg, said.shear_err_deg * (
         said.shear_err_deg < DEFAULT_SHEAR_ERR_DEG)))
-    if abs(off.anisotropy) < _NOTICED * ratio_err and abs(off.shear_deg) < _NOTICED * shear_err:
+    if (abs(off.anisotropy) < max(_NOTICED * ratio_err, _NEGLIGIBLE)
+            and abs(off.shear_deg) < max(_NOTICED * shear_err, np.degrees(_NEGLIGIBLE))):
         return ""
     a, b, c, *angles = best.phase.cell
     cubic = a == b == c and angles == [90, 90, 90]
     should = "cubic" if cubic else f"that of {best.phase.name} [{best.zone_axis}]"
     along = "y" if off.anisotropy < 0 else "x"
-    return (f"the lattice should be {should}: the image is stretched by "
-            f"{100 * abs(off.anisotropy):.2f} +- {100 * ratio_err:.2f} % along {along} and sheared "
-            f"by {abs(off.shear_deg):.2f} +- {shear_err:.2f} deg; see `emtools calibrate`")
+    stretch = Measured(100 * abs(off.anisotropy), 100 * ratio_err, "%")
+    shear = Measured(abs(off.shear_deg), shear_err, "deg")
+    return (f"the lattice should be {should}: the image is stretched by {stretch} along {along} "
+            f"and sheared by {shear}; see `emtools calibrate`")
 
 
 def _fitted(grain: Grain, best: Candidate) -> Affine | None:
