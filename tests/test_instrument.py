@@ -258,6 +258,10 @@ def test_command_line_from_crystal_to_measurement(folder):
     forced = run("lattice", images / "elsewhere.hspy", "--calibration", folder / "titan.toml",
                  "--force-calibration", "--json")
     assert forced.returncode == 0
+    done = run("batch", images, "-o", folder / "results", "--measure", "lattice", "--calibration",
+               folder / "titan.toml")
+    assert done.returncode == 1
+    assert "1 images measured, 0 left out, 1 failed" in done.stdout
 
 
 def test_command_line_says_what_is_wrong(folder):

@@ -258,26 +258,12 @@ def calibrate(
     pixel_size_nm: PixelSize = None,
 ) -> None:
     """Calibrate scale, anisotropy and shear of an instrument with a known crystal."""
-    from emtools import instrument
-    from emtools.cli import showing
-    from emtools.errors import ImageError
+    from emtools.cli.calibrating import calibrate_with
 
-    if reproducibility is None:
-        reproducibility = instrument.DEFAULT_REPRODUCIBILITY
-    try:
-        images = _images(file, "lattice", {"signal": signal, "frame": frame, "pixel_size_nm":
-                                           pixel_size_nm, "pixel_size_per_nm": None})
-        if len(images) > 1:
-            raise ImageError(str(file), f"holds {len(images)} images", "choose one with --signal")
-        calibration = instrument.calibrate(images[0], phase, reproducibility=reproducibility)
-    except ParameterError:
-        raise  # wrong usage, whatever the file
-    except EmtoolsError as error:
-        _finish([str(error)])
-        return
-    calibration.write(output)
-    showing.print_calibration(images[0], calibration)
-    typer.echo(f"written: {output}")
+    common = {"signal": signal, "frame": frame, "pixel_size_nm": pixel_size_nm,
+              "pixel_size_per_nm": None}
+    _finish(calibrate_with(lambda: _images(file, "lattice", common), phase, output,
+                           reproducibility))
 
 
 def _settings(texts: list[str]) -> dict[str, dict[str, Any]]:
