@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ReadError,
         UnitError,
     )
+    from emtools.instrument import InstrumentCalibration, calibrate
     from emtools.io import read, read_one
     from emtools.measure.chains import chains
     from emtools.measure.lattice import lattice
@@ -36,12 +37,14 @@ _PUBLIC = {
     "EmtoolsError": "emtools.errors",
     "Image": "emtools.model",
     "ImageError": "emtools.errors",
+    "InstrumentCalibration": "emtools.instrument",
     "Measured": "emtools.model",
     "ParameterError": "emtools.errors",
     "ReadError": "emtools.errors",
     "Result": "emtools.model",
     "Source": "emtools.model",
     "UnitError": "emtools.errors",
+    "calibrate": "emtools.instrument",
     "chains": "emtools.measure.chains",
     "lattice": "emtools.measure.lattice",
     "read": "emtools.io",
@@ -55,6 +58,7 @@ __all__ = [
     "EmtoolsError",
     "Image",
     "ImageError",
+    "InstrumentCalibration",
     "Measured",
     "ParameterError",
     "ReadError",
@@ -62,6 +66,7 @@ __all__ = [
     "Source",
     "UnitError",
     "__version__",
+    "calibrate",
     "chains",
     "lattice",
     "read",

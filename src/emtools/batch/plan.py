@@ -12,6 +12,7 @@ from emtools.measure import load, names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from emtools.instrument import InstrumentCalibration
     from emtools.measure import Measurement
     from emtools.model import Image
 
@@ -28,11 +29,18 @@ class Recipe:
         Parameters of each measurement.
     pixel_size_nm
         For images that have no pixel size of their own.
+    calibration
+        Of the instrument, applied to every image that is measured; one that was taken differently
+        fails with the reason, and is not measured without it.
+    force_calibration
+        Apply it to images that were taken differently, too.
     """
 
     measurements: tuple[str, ...] | None = None
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pixel_size_nm: float | None = None
+    calibration: InstrumentCalibration | None = None
+    force_calibration: bool = False
 
     def check(self) -> None:
         """Check all names before anything runs.

@@ -87,6 +87,9 @@ def _measure_image(image: Image, name: str, recipe: Recipe, output: Path) -> Rec
     if not fitting:
         record["reason"] = "; ".join(f"{m}: {why}" for m, why in skipped)
         return record
+    if recipe.calibration is not None:
+        image = recipe.calibration.apply(image, force=recipe.force_calibration)
+        record |= {"description": plain(io.describe(image)), "audit": list(image.audit)}
     for measurement, why in fitting:
         _add(record, measurement, why, image, recipe, output)
     if record["measurements"]:

@@ -20,6 +20,7 @@ from emtools.measure import load, names
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from emtools.instrument import InstrumentCalibration
     from emtools.measure import Option
     from emtools.model import Image, Result
 
@@ -36,10 +37,15 @@ PixelSizeReciprocal = Annotated[float | None, typer.Option(
     show_default=False)]
 Signal = Annotated[str | None, typer.Option(help="Name or number of the signal in the file.")]
 Frame = Annotated[int | None, typer.Option(help="Number of the frame of a stack, from 0.")]
+Calibrated = Annotated[Path | None, typer.Option(
+    "--calibration", help="Calibration of the instrument, made by `emtools calibrate`.",
+    show_default=False)]
+Force = Annotated[bool, typer.Option(
+    "--force-calibration", help="Apply it to images that were taken differently, too.")]
 _COMMON: dict[str, tuple[Any, Any]] = {
     "as_json": (Json, False), "output": (Output, None), "pixel_size_nm": (PixelSize, None),
     "pixel_size_per_nm": (PixelSizeReciprocal, None), "signal": (Signal, None),
-    "frame": (Frame, None),
+    "frame": (Frame, None), "calibration": (Calibrated, None), "force_calibration": (Force, False),
 }
 _SCALARS: dict[str, type] = {"float": float, "int": int, "bool": bool, "str": str}
 
@@ -57,6 +63,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
         else:
             app.command(name, help=_first_line(name), context_settings=_PASS)(_unused)
     app.command("batch")(batch)
+    app.command("calibrate")(calibrate)
     _add_simulators(app, arguments)
     return app
 
@@ -116,6 +123,7 @@ def _measurement_command(name: str) -> Callable[..., None]:
 
     def command(**values: Any) -> None:
         common = {key: values.pop(key) for key in _COMMON}
+        common["calibration"] = _calibration(common["calibration"])
         files = values.pop("files")
         parameters = {option.name: _from_text(option, values[option.name]) for option in options}
         failed: list[str] = []
@@ -140,8 +148,11 @@ def _measure_file(
     except EmtoolsError as error:
         return [str(error)]
     failed = []
-    for image in images:
+    for stated in images:
+        image = stated
         try:
+            if common["calibration"] is not None:
+                image = common["calibration"].apply(image, force=common["force_calibration"])
             result = load(name)(image, **parameters)
         except ParameterError:
             raise
@@ -150,6 +161,14 @@ def _measure_file(
             continue
         _show(showing, image, result, common)
     return failed
+
+
+def _calibration(path: Path | None) -> InstrumentCalibration | None:
+    if path is None:
+        return None
+    from emtools.instrument import InstrumentCalibration
+
+    return InstrumentCalibration.read(path)
 
 
 def _show(showing: Any, image: Image, result: Result, common: dict[str, Any]) -> None:
@@ -200,11 +219,14 @@ def _prepared(image: Image, common: dict[str, Any]) -> Image:
 def batch(
     folder: Annotated[Path, typer.Argument(help="Folder of micrographs.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Results folder.")],
+    *,
     measure: Annotated[str | None, typer.Option(
         help="Measurements with commas; by default all that fit.", show_default=False)] = None,
     set_: Annotated[list[str] | None, typer.Option(
         "--set", help="A parameter: --set lattice.phases=PbS,CuInS2", show_default=False)] = None,
     pixel_size_nm: PixelSize = None,
+    calibration: Calibrated = None,
+    force_calibration: Force = False,
     workers: Annotated[int | None, typer.Option(
         help="Worker processes; by default one for each core.", show_default=False)] = None,
 ) -> None:
@@ -214,13 +236,34 @@ def batch(
     from emtools.cli import showing
 
     chosen = tuple(part.strip() for part in measure.split(",")) if measure else None
-    recipe = Recipe(chosen, _settings(set_ or []), pixel_size_nm)
+    recipe = Recipe(chosen, _settings(set_ or []), pixel_size_nm, _calibration(calibration),
+                    force_calibration)
     with showing.progress_bar() as progress:
         outcome = room.run(folder, output, recipe, workers=workers, progress=progress)
     typer.echo(f"{outcome.measured} images measured, {outcome.left_out} left out, "
                f"{len(outcome.failed)} failed; {outcome.others} other files")
     typer.echo(f"report: {outcome.report}")
     _finish([f"{file}: {reason}" for file, reason in outcome.failed])
+
+
+def calibrate(
+    file: Annotated[Path, typer.Argument(help="Micrograph of the crystal.", show_default=False)],
+    phase: Annotated[str, typer.Option(help="The crystal: a built-in name or a CIF file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .toml.")],
+    reproducibility: Annotated[float | None, typer.Option(
+        help="Relative 1 sigma of lengths between images taken alike; by default 0.008.",
+        show_default=False)] = None,
+    signal: Signal = None,
+    frame: Frame = None,
+    pixel_size_nm: PixelSize = None,
+) -> None:
+    """Calibrate scale, anisotropy and shear of an instrument with a known crystal."""
+    from emtools.cli.calibrating import calibrate_with
+
+    common = {"signal": signal, "frame": frame, "pixel_size_nm": pixel_size_nm,
+              "pixel_size_per_nm": None}
+    _finish(calibrate_with(lambda: _images(file, "lattice", common), phase, output,
+                           reproducibility))
 
 
 def _settings(texts: list[str]) -> dict[str, dict[str, Any]]:

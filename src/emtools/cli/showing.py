@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from emtools.instrument import InstrumentCalibration
     from emtools.model import Image, Result
 
 _ROWS = 40  # of a table on a terminal
@@ -61,6 +62,23 @@ def _pixel_size(axis: Mapping[str, Any]) -> str:
         return "not calibrated"
     err = axis.get("pixel_size_err")
     return str(Measured(axis["pixel_size"], err if err else float("nan"), axis["unit"]))
+
+
+def print_calibration(image: Image, calibration: InstrumentCalibration) -> None:
+    """Print a calibration of an instrument in words."""
+    plane, console = calibration.square, _console()
+    along = "y" if plane.anisotropy < 0 else "x"
+    scale = Measured(plane.scale, calibration.scale_err * plane.scale, "")
+    stretch = Measured(100 * abs(plane.anisotropy), 100 * calibration.anisotropy_err, "%")
+    angle = Measured(90.0 - plane.shear_deg, calibration.shear_err_deg, "deg")
+    console.print(f"{image.name}  calibrated with {calibration.phase} [{calibration.zone_axis}], "
+                  f"{calibration.n_reflections} reflections", style="bold")
+    console.print(f"  scale: true lengths are {scale} times the stated ones")
+    console.print(f"  anisotropy: the image is stretched by {stretch} along {along}")
+    console.print(f"  shear: its rows and columns are {angle} apart")
+    console.print("  These errors are of the fit to this image. Other images taken alike: lengths "
+                  f"within {100 * calibration.reproducibility:g} % (1 sigma; reproducibility, "
+                  "which one image does not tell).")
 
 
 def print_result(image: Image, result: Result) -> None:

@@ -39,6 +39,14 @@ _CAMERA_LENGTH_FACTOR = {"blockfile": _MM, "pantarhei": None}
 _WITH_ELEMENT_MAPS = {"jeol", "emd"}
 _VELOX_MODES = {"1": "TEM", "2": "STEM"}
 _DM_TAGS = "ImageList.TagGroup0.ImageTags"
+_TIA = "ObjectInfo.ExperimentalDescription"
+# Where vendors state the rotation of the scan, and how many degrees their unit is.
+_SCAN_ROTATIONS = (
+    ("Scan.ScanRotation", math.degrees(1.0)),  # Velox, in radians
+    (f"{_DM_TAGS}.DigiScan.Rotation", 1.0),
+    (f"{_TIA}.Stem rotation_deg", 1.0),
+    ("blockfile_header.Scan_rotation", 0.01),
+)
 
 
 def lookup(tree: Mapping[str, Any], path: str) -> Any:
@@ -80,9 +88,10 @@ def read_acquisition(
         dwell_time_s=_dwell_time(instrument, original, mode),
         date=iso_date(lookup(metadata, "General.date"), lookup(metadata, "General.time"),
                       lookup(metadata, "General.time_zone")),
-        instrument=_text(instrument.get("microscope")),
+        instrument=_instrument_name(instrument, original),
         tilt_deg=_finite(lookup(instrument, "Stage.tilt_alpha")),
-        magnification=_positive(instrument.get("magnification")),
+        magnification=_magnification(instrument, original),
+        scan_rotation_deg=_scan_rotation(original),
     )
 
 
@@ -92,6 +101,34 @@ def _instrument(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(found, Mapping):
             return found
     return {}
+
+
+def _instrument_name(
+    instrument: Mapping[str, Any], original: Mapping[str, Any]
+) -> str | None:
+    """Name of the microscope; Velox gives many the same, and a number that tells them apart."""
+    name = next((_text(place) for place in (
+        instrument.get("microscope"), lookup(original, f"{_DM_TAGS}.Session Info.Microscope"),
+        lookup(original, f"{_DM_TAGS}.Microscope Info.Microscope")) if _text(place)), None)
+    number = _text(lookup(original, "Instrument.InstrumentId"))
+    return f"{name} {number}" if name and number else name
+
+
+def _magnification(
+    instrument: Mapping[str, Any], original: Mapping[str, Any]
+) -> float | None:
+    # Velox states that of the scan or, apart from it, that of the lenses; NCEM has its own place.
+    places = (instrument.get("magnification"), lookup(original, "Optics.NominalMagnification"),
+              lookup(original, "microscope.magnification"))
+    return next((value for value in map(_positive, places) if value is not None), None)
+
+
+def _scan_rotation(original: Mapping[str, Any]) -> float | None:
+    for place, factor in _SCAN_ROTATIONS:
+        value = _finite(lookup(original, place))
+        if value is not None:
+            return value * factor
+    return None
 
 
 def _modality(
@@ -143,7 +180,7 @@ def _modality_by_mode(
 
 
 def _beam_energy(instrument: Mapping[str, Any], original: Mapping[str, Any]) -> float | None:
-    tia = "ObjectInfo.ExperimentalDescription.High tension_kV"
+    tia = f"{_TIA}.High tension_kV"
     for candidate in (instrument.get("beam_energy"), lookup(original, tia)):
         value = _positive(candidate)
         if value is not None and _ENERGY_KEV[0] <= value <= _ENERGY_KEV[1]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -118,6 +118,34 @@ class Distortion:
         """Return the distortion of the transposed image."""
         (yy, yx), (xy, xx) = self.matrix
         return replace(self, matrix=((xx, xy), (yx, yy)))
+
+
+class SquareDeparture(NamedTuple):
+    """What a 2x2 matrix does to the plane, its rotation left aside.
+
+    Parameters
+    ----------
+    scale
+        True over nominal length, the mean of all directions (the square root of the areas').
+    anisotropy
+        True over nominal length along y, over the same along x, minus 1.
+    shear_deg
+        By how much the true angle between the axes +y and +x of the picture is below 90 degrees.
+    """
+
+    scale: float
+    anisotropy: float
+    shear_deg: float
+
+
+def square_departure(matrix: ArrayLike) -> SquareDeparture:
+    """Return scale, anisotropy and shear of a matrix ``true = matrix @ nominal``, ``(y, x)``."""
+    array = np.asarray(matrix, dtype=float)
+    along_y, along_x = array.T
+    lengths = np.linalg.norm(array, axis=0)
+    sine = along_y @ along_x / lengths.prod()
+    return SquareDeparture(float(np.sqrt(np.linalg.det(array))),
+                           float(lengths[0] / lengths[1] - 1.0), float(np.degrees(np.arcsin(sine))))
 
 
 @dataclass(frozen=True)

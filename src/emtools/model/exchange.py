@@ -251,7 +251,8 @@ def _restored(image: Image, store: Mapping[str, Any]) -> Image:
         image, axes=image.axes if kept is None else tuple(kept), mask=mask, audit=audit,
         acquisition=Acquisition(**state["acquisition"]),
         distortion=Distortion(((yy, yx), (xy, xx)), **state["distortion"]),
-        source=Source(file, signal, index, reader, image.source.fingerprint),
+        # The file that was opened now is the one that messages have to name.
+        source=Source(image.source.file or file, signal, index, reader, image.source.fingerprint),
         raw_metadata={key: raw[key] for key in state["raw_keys"]},
     )
 

@@ -29,11 +29,13 @@ class Acquisition:
     beam_energy_keV, camera_length_mm, dwell_time_s, tilt_deg, magnification
         As named; the tilt is the first (alpha) tilt of the stage.
     detector, instrument
-        Names as the file spells them.
+        Names as the file spells them (with the number of the instrument where it states one).
     date
         ISO 8601.
     fast_axis
         The axis along which a scan runs: ``"x"`` unless the image was transposed.
+    scan_rotation_deg
+        Turn of the scan that the operator set, as the file states it.
     """
 
     modality: str | None = None
@@ -46,6 +48,7 @@ class Acquisition:
     tilt_deg: float | None = None
     magnification: float | None = None
     fast_axis: str = "x"
+    scan_rotation_deg: float | None = None
 
 
 @dataclass(frozen=True)

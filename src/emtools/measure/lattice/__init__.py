@@ -13,7 +13,8 @@ from emtools.errors import ParameterError
 from emtools.measure._discovery import measurement
 from emtools.measure.lattice.grains import find_grains, find_grains_in
 from emtools.measure.lattice.index import Tolerance, index_grains
-from emtools.measure.lattice.report import Found, layers, rows, summary
+from emtools.measure.lattice.layers import layers
+from emtools.measure.lattice.report import Found, rows, summary
 from emtools.measure.lattice.seeds import find_seeds
 from emtools.measure.lattice.strain import strain_map, strain_rows
 from emtools.measure.lattice.tables import TABLES

@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emtools.measure.lattice.strain import COMPONENTS
-from emtools.model import Layer, Measured
-from emtools.model.calibration import line_angle_deg
+from emtools.errors import CalibrationError
+from emtools.measure.lattice.affine import (
+    SHARED_NOISE,
+    IndexedGrain,
+    consistent,
+    fit_affine,
+    reference_vectors,
+)
+from emtools.model import Measured
+from emtools.model.calibration import (
+    DEFAULT_ANISOTROPY_ERR,
+    DEFAULT_SHEAR_ERR_DEG,
+    line_angle_deg,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pandas as pd
-    from numpy.typing import NDArray
-
+    from emtools.measure.lattice.affine import Affine
     from emtools.measure.lattice.grains import Grain
     from emtools.measure.lattice.index import Candidate, Verdict
     from emtools.measure.lattice.spots import Spot
@@ -24,7 +31,9 @@ if TYPE_CHECKING:
     from emtools.process.plane import Plane
 
 FEW_FRINGES = 6.0
-_LABELS = 512  # places of the map of grains along the longer side
+_NOTICED = 3.0  # sigmas by which a lattice has to be off what its phase fixes
+_NEGLIGIBLE = 1e-3  # a stretch or a shear (radians) below this concerns no spacing
+_FEWEST = 3  # reflections that tell a distortion and whether they agree on it
 Rows = list[dict[str, Any]]
 
 
@@ -146,6 +155,9 @@ def summary(plane: Plane, found: Found, reason: str | None) -> dict[str, Any]:
     if best is not None:
         result["phase"] = best.label
         result["scale_measured_over_reference"] = best.scale
+        doubt = _distortion(plane, grains, found.verdicts)
+        if doubt:
+            result["distortion"] = doubt
     result["unit"] = unit
     result["scale_err_percent"] = 100.0 * plane.calibration.scale_err
     if unit == "px":
@@ -153,6 +165,59 @@ def summary(plane: Plane, found: Found, reason: str | None) -> dict[str, Any]:
     if plane.notes:
         result["masked"] = "; ".join(plane.notes)
     return result
+
+
+def _distortion(plane: Plane, grains: list[Grain], verdicts: list[Verdict]) -> str:
+    """Say by how much the best crystal's lattice is not what its phase fixes; empty if it is.
+
+    The ratios and angles of a phase's reflections in a zone are known, whatever the scale.
+    """
+    sure = [(len(grain.spots) * v.best.score, grain, v.best) for grain, v in
+            zip(grains, verdicts, strict=True)
+            if v.best is not None and v.best.zone_axis and not v.ambiguous]
+    if not sure:
+        return ""
+    _, grain, best = max(sure, key=lambda entry: entry[0])
+    fitted = _fitted(grain, best)
+    if fitted is None:
+        return ""
+    off, errors = fitted.square, fitted.errors
+    # What a calibration has stated of the plane counts too; the default is that of not knowing.
+    said = plane.calibration
+    ratio_err = float(np.hypot(errors.anisotropy, said.anisotropy_err * (
+        said.anisotropy_err < DEFAULT_ANISOTROPY_ERR)))
+    shear_err = float(np.hypot(errors.shear_deg, said.shear_err_deg * (
+        said.shear_err_deg < DEFAULT_SHEAR_ERR_DEG)))
+    if (abs(off.anisotropy) < max(_NOTICED * ratio_err, _NEGLIGIBLE)
+            and abs(off.shear_deg) < max(_NOTICED * shear_err, np.degrees(_NEGLIGIBLE))):
+        return ""
+    a, b, c, *angles = best.phase.cell
+    cubic = a == b == c and angles == [90, 90, 90]
+    should = "cubic" if cubic else f"that of {best.phase.name} [{best.zone_axis}]"
+    along = "y" if off.anisotropy < 0 else "x"
+    stretch = Measured(100 * abs(off.anisotropy), 100 * ratio_err, "%")
+    shear = Measured(abs(off.shear_deg), shear_err, "deg")
+    return (f"the lattice should be {should}: the image is stretched by {stretch} along {along} "
+            f"and sheared by {shear}; see `emtools calibrate`")
+
+
+def _fitted(grain: Grain, best: Candidate) -> Affine | None:
+    """Distortion fitted to the reflections that agree on one; None if they do not determine it."""
+    spots = [(s, hkl) for s, hkl in zip(grain.spots, best.hkl, strict=True)
+             if hkl and 2.0 * np.sqrt(s.area / np.pi) * s.length >= FEW_FRINGES]
+    if len(spots) < _FEWEST:
+        return None
+    zone_axis = [int(i) for i in best.zone_axis.split()]
+    hkl = [[int(i) for i in text.split()] for _, text in spots]
+    indexed = IndexedGrain(np.array([s.k for s, _ in spots]),
+                           np.array([s.covariance for s, _ in spots]),
+                           reference_vectors(best.phase, zone_axis, hkl))
+    indexed = indexed.only(consistent(indexed))
+    try:
+        fitted = fit_affine([indexed]) if len(indexed.k) >= _FEWEST else None
+    except CalibrationError:
+        return None
+    return None if fitted is None else fitted.widened(SHARED_NOISE)
 
 
 def _strongest(plane: Plane, spots: list[Spot]) -> dict[str, Any]:
@@ -169,69 +234,3 @@ def _strongest(plane: Plane, spots: list[Spot]) -> dict[str, Any]:
 
 def _plural(n: int, word: str) -> str:
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
-
-
-def layers(plane: Plane, found: Found, reflections: pd.DataFrame) -> tuple[Layer, ...]:
-    """Return the grains on the image, the spots in reciprocal space, and the strain if mapped."""
-    grains = found.grains
-    if not grains:
-        return ()
-    unit = plane.unit
-    labels, block = _labels(plane, grains)
-    step = plane.calibration.vectors(np.diag([block, block])).diagonal()
-    k = np.array([s.k for grain in grains for s in grain.spots])
-    reciprocal = f"1/{unit}"
-    return (
-        (labels, {"name": "grains", "scale": tuple(step), "units": (unit, unit), "opacity": 0.3,
-                  "metadata": {"space": "image"}}, "labels"),
-        (np.vstack([k, -k]),
-         {"name": "reflections", "scale": (1.0, 1.0), "units": (reciprocal, reciprocal),
-          "features": {name: np.tile(reflections[name].to_numpy(), 2)
-                       for name in reflections.columns},
-          "face_color": "transparent", "metadata": {"space": "reciprocal"}}, "points"),
-        *_strain_layers(plane, found),
-    )
-
-
-def _strain_layers(plane: Plane, found: Found) -> Iterator[Layer]:
-    """Return images of the strain and of its uncertainty, on a coarse grid over the frame."""
-    mapped = [one for one in found.maps if one is not None]
-    if not mapped:
-        return
-    places, block = _places(plane)
-    step = plane.calibration.vectors(np.diag([block, block])).diagonal()
-    total = np.full((2, len(COMPONENTS), *places.shape[:2]), np.nan, dtype=np.float32)
-    for one in mapped:
-        index = np.rint((places - one.domain.origin) / one.domain.block).astype(int)
-        there = ((index >= 0) & (index < one.domain.envelope.shape)).all(axis=-1)
-        rows, cols = index[there].T
-        for kind, values in enumerate((one.fields, one.errors)):
-            seen = values[:, rows, cols]
-            total[kind][:, there] = np.where(np.isnan(seen), total[kind][:, there], seen)
-    for name, fields, errors in zip(COMPONENTS, *total, strict=True):
-        shown = {"scale": tuple(step), "units": (plane.unit, plane.unit), "visible": False,
-                 "colormap": "twilight_shifted" if "rotation" in name else "PiYG",
-                 "metadata": {"space": "image"}}
-        yield fields, {"name": f"strain {name}", **shown}, "image"
-        yield errors, {"name": f"strain {name} err", **shown}, "image"
-
-
-def _labels(plane: Plane, grains: list[Grain]) -> tuple[NDArray[np.uint16], float]:
-    """Number of the grain at each place of a coarse grid, and the grid's step in pixels.
-
-    Where crystals lie on top of each other the smaller one is shown.
-    """
-    places, block = _places(plane)
-    labels = np.zeros(places.shape[:2], dtype=np.uint16)
-    by_size = sorted(range(len(grains)), key=lambda n: -grains[n].domain.area_px)
-    for n in by_size:
-        held = grains[n].domain.holds(places.reshape(-1, 2)).reshape(labels.shape)
-        labels[held] = n + 1
-    return labels, float(block)
-
-
-def _places(plane: Plane) -> tuple[NDArray[np.float64], int]:
-    """Places ``(y, x, 2)`` of a coarse grid in pixels, and its step."""
-    block = max(1, -(-max(plane.values.shape) // _LABELS))
-    y, x = (np.arange(-(-n // block)) * block + 0.5 * (block - 1) for n in plane.values.shape)
-    return np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1), block

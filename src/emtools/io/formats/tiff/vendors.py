@@ -52,6 +52,7 @@ def _thermo(page: Any) -> Said | None:
         height, width = (a / b if a and b else None
                          for a, b in zip(field_of_view, pixels, strict=True))
     tilt = _number(lookup(tree, "Stage.StageT"))
+    rotation = _number(lookup(tree, "Beam.ScanRotation"))
     acquisition = Acquisition(
         modality="SEM" if lookup(tree, "Beam.Beam") == "EBeam" else None,
         beam_energy_keV=_positive(lookup(tree, "Beam.HV"), 1e-3),
@@ -60,6 +61,7 @@ def _thermo(page: Any) -> Said | None:
         date=_american_date(lookup(tree, "User.Date")),
         instrument=_text(lookup(tree, "System.SystemType")),
         tilt_deg=None if tilt is None else math.degrees(tilt),
+        scan_rotation_deg=None if rotation is None else math.degrees(rotation),
     )
     return (height, width), "m", acquisition
 
