@@ -28,11 +28,14 @@ class Recipe:
         Parameters of each measurement.
     pixel_size_nm
         For images that have no pixel size of their own.
+    wanted
+        Measurements whose results are supplied to those that can take them but need not.
     """
 
     measurements: tuple[str, ...] | None = None
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pixel_size_nm: float | None = None
+    wanted: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Check all names before anything runs.
@@ -42,7 +45,7 @@ class Recipe:
         ParameterError
             If a measurement or a parameter is unknown.
         """
-        for name in (*(self.measurements or ()), *self.parameters):
+        for name in (*(self.measurements or ()), *self.parameters, *self.wanted):
             load(name)
         for name, values in self.parameters.items():
             load(name).check(values)

@@ -15,8 +15,9 @@ from emtools.measure.attachment.normals import (
     IndexedPlanes,
     Sight,
     SpacedPlanes,
-    most_seen_spacing,
+    UnseenError,
     parse_hkl,
+    widest_spacing,
 )
 from emtools.measure.attachment.orientation import MIN_GRAINS, against_random, setting
 from emtools.measure.attachment.report import Found, Pair, layers, place_of, rows, summary
@@ -43,6 +44,7 @@ def attachment(
     d_nm: float | None = None,
     d_tolerance: float = 0.05,
     max_offset: float = 0.75,
+    single_rows: bool = False,
     n_random: int = 9999,
     false_alarm_rate: float = 0.05,
     rng: int = 0,
@@ -65,11 +67,15 @@ def attachment(
         Planes whose normals are compared with the axis, with all planes that the phase's symmetry
         makes equal.
     d_nm : float
-        Spacing of the planes where no phase was given; by default the one that most grains show.
+        Spacing of the planes where no phase was given; by default the largest one that many
+        grains show.
     d_tolerance : float
         Relative difference within which spacings are taken for the same planes.
     max_offset : float
         Farthest that a grain's centre may lie from the centreline, in widths of the chain.
+    single_rows : bool
+        Whether grains that show a single row of spots count, with the one normal that they show;
+        by default they are left out, for an equivalent normal may be there unseen.
     n_random : int
         Number of random orientations that the angles are compared with; a single chain is compared
         with all.
@@ -111,7 +117,7 @@ def attachment(
     planes = None
     if reason is None:
         _check_units(lattice, chains, unit)
-        planes = _planes(lattice, parse_hkl(hkl), d_nm, d_tolerance, unit)
+        planes = _planes(lattice, parse_hkl(hkl), d_nm, d_tolerance, single_rows, unit)
         reason = None if planes else "not measurable: no grain is indexed with the phases given"
     if planes is not None:
         found = _find(planes, lattice, courses(chains, unit), max_offset, unit)
@@ -158,7 +164,8 @@ def _check_units(lattice: Result, chains: Result, unit: str) -> None:
 
 
 def _planes(
-    lattice: Result, hkl: tuple[int, int, int], d_nm: float | None, tolerance: float, unit: str
+    lattice: Result, hkl: tuple[int, int, int], d_nm: float | None, tolerance: float,
+    single_rows: bool, unit: str,
 ) -> Planes | None:
     """The planes that are looked for; None where phases were given and none of them was found."""
     given = tuple(lattice.parameters.get("phases", ()))
@@ -168,13 +175,13 @@ def _planes(
         phases = {phase.name: phase for phase in candidates}
         phases |= {name: find_phase(name) for name in named - set(phases)
                    if name in known_phases()}
-        return IndexedPlanes(hkl, phases)
+        return IndexedPlanes(hkl, phases, single_rows)
     if given:
         return None
     # A spacing in nm says nothing in an image without a scale.
-    spacing = d_nm if unit == "nm" and d_nm else most_seen_spacing(
+    spacing = d_nm if unit == "nm" and d_nm else widest_spacing(
         lattice.tables["reflections"], unit, tolerance)
-    return SpacedPlanes(spacing, tolerance, unit) if spacing else None
+    return SpacedPlanes(spacing, tolerance, unit, single_rows) if spacing else None
 
 
 def _find(
@@ -189,10 +196,10 @@ def _find(
         if on is None:
             found.leave_out("on no chain")
             continue
-        normals = planes.of(Sight.of(grain, lattice.tables["reflections"], unit))
-        if normals is None:
-            indexed = isinstance(planes, SpacedPlanes) or grain["phase"]
-            found.leave_out("without such planes in view" if indexed else "not indexed")
+        try:
+            normals = planes.of(Sight.of(grain, lattice.tables["reflections"], unit))
+        except UnseenError as reason:
+            found.leave_out(str(reason))
             continue
         course, arc = on
         tangent = course.tangent(arc)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from emtools.model.calibration import line_angle_deg
 from emtools.tables import in_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -110,7 +110,7 @@ def courses(chains: Result, unit: str) -> list[Course]:
     return found
 
 
-def _place_err(dots: pd.DataFrame, chain: dict[str, float], step: float, unit: str) -> float:
+def _place_err(dots: pd.DataFrame, chain: Mapping[Any, Any], step: float, unit: str) -> float:
     """Error of the centreline across its direction: half of that of the width it was fitted with.
 
     A body of two edges, each with an error e, has a diameter known to sqrt(2) e and a centre known

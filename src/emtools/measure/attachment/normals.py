@@ -24,6 +24,10 @@ _PARALLEL_DEG = 5.0  # a seen reflection so near to a predicted one is that one
 _ORDERS = 4  # of the free lattice that are looked through for planes of a spacing
 
 
+class UnseenError(Exception):
+    """Why a grain's normals are not known, in words: ``<n> grains <reason>``."""
+
+
 class Normals(NamedTuple):
     """Directions of equivalent plane normals in degrees in [0, 180), with names and 1 sigma."""
 
@@ -51,6 +55,13 @@ class Sight(NamedTuple):
         angle, err, spacing = numbers
         return cls(grain, angle, err, tuple(str(one) for one in own["hkl"]), spacing, unit)
 
+    def indexed(self) -> Sight:
+        """Return it with the reflections that have indices."""
+        known = np.array([len(one.split()) == 3 for one in self.hkl], dtype=bool)
+        return self._replace(angle_deg=self.angle_deg[known], err_deg=self.err_deg[known],
+                             hkl=tuple(one for one in self.hkl if len(one.split()) == 3),
+                             spacing=self.spacing[known])
+
 
 def parse_hkl(text: str) -> tuple[int, int, int]:
     """Read three integers with blanks, ``1 -1 0``.
@@ -72,50 +83,63 @@ def parse_hkl(text: str) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class IndexedPlanes:
-    """Normals of a family of planes in grains that are indexed."""
+    """Normals of a family of planes in grains that are indexed.
+
+    Parameters
+    ----------
+    hkl
+        One of the planes.
+    phases
+        By name.
+    single_rows
+        Whether a grain whose zone axis is not known counts with the normals that it shows.
+    """
 
     hkl: tuple[int, int, int]
     phases: Mapping[str, Phase]
+    single_rows: bool
 
     @property
     def label(self) -> str:
         """What the planes are called."""
         return f"{{{hkl_text(self.hkl)}}}"
 
-    def of(self, sight: Sight) -> Normals | None:
-        """Return the normals that the grain's zone axis allows; None if there are none.
+    def of(self, sight: Sight) -> Normals:
+        """Return the normals that the grain's zone axis allows.
 
-        Where the zone axis is not known (a single row of spots), those that are seen.
+        Raises
+        ------
+        UnseenError
+            If there are none, or they are not known.
         """
         phase = self.phases.get(str(sight.grain["phase"]))
         if phase is None:
-            return None
+            raise UnseenError("not indexed")
         family = _upper_half(phase.equal_planes(self.hkl))
         zone = [int(part) for part in str(sight.grain["zone_axis"]).split()]
-        if len(zone) == 3:
+        if not (zone or self.single_rows):
+            raise UnseenError("of unknown zone axis")
+        sight = sight.indexed()
+        hkl = np.array([one.split() for one in sight.hkl], dtype=np.int64).reshape(-1, 3)
+        predicted = None
+        if zone:
             family = family[family @ zone == 0]
-        indices = [tuple(int(i) for i in one.split()) for one in sight.hkl]
-        known = np.array([len(one) == 3 for one in indices], dtype=bool)
-        if not len(family) or not known.any():
-            return None
-        hkl = np.array([one for one in indices if len(one) == 3], dtype=np.int64)
-        angle, err = sight.angle_deg[known], sight.err_deg[known]
-        predicted = _placed(phase, zone, hkl, angle, err, family) if len(zone) == 3 else None
-        found = [_seen_or(plane, hkl, angle, err, None if predicted is None else
-                          (predicted[0][i], predicted[1])) for i, plane in enumerate(family)]
-        kept = [(hkl_text(plane), *one) for plane, one in zip(family, found, strict=True)
-                if one is not None]
-        return _normals(kept)
+            predicted = _placed(phase, zone, hkl, sight, family) if len(hkl) else None
+        found = [_seen_or(plane, hkl, sight, None if predicted is None else
+                          (float(predicted[0][i]), predicted[1]))
+                 for i, plane in enumerate(family)]
+        return _normals([(hkl_text(plane), *one) for plane, one in
+                         zip(family, found, strict=True) if one is not None])
 
 
-def _normals(found: list[tuple[str, float, float]]) -> Normals | None:
+def _normals(found: list[tuple[str, float, float]]) -> Normals:
     """The normals without those that are another one's double, the surest first."""
     kept: list[tuple[str, float, float]] = []
     for one in sorted(found, key=lambda normal: normal[2]):
         if not kept or _apart(np.array([other[1] for other in kept]), one[1]).min() > _PARALLEL_DEG:
             kept.append(one)
     if not kept:
-        return None
+        raise UnseenError("without such planes in view")
     names, angles, errors = zip(*kept, strict=True)
     return Normals(names, np.array(angles) % 180.0, np.array(errors))
 
@@ -127,8 +151,7 @@ def _upper_half(hkl: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _placed(
-    phase: Phase, zone: list[int], hkl: NDArray[np.int64], angle: Floats, err: Floats,
-    family: NDArray[np.int64],
+    phase: Phase, zone: list[int], hkl: NDArray[np.int64], sight: Sight, family: NDArray[np.int64]
 ) -> tuple[Floats, float]:
     """Directions of the family by the turn that carries the zone onto the seen reflections.
 
@@ -141,7 +164,7 @@ def _placed(
         return np.degrees(np.arctan2(g @ up, g @ right))
 
     best: tuple[float, Floats, float] | None = None
-    weights = 1.0 / np.maximum(err, 1e-6) ** 2
+    angle, weights = sight.angle_deg, 1.0 / np.maximum(sight.err_deg, 1e-6) ** 2
     for sign in (1.0, -1.0):
         # Directions of lines: doubled, they turn once around.
         turns = np.exp(2j * np.radians(angle - sign * drawn(hkl)))
@@ -156,12 +179,12 @@ def _placed(
 
 
 def _seen_or(
-    plane: NDArray[np.int64], hkl: NDArray[np.int64], angle: Floats, err: Floats,
+    plane: NDArray[np.int64], hkl: NDArray[np.int64], sight: Sight,
     predicted: tuple[float, float] | None,
 ) -> tuple[float, float] | None:
     """Direction and 1 sigma of a plane: the best reflection of any order, or the predicted one."""
     parallel = np.flatnonzero((np.cross(hkl, plane) == 0).all(axis=1)).tolist()
-    found = [(float(angle[i]), float(err[i])) for i in parallel]
+    found = [(float(sight.angle_deg[i]), float(sight.err_deg[i])) for i in parallel]
     # A faint or disturbed reflection is worse than what the others say about it.
     found += [predicted] if predicted is not None else []
     return min(found, key=lambda one: one[1]) if found else None
@@ -169,19 +192,40 @@ def _seen_or(
 
 @dataclass(frozen=True)
 class SpacedPlanes:
-    """Normals of the planes of one spacing, in grains that are not indexed."""
+    """Normals of the planes of one spacing, in grains that are not indexed.
+
+    Parameters
+    ----------
+    spacing
+        In `unit`.
+    tolerance
+        Relative.
+    unit
+        Of the image.
+    single_rows
+        Whether a grain whose spots are in a single row counts with the normal that it shows.
+    """
 
     spacing: float
     tolerance: float
     unit: str
+    single_rows: bool
 
     @property
     def label(self) -> str:
         """What the planes are called."""
         return f"{self.spacing:.3g} {self.unit} planes"
 
-    def of(self, sight: Sight) -> Normals | None:
-        """Return the normals of that spacing, seen or following from the free lattice."""
+    def of(self, sight: Sight) -> Normals:
+        """Return the normals of that spacing, seen or following from the free lattice.
+
+        Raises
+        ------
+        UnseenError
+            If there are none, or they are not known.
+        """
+        if not (np.isfinite(sight.grain[in_unit("v_nm", self.unit)]) or self.single_rows):
+            raise UnseenError("with a single row of spots")
         seen = np.abs(sight.spacing / self.spacing - 1.0) <= self.tolerance
         angle, err = sight.angle_deg[seen], sight.err_deg[seen]
         found = [("", float(a), float(e)) for a, e in zip(angle, err, strict=True)]
@@ -228,19 +272,17 @@ def _misfit(basis: Floats, sight: Sight) -> float:
     return float(np.abs(indices - np.rint(indices)).sum())
 
 
-def most_seen_spacing(
-    reflections: pd.DataFrame, unit: str, tolerance: float
-) -> float | None:
-    """Return the spacing that most grains show, the longest of equals; None if none is seen.
+def widest_spacing(reflections: pd.DataFrame, unit: str, tolerance: float) -> float | None:
+    """Return the largest spacing that many grains show; None if none shows any.
 
-    It is chosen without looking at any direction, so that the test of the directions stays fair.
+    Many are half of those that show the most common one.  It is chosen without looking at any
+    direction, so that the test of the directions stays fair.
     """
     spacing = reflections[in_unit("d_spacing_nm", unit)].to_numpy(dtype=float)
     grain = reflections["grain"].to_numpy(dtype=int)
-    best: tuple[int, float] | None = None
-    for one in np.sort(spacing)[::-1].tolist():
-        near = np.abs(spacing / one - 1.0) <= tolerance
-        seen = len(set(grain[near].tolist()))
-        if best is None or seen > best[0]:
-            best = seen, float(np.median(spacing[near]))
-    return None if best is None else best[1]
+    if not len(spacing):
+        return None
+    near = np.abs(spacing / spacing[:, None] - 1.0) <= tolerance
+    seen = np.array([len(np.unique(grain[row])) for row in near])
+    widest = int(np.argmax(np.where(2 * seen >= seen.max(), spacing, 0.0)))
+    return float(np.median(spacing[near[widest]]))

@@ -136,7 +136,8 @@ def against_random(
     members = [np.flatnonzero(np.asarray(chain) == one) for one in np.unique(chain)]
     of_chain = np.array([kept[m] @ turned[m] / np.sum(kept[m] ** 2) for m in members])
     weights = _weights(np.array([np.sum(kept[m] ** 2) for m in members]))
-    order = float(weights @ of_chain[:, 0] / weights.sum())
+    # Corrected for errors, an estimate can leave the range of what it estimates.
+    order = float(np.clip(weights @ of_chain[:, 0] / weights.sum(), -1.0, 1.0))
     err, low, high = _interval(turned[:, 0], kept, members, rng)
     return Verdict(order, err, low, high, _p_value(of_chain, weights, n_random, rng),
                    len(turned), len(members))
@@ -172,5 +173,5 @@ def _interval(
     upper, lower = sums[:, chosen, which]
     weights = _weights(lower)
     means = np.sum(weights * upper / lower, axis=0) / weights.sum(axis=0)
-    low, high = np.quantile(means, (0.025, 0.975)).tolist()
+    low, high = np.clip(np.quantile(means, (0.025, 0.975)), -1.0, 1.0).tolist()
     return float(means.std()), low, high
