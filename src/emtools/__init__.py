@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         UnitError,
     )
     from emtools.io import read, read_one
+    from emtools.measure.attachment import attachment
     from emtools.measure.chains import chains
     from emtools.measure.lattice import lattice
     from emtools.model import Acquisition, Axis, Image, Measured, Result, Source
@@ -42,6 +43,7 @@ _PUBLIC = {
     "Result": "emtools.model",
     "Source": "emtools.model",
     "UnitError": "emtools.errors",
+    "attachment": "emtools.measure.attachment",
     "chains": "emtools.measure.chains",
     "lattice": "emtools.measure.lattice",
     "read": "emtools.io",
@@ -62,6 +64,7 @@ __all__ = [
     "Source",
     "UnitError",
     "__version__",
+    "attachment",
     "chains",
     "lattice",
     "read",

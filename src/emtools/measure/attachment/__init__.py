@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emtools.crystal import known_phases
+from emtools.crystal import hkl_text, known_phases
 from emtools.crystal import phase as find_phase
 from emtools.errors import ParameterError
 from emtools.measure._discovery import measurement
@@ -47,7 +47,7 @@ def attachment(
     single_rows: bool = False,
     n_random: int = 9999,
     false_alarm_rate: float = 0.05,
-    rng: int = 0,
+    rng: np.random.Generator | int | None = 0,
 ) -> Result:
     """Measure the angle between plane normals of grains and the axes of the chains they lie on.
 
@@ -81,8 +81,8 @@ def attachment(
         with all.
     false_alarm_rate : float
         Accepted probability that randomly oriented lattices are called attached.
-    rng : int
-        Seed of the random orientations.
+    rng : Generator, int or None
+        Generator or seed of the random orientations (SPEC 7).
 
     Returns
     -------
@@ -110,21 +110,25 @@ def attachment(
     (2000).
     """
     _check(d_nm, d_tolerance, max_offset, n_random, false_alarm_rate)
+    random = _generator(rng)
     plane = as_plane(image)
     unit = "px" if plane.unit == "px" else "nm"
-    found = Found(f"{{{hkl}}}")
+    indices = parse_hkl(hkl)
+    found = Found(f"{{{hkl_text(indices)}}}")
     reason = _not_measurable(lattice, chains)
     planes = None
     if reason is None:
         _check_units(lattice, chains, unit)
-        planes = _planes(lattice, parse_hkl(hkl), d_nm, d_tolerance, single_rows, unit)
+        planes = _planes(lattice, indices, d_nm, d_tolerance, single_rows, unit)
         reason = None if planes else "not measurable: no grain is indexed with the phases given"
     if planes is not None:
         found = _find(planes, lattice, courses(chains, unit), max_offset, unit)
-    verdict = _test(found.pairs, plane.calibration, n_random, rng)
+    verdict = _test(found.pairs, plane.calibration, n_random, random)
     said = summary(found, verdict, false_alarm_rate, plane.calibration)
     said |= {"outcome": reason} if reason else {}
     said |= {"lattice": lattice.outcome, "chains": chains.outcome, "unit": unit}
+    if unit == "px":
+        said["calibration"] = "none: positions are in pixels (angles need no scale)"
     table = TABLES["angles"].frame(rows(found.pairs), unit)
     return Result("attachment", {"angles": table}, said, layers(found.pairs, table, unit))
 
@@ -142,6 +146,13 @@ def _check(
         raise ParameterError("n_random", f"must be at least 99, not {n_random}")
     if not 0 < rate < 1:
         raise ParameterError("false_alarm_rate", f"must lie in 0 ... 1, not {rate}")
+
+
+def _generator(rng: np.random.Generator | int | None) -> np.random.Generator:
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise ParameterError("rng", f"{rng!r} is no seed", "give an integer from 0") from error
 
 
 def _not_measurable(lattice: Result, chains: Result) -> str | None:
@@ -210,7 +221,7 @@ def _find(
 
 
 def _test(
-    pairs: list[Pair], calibration: Calibration, n_random: int, rng: int
+    pairs: list[Pair], calibration: Calibration, n_random: int, rng: np.random.Generator
 ) -> Verdict | None:
     if len(pairs) < MIN_GRAINS:
         return None
@@ -218,4 +229,4 @@ def _test(
               for pair in pairs]
     return against_random(
         [pair.normals.angle_deg for pair in pairs], [pair.tangent.angle_deg for pair in pairs],
-        errors, [pair.chain for pair in pairs], n_random, np.random.default_rng(rng))
+        errors, [pair.chain for pair in pairs], n_random, rng)
