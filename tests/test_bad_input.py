@@ -353,5 +353,5 @@ def test_unknown_parameter_is_refused_with_the_known_ones(name):
 
 
 def test_unknown_measurement():
-    with pytest.raises(ParameterError, match="known are .*chains, lattice"):
+    with pytest.raises(ParameterError, match=r"known are .*chains, lattice"):
         load("no_such_measurement")
