@@ -31,6 +31,7 @@ unit:
 # Long studies and fault campaigns: minutes to hours.
 validate: .make/test
 	$(BIN)/python benchmarks/validate_coverage.py | tee docs/validation/coverage.txt
+	$(BIN)/python benchmarks/validate_attachment.py | tee docs/validation/attachment.txt
 
 bench: .make/test
 	$(BIN)/python benchmarks/start_up.py

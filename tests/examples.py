@@ -60,7 +60,19 @@ def _chains(seed: int) -> tuple[Image, dict[str, pd.DataFrame]]:
                            counts=60.0, rng=seed)
 
 
+def _attached(seed: int) -> tuple[Image, dict[str, pd.DataFrame]]:
+    """A chain of crystals; of their {200} normals, the truth keeps each grain's nearest one."""
+    image, truth = simulate.chains(shape=(288, 336), pixel_size_nm=0.06, n_chains=1, n_dots=(4, 4),
+                                   diameter_nm=3.4, gap_nm=0.5, lattice="PbS", blur_nm=0.1,
+                                   counts=200.0, background=0.15, rng=seed + 1)
+    family = truth["angles"][truth["angles"]["hkl"].str.fullmatch("-?2 0 0|0 -?2 0")]
+    nearest = family.loc[family.groupby("grain")["angle_deg"].idxmin()]
+    places = truth["grains"][["grain", "y_nm", "x_nm"]]
+    return image, {"angles": nearest.drop(columns="hkl").merge(places)}
+
+
 EXAMPLES: dict[str, Example] = {
+    "attachment": Example(_attached, found="angles", parameters={"d_nm": 0.297}),
     "chains": Example(_chains, found="dots"),
     "lattice": Example(_crystal, found="reflections", parameters={"phases": ("CuInS2",)}),
 }

@@ -290,7 +290,8 @@ def test_pixels_that_are_not_square(name):
     found = EXAMPLES[name].found
     here, there = result.tables[found], wanted(name).tables[found]
     assert 0.5 * len(there) <= len(here) <= len(there) + 1
-    column = next(c for c in there if c.endswith("_nm") and c.replace("_nm", "_err_nm") in there)
+    lengths = [c for c in there if c.endswith("_nm") and c.replace("_nm", "_err_nm") in there]
+    column = lengths[0] if lengths else "y_nm"
     nearest = [np.abs(there[column] - value).min() for value in here[column]]
     assert np.median(nearest) < 0.05 * there[column].median()
 
@@ -352,5 +353,5 @@ def test_unknown_parameter_is_refused_with_the_known_ones(name):
 
 
 def test_unknown_measurement():
-    with pytest.raises(ParameterError, match="known are chains, lattice"):
+    with pytest.raises(ParameterError, match=r"known are .*chains, lattice"):
         load("no_such_measurement")

@@ -211,3 +211,43 @@ def test_odd_file_names_in_a_batch(tmp_path, folder):
     page = outcome.report.read_bytes()
     page.decode("utf-8")
     assert b"it&#39;s &#34;quoted&#34;" in page
+
+
+# ---- measurements that rest on others -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def attached(tmp_path_factory):
+    """A chain whose lattice is resolved."""
+    image, _ = simulate.chains(shape=(288, 336), pixel_size_nm=0.06, n_chains=1, n_dots=(4, 4),
+                               diameter_nm=3.4, gap_nm=0.5, lattice="PbS", blur_nm=0.1, counts=200,
+                               background=0.15, rng=1)
+    path = tmp_path_factory.mktemp("attached") / "chain.tif"
+    write_image(image, path)
+    return path
+
+
+def test_what_a_measurement_rests_on_takes_its_parameters_from_set(run, attached, tmp_path):
+    given = ("--set", "lattice.phases=PbS", "--set", "chains.contrast=bright")
+    (row,) = run("attachment", "--json", *given, attached).rows
+    assert row["parameters"]["lattice"]["phases"] == ["PbS"]
+    assert row["parameters"]["chains"]["contrast"] == "bright"
+    assert {angle["hkl"] for angle in row["tables"]["angles"]} <= {"2 0 0", "0 2 0", "0 0 2"}
+    assert row["tables"]["angles"]
+    recipe = batch.plan.Recipe(("attachment", "lattice"), {"lattice": {"phases": ("PbS",)},
+                                                          "chains": {"contrast": "bright"}})
+    batch.run(attached, tmp_path / "out", recipe, workers=1)
+    (record,) = batch.Store(tmp_path / "out").records()
+    assert [entry["measurement"] for entry in record["measurements"]] == ["attachment", "lattice"]
+    assert record["measurements"][0]["tables"] == row["tables"]
+
+
+@pytest.mark.parametrize("options", [
+    ("--set", "chains.no_such=1"), ("--set", "lattice"), ("--set", "attachment.lattice=x"),
+    ("--set", "no_such.thing=1"), ("--hkl", "2 0"), ("--with", "chains"),
+])
+def test_wrong_usage_of_what_is_rested_on(run, attached, options):
+    outcome = run("attachment", attached, *options)
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err
+    assert run("lattice", attached, "--set", "chains.min_dots=4").code == 2

@@ -19,7 +19,7 @@ import pytest
 from emtools import Image, Measured, batch, read_one, simulate
 from emtools.errors import EmtoolsError
 from emtools.io.writing import write_image
-from emtools.measure import load, names
+from emtools.measure import Run, load, names, needed_by
 from examples import EXAMPLES, difference, error_of, matched, pulls
 
 NAMES = names()
@@ -81,6 +81,9 @@ def test_parameters_are_keyword_only_typed_and_documented(name):
         assert option.meaning[0].isupper(), option
         assert option.meaning.endswith("."), option
         assert option.type in ("float", "int", "bool", "str", "tuple", "Result", "array"), option
+        if option.type == "Result":
+            assert option.name in names(), f"{option.name} is no measurement that could supply it"
+            assert parameter.default in (inspect.Parameter.empty, None), option
         if option.type in ("float", "int", "bool", "str"):
             assert parameter.default is not inspect.Parameter.empty, option
         if re.search(r"width|length|gap|diameter|spacing|radius|^(min|max)_d_", option.name):
@@ -266,11 +269,12 @@ def power_of_length(column: str) -> int:
 def test_twice_the_pixel_size_is_twice_every_length(name):
     image, _ = example(name)
     large = image.calibrated(tuple(2.0 * size for size in image.pixel_size("nm")), "nm")
-    parameters = {}
-    for option in load(name).options:
-        if option.type == "float" and option.default is not None:
-            parameters[option.name] = option.default * 2.0 ** power_of_length(option.name)
-    small, twice = unaided(name), load(name)(large, **parameters)
+    # Those of the measurements that it rests on too.
+    parameters = {one: {option.name: option.default * 2.0 ** power_of_length(option.name)
+                        for option in load(one).options
+                        if option.type == "float" and option.default is not None}
+                  for one in needed_by(name)}
+    small, twice = unaided(name), Run(large, parameters).result(name)
     for table, frame in small.tables.items():
         assert len(frame) == len(twice.tables[table])
         for column in frame:
@@ -286,15 +290,16 @@ def test_twice_the_pixel_size_is_twice_every_length(name):
             assert twice.summary[key].err == pytest.approx(2 * value.err, rel=1e-6, nan_ok=True)
 
 
-def transposed(tables):
-    """The tables as the transposed image must give them."""
+def transposed(name, tables):
+    """The tables as the transposed image must give them; angles between two lines do not turn."""
     turned = {}
-    for name, frame in tables.items():
+    for table, frame in tables.items():
+        meanings = {one.name: one.meaning for one in load(name).tables[table].columns}
         swapped = frame.rename(columns={"y_nm": "x_nm", "x_nm": "y_nm"})[list(frame.columns)]
         for column in swapped:
-            if re.fullmatch(r"(angle|orientation|rotation)_deg", column):
+            if column.endswith("_deg") and meanings[column].startswith("direction"):
                 swapped[column] = (90.0 - swapped[column]) % 180.0
-        turned[name] = swapped
+        turned[table] = swapped
     return turned
 
 
@@ -302,7 +307,7 @@ def transposed(tables):
 def test_transposed_image_swaps_y_and_x(name):
     image, _ = example(name)
     result = load(name)(image.transposed())
-    wanted = transposed(unaided(name).tables)
+    wanted = transposed(name, unaided(name).tables)
     identifiers = {table.removesuffix("s") for table in wanted}
     for table in wanted:
         found, expected = matched(result.tables, wanted, table)

@@ -18,10 +18,11 @@ from emtools.figures.display import picture
 from emtools.figures.labels import LabelPlaces
 from emtools.figures.scale_bar import length_label, round_length
 from emtools.figures.transforms import power_spectrum
+from emtools.measure.attachment.tables import TABLES as ATTACHMENT_TABLES
 from emtools.measure.chains import chains
 from emtools.measure.chains.tables import TABLES as CHAIN_TABLES
 from emtools.measure.lattice import lattice
-from emtools.model import Acquisition, Axis, Image, Result
+from emtools.model import Acquisition, Axis, Image, Measured, Result
 from emtools.model.image import plane_image
 
 
@@ -274,6 +275,46 @@ def test_labels_never_overlap():
         assert l1 > 0 and b1 > 0 and r1 < 100 and t1 < 100  # noqa: PT018
         for l2, b2, r2, t2 in places.boxes[:i]:
             assert not (l1 < r2 and l2 < r1 and b1 < t2 and b2 < t1)
+
+
+@pytest.mark.parametrize(("folds", "top"), [((90.0, 90.2, 89.0), 45.0), ((90.0, 180.0, 179), 90.0)])
+def test_rose_of_attachment_shows_each_grain_and_what_chance_would(folds, top):
+    image = noise((100, 100), pixel=0.2)
+    angles = np.array([1.0, 7.0, 30.0])
+    table = ATTACHMENT_TABLES["angles"].frame([
+        {"grain": i, "chain": 1, "hkl": "2 0 0", "angle_deg": angle, "fold_deg": fold, "y_nm": 10.0,
+         "x_nm": 5.0 * i} for i, (angle, fold) in enumerate(zip(angles, folds, strict=True), 1)])
+    along = np.array([[[10.0, 5.0 * i], [0.0, 2.0]] for i in (1, 2, 3)])
+    layers = tuple((along, {"name": name, "metadata": {"space": "image"}}, "vectors")
+                   for name in ("tangents", "normals"))
+    said = {"outcome": "attached", "planes": "{2 0 0}", "n_grains": 3, "n_chains": 1,
+            "order_parameter": Measured(-0.5, 0.1), "order_parameter_low": -0.7,
+            "order_parameter_high": 0.2, "p_value": 0.012}
+    result = Result("attachment", {"angles": table}, said, layers)
+    figure = figures.pictures(image, result)["overlay"]
+    rendered(figure)
+    left, rose = figure.axes
+    assert len(left.texts) >= 3  # an arrow for each grain
+    wedges = [patch for patch in rose.patches if isinstance(patch, mpl.patches.Wedge)]
+    area = sum(0.5 * w.r**2 * np.radians(w.theta2 - w.theta1) for w in wedges)
+    (dashed,) = [line for line in rose.lines if line.get_linestyle() == "--"]
+    x, y = dashed.get_data()
+    swept = 0.5 * np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])
+    assert swept == pytest.approx(area, rel=0.02)  # the same number of grains
+    assert np.degrees(np.arctan2(y[-1], x[-1])) == pytest.approx(top)
+    written = " ".join(text.get_text() for text in figure.texts)
+    assert "3 grains, 1 chain" in written
+    assert "−0.70 to 0.20" in written
+    assert "p = 0.012" in written
+
+
+def test_attachment_without_angles_says_why():
+    image = noise()
+    result = Result("attachment", {"angles": ATTACHMENT_TABLES["angles"].frame()},
+                    {"outcome": "not measurable: no chains"})
+    figure = figures.attachment_figure(image, result)
+    rendered(figure)
+    assert "no chains" in " ".join(text.get_text() for text in figure.texts)
 
 
 def test_histogram_states_n_mean_and_spread():

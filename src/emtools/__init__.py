@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from emtools.instrument import InstrumentCalibration, calibrate
     from emtools.io import read, read_one
+    from emtools.measure.attachment import attachment
     from emtools.measure.chains import chains
     from emtools.measure.lattice import lattice
     from emtools.model import Acquisition, Axis, Image, Measured, Result, Source
@@ -44,6 +45,7 @@ _PUBLIC = {
     "Result": "emtools.model",
     "Source": "emtools.model",
     "UnitError": "emtools.errors",
+    "attachment": "emtools.measure.attachment",
     "calibrate": "emtools.instrument",
     "chains": "emtools.measure.chains",
     "lattice": "emtools.measure.lattice",
@@ -66,6 +68,7 @@ __all__ = [
     "Source",
     "UnitError",
     "__version__",
+    "attachment",
     "calibrate",
     "chains",
     "lattice",

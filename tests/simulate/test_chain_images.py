@@ -6,6 +6,7 @@ import inspect
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import ndimage
 
@@ -238,6 +239,7 @@ DEPENDENT = {
     "defocus_nm": ({"modality": "TEM"}, 50.0),
     "zone_axis": ({"lattice": "PbS"}, (1, 1, 0)),
     "lattice_tilt_deg": ({"lattice": "PbS"}, 20.0),
+    "lattice_orientation": ({"lattice": "PbS"}, "random"),
 }
 
 
@@ -245,7 +247,7 @@ DEPENDENT = {
 def test_every_option_has_an_effect(name):
     basis = {"shape": (512, 512), "n_chains": 3, "n_dots": (5, 6)}
     more, value = DEPENDENT.get(name, ({}, OPTIONS.get(name)))
-    if name in ("lattice", "zone_axis", "lattice_tilt_deg"):
+    if name in ("lattice", "zone_axis", "lattice_tilt_deg", "lattice_orientation"):
         more = {**more, "pixel_size_nm": 0.08, "n_chains": 1}
     if name in ("crossings", "border_cuts"):
         more = {"n_dots": (35, 40)}
@@ -285,3 +287,22 @@ def test_blur_has_the_width_asked_for_also_below_a_pixel(blur_nm):
         profile = data.sum(axis=0) / data.sum()
         variances.append((profile * x**2).sum() - (profile * x).sum() ** 2)
     assert variances[1] - variances[0] == pytest.approx((blur_nm / 2.3548) ** 2, rel=0.02)
+
+
+@pytest.mark.parametrize("orientation", ["chain", "random"])
+def test_lattices_that_are_not_attached(orientation):
+    options = {"shape": (600, 900), "pixel_size_nm": 0.1, "n_chains": 2, "n_dots": (6, 6),
+               "lattice": "PbS", "lattice_tilt_deg": 3.0, "rng": 2}
+    image, truth = chains(lattice_orientation=orientation, **options)
+    _, attached = chains(**options)
+    pd.testing.assert_frame_equal(truth["dots"], attached["dots"])  # the same bodies
+    angles = truth["angles"][truth["angles"].hkl.str.fullmatch("-?2 0 0|0 -?2 0")]
+    spread = angles.groupby(["chain", "grain"]).angle_deg.min().groupby("chain").std()
+    assert (spread < 6.0).all() == (orientation == "chain")
+    assert angles.groupby(["chain", "grain"]).angle_deg.min().max() > 20.0
+    assert image.shape == (600, 900)
+
+
+def test_an_unknown_orientation_is_refused():
+    with pytest.raises(ParameterError, match="lattice_orientation"):
+        chains(lattice="PbS", lattice_orientation="sideways")

@@ -34,6 +34,8 @@ class Recipe:
         fails with the reason, and is not measured without it.
     force_calibration
         Apply it to images that were taken differently, too.
+    wanted
+        Measurements whose results are supplied to those that can take them but need not.
     """
 
     measurements: tuple[str, ...] | None = None
@@ -41,6 +43,7 @@ class Recipe:
     pixel_size_nm: float | None = None
     calibration: InstrumentCalibration | None = None
     force_calibration: bool = False
+    wanted: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Check all names before anything runs.
@@ -50,7 +53,7 @@ class Recipe:
         ParameterError
             If a measurement or a parameter is unknown.
         """
-        for name in (*(self.measurements or ()), *self.parameters):
+        for name in (*(self.measurements or ()), *self.parameters, *self.wanted):
             load(name)
         for name, values in self.parameters.items():
             load(name).check(values)

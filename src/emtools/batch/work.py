@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from emtools import figures, io
 from emtools.batch.plan import Recipe, calibrated, split
 from emtools.errors import EmtoolsError, ReadError
+from emtools.measure import Run
 from emtools.model.result import plain
 
 if TYPE_CHECKING:
@@ -90,8 +91,10 @@ def _measure_image(image: Image, name: str, recipe: Recipe, output: Path) -> Rec
     if recipe.calibration is not None:
         image = recipe.calibration.apply(image, force=recipe.force_calibration)
         record |= {"description": plain(io.describe(image)), "audit": list(image.audit)}
+    # Whatever rests on another measurement shares its result: each is made once for an image.
+    run = Run(image, recipe.parameters, recipe.wanted)
     for measurement, why in fitting:
-        _add(record, measurement, why, image, recipe, output)
+        _add(record, measurement, why, run, output)
     if record["measurements"]:
         record["status"] = "measured"
         record["thumbnail"] = figures.thumbnail_uri(image)
@@ -102,14 +105,13 @@ def _measure_image(image: Image, name: str, recipe: Recipe, output: Path) -> Rec
 
 
 def _add(
-    record: Record, measurement: Measurement, why: str, image: Image, recipe: Recipe, output: Path
+    record: Record, measurement: Measurement, why: str, run: Run, output: Path
 ) -> None:
     """Add one measurement; an image that it cannot work on is skipped with the reason."""
-    parameters = recipe.parameters.get(measurement.name, {})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            result = measurement(image, **parameters)
+            result = run.result(measurement.name)
     except EmtoolsError as error:
         record["skipped"].append({"measurement": measurement.name, "reason": _said(error)})
         return
@@ -117,7 +119,7 @@ def _add(
     record["measurements"].append({
         "measurement": measurement.name, "why": why, "summary": found["summary"],
         "parameters": found["parameters"], "tables": found["tables"],
-        "pictures": _draw(image, result, record, output),
+        "pictures": _draw(run.image, result, record, output),
     })
 
 

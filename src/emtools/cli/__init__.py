@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emtools.errors import EmtoolsError, ParameterError
-from emtools.measure import load, names
+from emtools.measure import Run, load, names, needed_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +36,12 @@ PixelSizeReciprocal = Annotated[float | None, typer.Option(
     "--pixel-size-per-nm", help="Pixel size of a diffraction pattern in 1/nm.",
     show_default=False)]
 Signal = Annotated[str | None, typer.Option(help="Name or number of the signal in the file.")]
+Settings = Annotated[list[str] | None, typer.Option(
+    "--set", help="A parameter of a measurement: --set lattice.phases=PbS,CuInS2",
+    show_default=False)]
+With = Annotated[str | None, typer.Option(
+    "--with", help="Measurements, with commas, whose results are used where they need not be.",
+    show_default=False)]
 Frame = Annotated[int | None, typer.Option(help="Number of the frame of a stack, from 0.")]
 Calibrated = Annotated[Path | None, typer.Option(
     "--calibration", help="Calibration of the instrument, made by `emtools calibrate`.",
@@ -120,23 +126,40 @@ def _measurement_command(name: str) -> Callable[..., None]:
     """Make the command of a measurement from its signature."""
     measurement = load(name)
     options = [option for option in measurement.options if option.type not in ("Result", "array")]
+    shared = _COMMON | ({"set_": (Settings, None)} if measurement.rests_on else {})
+    if not all(option.required for option in measurement.rests_on):
+        shared["with_"] = (With, None)
 
     def command(**values: Any) -> None:
-        common = {key: values.pop(key) for key in _COMMON}
+        common = {key: values.pop(key) for key in shared}
         common["calibration"] = _calibration(common["calibration"])
         files = values.pop("files")
-        parameters = {option.name: _from_text(option, values[option.name]) for option in options}
+        own = {option.name: _from_text(option, values[option.name]) for option in options}
+        common["wanted"] = _listed(common.get("with_"), name)
+        parameters = _settings(common.get("set_") or [])
+        _listed(",".join(parameters), name)
+        parameters[name] = own | parameters.get(name, {})
         failed: list[str] = []
         for file in files:
             failed += _measure_file(file, name, parameters, common)
         _finish(failed)
 
-    return _with_signature(command, {"files": (Files, inspect.Parameter.empty), **_COMMON},
+    return _with_signature(command, {"files": (Files, inspect.Parameter.empty), **shared},
                            options, measurement.summary)
 
 
+def _listed(text: str | None, name: str) -> tuple[str, ...]:
+    """Read names of measurements that a measurement can use."""
+    given = tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    known = needed_by(name)
+    for one in given:
+        if one not in known:
+            raise ParameterError(one, f"is not used by {name}", f"it uses {', '.join(known)}")
+    return given
+
+
 def _measure_file(
-    file: Path, name: str, parameters: dict[str, Any], common: dict[str, Any]
+    file: Path, name: str, parameters: dict[str, dict[str, Any]], common: dict[str, Any]
 ) -> list[str]:
     """Measure the images of one file; return what failed."""
     from emtools.cli import showing
@@ -153,7 +176,7 @@ def _measure_file(
         try:
             if common["calibration"] is not None:
                 image = common["calibration"].apply(image, force=common["force_calibration"])
-            result = load(name)(image, **parameters)
+            result = Run(image, parameters, common["wanted"]).result(name)
         except ParameterError:
             raise
         except EmtoolsError as error:
@@ -222,8 +245,8 @@ def batch(
     *,
     measure: Annotated[str | None, typer.Option(
         help="Measurements with commas; by default all that fit.", show_default=False)] = None,
-    set_: Annotated[list[str] | None, typer.Option(
-        "--set", help="A parameter: --set lattice.phases=PbS,CuInS2", show_default=False)] = None,
+    set_: Settings = None,
+    with_: With = None,
     pixel_size_nm: PixelSize = None,
     calibration: Calibrated = None,
     force_calibration: Force = False,
@@ -235,9 +258,10 @@ def batch(
     from emtools.batch.plan import Recipe
     from emtools.cli import showing
 
-    chosen = tuple(part.strip() for part in measure.split(",")) if measure else None
+    chosen, wanted = (tuple(part.strip() for part in text.split(",")) if text else None
+                      for text in (measure, with_))
     recipe = Recipe(chosen, _settings(set_ or []), pixel_size_nm, _calibration(calibration),
-                    force_calibration)
+                    force_calibration, wanted or ())
     with showing.progress_bar() as progress:
         outcome = room.run(folder, output, recipe, workers=workers, progress=progress)
     typer.echo(f"{outcome.measured} images measured, {outcome.left_out} left out, "

@@ -214,6 +214,13 @@ class Phase:
             for hkl, rows in members.items()
         ]
 
+    def equal_planes(self, hkl: ArrayLike) -> NDArray[np.int64]:
+        """Indices ``(n, 3)`` of all planes that the point group makes equal to one.
+
+        Both of each plane and its opposite are among them.
+        """
+        return np.unique(np.asarray(hkl, dtype=np.int64) @ symmetry_rotations(self), axis=0)
+
     def in_zone(
         self, zone_axis: Sequence[int], min_d_nm: float, modality: Modality = "TEM"
     ) -> ZoneReflections:

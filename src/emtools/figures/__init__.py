@@ -1,5 +1,6 @@
 """Image + Result -> figures as papers print them, thumbnails, and files of both."""
 
+from emtools.figures.attachment import attachment_figure
 from emtools.figures.chains import chains_figure
 from emtools.figures.histograms import histogram
 from emtools.figures.images import false_colour, image_figure
@@ -8,6 +9,7 @@ from emtools.figures.overlays import overlay, pictures
 from emtools.figures.saving import save, thumbnail, thumbnail_uri
 
 __all__ = [
+    "attachment_figure",
     "chains_figure",
     "false_colour",
     "histogram",

@@ -94,3 +94,10 @@ def _turns() -> Iterable[float]:
     for step in range(1, _DIRECTIONS // 2 + 1):
         yield step * 2 * np.pi / _DIRECTIONS
         yield -step * 2 * np.pi / _DIRECTIONS
+
+
+def barred(indices: str) -> str:
+    """Return indices as crystallographers write them: ``1 -1 0`` as 1, 1 with a bar, 0."""
+    parts = indices.split()
+    apart = r"\," if any(len(part.lstrip("-")) > 1 for part in parts) else ""
+    return apart.join(rf"\bar{{{part[1:]}}}" if part.startswith("-") else part for part in parts)

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from emtools.figures.display import picture
 from emtools.figures.images import panel_size, shortened, show
-from emtools.figures.labels import LabelPlaces
+from emtools.figures.labels import LabelPlaces, barred
 from emtools.figures.scale_bar import add_scale_bar, unit_label
 from emtools.figures.style import (
     COLUMN_IN,
@@ -194,7 +194,7 @@ def _label(row: Any) -> tuple[str, str]:
     """Return what a spot is called, as matplotlib writes it and as letters to be counted."""
     hkl = str(row["hkl"])
     if hkl:
-        return f"${_barred(hkl)}$", re.sub(r"[- ]", "", hkl)
+        return f"${barred(hkl)}$", re.sub(r"[- ]", "", hkl)
     name = "d_spacing_nm"
     if name in row.index:
         text = f"{10.0 * float(row[name]):.2f} Å"
@@ -221,20 +221,13 @@ def _grains(axes: Axes, result: Result, shape: tuple[int, int]) -> None:
                          colors=SERIES[(number - 1) % len(SERIES)])
 
 
-def _barred(indices: str) -> str:
-    """Return indices as crystallographers write them: ``1 -1 0`` as 1, 1 with a bar, 0."""
-    parts = indices.split()
-    apart = r"\," if any(len(part.lstrip("-")) > 1 for part in parts) else ""
-    return apart.join(rf"\bar{{{part[1:]}}}" if part.startswith("-") else part for part in parts)
-
-
 def _grain_key(result: Result) -> list[Line2D]:
     """Return one entry for each of the first grains: its colour, phase and zone axis."""
     key = []
     grains = result.tables["grains"].to_dict("records")
     for row in grains[:_KEYED]:
         name = str(row["phase"]).replace("$", "") or f"grain {row['grain']}, not indexed"
-        zone = f" [${_barred(row['zone_axis'])}$]" if row["phase"] and row["zone_axis"] else ""
+        zone = f" [${barred(row['zone_axis'])}$]" if row["phase"] and row["zone_axis"] else ""
         doubt = ", ambiguous" if row["phase"] and row["ambiguous"] else ""
         colour = SERIES[(row["grain"] - 1) % len(SERIES)]
         key.append(Line2D([], [], linestyle="none", marker="o", markersize=4.0,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from emtools.figures.attachment import attachment_figure
 from emtools.figures.chains import chains_figure
 from emtools.figures.display import picture
 from emtools.figures.histograms import histogram
@@ -49,7 +50,7 @@ _DISTRIBUTIONS = {
     "lattice": (),  # a mean over different planes says nothing: see `_same_planes`
 }
 _FIGURES: dict[str, Callable[[Image, Result], Figure]] = {
-    "chains": chains_figure, "lattice": lattice_figure,
+    "attachment": attachment_figure, "chains": chains_figure, "lattice": lattice_figure,
 }
 
 

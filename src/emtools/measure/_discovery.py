@@ -13,11 +13,11 @@ import pkgutil
 import re
 import types
 import typing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from emtools._version import __version__
-from emtools.errors import ParameterError
+from emtools.errors import EmtoolsError, ParameterError
 from emtools.model import Image, Result
 from emtools.units import LENGTH, PIXEL
 
@@ -40,7 +40,8 @@ class Option:
     type
         ``float``, ``int``, ``bool``, ``str``, ``tuple`` (of strings), ``Result`` or ``array``.
     default
-        None where the measurement decides from the image.
+        None where the measurement decides from the image, `inspect.Parameter.empty` where there is
+        none.
     meaning
         Its text in the docstring.
     choices
@@ -55,6 +56,11 @@ class Option:
     meaning: str
     choices: tuple[str, ...] = ()
     item: str = "str"
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,11 @@ class Measurement:
     modalities: tuple[str, ...]
     options: tuple[Option, ...]
     summary: str
+
+    @property
+    def rests_on(self) -> tuple[Option, ...]:
+        """The parameters that are results of other measurements, named after them."""
+        return tuple(option for option in self.options if option.type == "Result")
 
     def why_not(self, image: Image) -> str | None:
         """Return why the measurement does not fit the image, or None if it does."""
@@ -119,9 +130,88 @@ class Measurement:
                                      f"known are {', '.join(known)}")
 
     def __call__(self, image: Image, **parameters: Any) -> Result:
-        """Measure one image."""
-        self.check(parameters)
-        return self.function(image, **parameters)
+        """Measure one image; required results of other measurements are supplied by `Run`."""
+        return Run(image, {self.name: parameters}).result(self.name)
+
+
+@dataclass
+class Run:
+    """Measurements of one image, each made once: the results they rest on are supplied.
+
+    A parameter that is named after another measurement and typed ``Result`` is that measurement's
+    result on the same image; one typed ``Result | None`` is supplied only if `wanted` names it.
+
+    Parameters
+    ----------
+    image
+        The image, or a HyperSpy signal.
+    parameters
+        Parameters of each measurement, those that others rest on included.
+    wanted
+        Optional results that are supplied.
+    """
+
+    image: Any
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    wanted: tuple[str, ...] = ()
+    _done: dict[str, Result | EmtoolsError] = field(default_factory=dict)
+    _under_way: list[str] = field(default_factory=list)
+
+    def result(self, name: str) -> Result:
+        """Return a measurement's result, measured now if it is not there yet.
+
+        Raises
+        ------
+        EmtoolsError
+            What the measurement raised; also at every later call.
+        ParameterError
+            If measurements rest on each other in a circle.
+        """
+        if name in self._under_way:
+            circle = " -> ".join([*self._under_way, name])
+            raise ParameterError(f"measurement {name!r}", f"rests on itself: {circle}")
+        if name not in self._done:
+            self._under_way.append(name)
+            try:
+                self._done[name] = self._measured(load(name))
+            except EmtoolsError as error:
+                self._done[name] = error
+            finally:
+                self._under_way.pop()
+        found = self._done[name]
+        if isinstance(found, EmtoolsError):
+            raise found
+        return found
+
+    def _measured(self, measurement: Measurement) -> Result:
+        given = dict(self.parameters.get(measurement.name, {}))
+        measurement.check(given)
+        self.image = _as_image(self.image)
+        for option in measurement.rests_on:
+            if option.name not in given and (option.required or option.name in self.wanted):
+                given[option.name] = self._supplied(option.name)
+        return measurement.function(self.image, **given)
+
+    def _supplied(self, name: str) -> Result:
+        """The result, or an empty one that says why there is none: its user has to name that."""
+        try:
+            return self.result(name)
+        except ParameterError:
+            raise  # wrong usage, whatever the image
+        except EmtoolsError as error:
+            calibrated = self.image.is_plane and self.image.calibration().unit != PIXEL
+            unit = LENGTH if calibrated else PIXEL
+            tables = {key: table.frame((), unit) for key, table in load(name).tables.items()}
+            outcome = f"not measurable: {error.reason}"
+            return Result(name, tables, {"outcome": outcome, "unit": unit})
+
+
+def needed_by(name: str) -> list[str]:
+    """Return a measurement and all those whose results it can take, directly or not."""
+    found = [name]
+    for one in found:  # grows as it is walked
+        found += [option.name for option in load(one).rests_on if option.name not in found]
+    return found
 
 
 def measurement(
@@ -142,10 +232,13 @@ def measurement(
             bound.apply_defaults()
             values = dict(bound.arguments)
             image = _as_image(values.pop("image"))
-            _check_choices(function, values)
+            _check_values(function, values)
             result = function(image, **values)  # type: ignore[arg-type]
             source = {**image.source.describe(), "emtools": __version__}
-            return replace(result, parameters={**values, **result.parameters}, source=source)
+            # A result that was given stands there with the parameters that it was made with.
+            said = {name: dict(value.parameters) if isinstance(value, Result) else value
+                    for name, value in values.items()}
+            return replace(result, parameters={**said, **result.parameters}, source=source)
 
         measure.__dict__.update(tables=dict(tables), modalities=modalities)
         return measure
@@ -153,11 +246,25 @@ def measurement(
     return declare
 
 
-def _check_choices(function: Callable[..., Any], values: Mapping[str, Any]) -> None:
+def _check_values(function: Callable[..., Any], values: Mapping[str, Any]) -> None:
     for option in options_of(function):
+        if option.type == "Result":
+            _check_result(option, values[option.name])
         if option.choices and values[option.name] not in option.choices:
             raise ParameterError(option.name, f"{values[option.name]!r} is not known",
                                  f"give one of {', '.join(option.choices)}")
+
+
+def _check_result(option: Option, value: Any) -> None:
+    if isinstance(value, Result):
+        if value.measurement == option.name:
+            return
+        what = f"is a result of {value.measurement!r}"
+    elif value is None and not option.required:
+        return
+    else:
+        what = f"is a {type(value).__name__}"
+    raise ParameterError(option.name, what, f"give a Result of the measurement {option.name}")
 
 
 def _as_image(image: Any) -> Image:

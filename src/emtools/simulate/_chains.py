@@ -71,6 +71,7 @@ def chains(
     lattice: str | Phase | None = None,
     zone_axis: tuple[int, int, int] = (0, 0, 1),
     lattice_tilt_deg: float = 5.0,
+    lattice_orientation: Literal["attached", "chain", "random"] = "attached",
     modality: Literal["HAADF", "TEM"] = "HAADF",
     contrast: float | None = None,
     brightness_std: float = 0.05,
@@ -124,12 +125,15 @@ def chains(
     blobs
         Blobs of contamination.
     lattice
-        Phase whose lattice is drawn in each dot, attached along <200>: the first in-plane axis of
-        `zone_axis` lies along the chain.
+        Phase whose lattice is drawn in each dot.
     zone_axis
         Zone axis of the dots' crystals.
     lattice_tilt_deg
-        1 sigma of the in-plane angle between that lattice direction and the chain.
+        1 sigma of each dot's in-plane angle about the direction of `lattice_orientation`.
+    lattice_orientation
+        ``attached``: the first in-plane axis of `zone_axis` (<200> for cubic crystals along [001])
+        lies along the chain.  ``chain``: at one random angle to it for all dots of a chain.
+        ``random``: at a random angle for each dot.
     modality
         ``HAADF`` (bright on dark, brightness proportional to thickness) or ``TEM`` (dark on
         bright, absorption and phase, with Fresnel fringes).
@@ -192,7 +196,8 @@ def chains(
     bodies = bodies_of(layout.strands, dot_shape, brightness_std, random)
     crystals = None
     if lattice is not None:
-        crystals = DotLattices(phase_of(lattice), zone_axis, pixel, lattice_tilt_deg)
+        crystals = DotLattices(phase_of(lattice), zone_axis, pixel, lattice_tilt_deg,
+                               lattice_orientation)
         bodies = crystals.fill(layout.strands, bodies, random)
     truth = Truth.of(layout, bodies)
     view = _View(modality, contrast, diameter_nm, background, film, blur_nm, defocus_nm)

@@ -1,14 +1,15 @@
-"""Lattices inside the dots of chains: each dot its own crystal, attached along the chain."""
+"""Lattices inside the dots of chains: each dot its own crystal, attached along the chain or not."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from emtools.crystal import Phase, hkl_text
+from emtools.errors import ParameterError
 from emtools.model.calibration import line_angle_deg
 from emtools.simulate._detector import probe_transfer
 from emtools.simulate._lattice import Visible, Waves, projected_cell, reflection_rows, turn
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from emtools.simulate._chain_truth import Truth
     from emtools.simulate._walk import Strand
 
+Orientation = Literal["attached", "chain", "random"]
+
 # Thermal and intrinsic size of an atom column, FWHM; keeps unblurred lattices finite.
 COLUMN_NM = 0.05
 # Part of the projection that columns show; the rest is the probe's tails and diffuse scattering.
@@ -28,14 +31,18 @@ COLUMN_CONTRAST = 0.6
 
 @dataclass
 class DotLattices:
-    """The lattices drawn in the dots, attached along the chain."""
+    """The lattices drawn in the dots, attached along the chain or not."""
 
     phase: Phase
     zone_axis: tuple[int, int, int]
     pixel_size_nm: float
     spread_deg: float
+    orientation: Orientation = "attached"
 
     def __post_init__(self) -> None:
+        if self.orientation not in get_args(Orientation):
+            raise ParameterError("lattice_orientation", f"{self.orientation!r} is not known",
+                                 f"give one of {', '.join(get_args(Orientation))}")
         visible = Visible("HAADF", 0.5 / self.pixel_size_nm, COLUMN_NM, Optics(), COLUMN_CONTRAST)
         self.waves = visible.waves(self.phase, self.zone_axis, 0.0)
         self.turns: dict[tuple[int, int], float] = {}
@@ -47,8 +54,10 @@ class DotLattices:
         filled = []
         for number, (strand, row) in enumerate(zip(strands, bodies, strict=True)):
             tilts = self.spread_deg * rng.standard_normal(len(row))
-            if len(strand.centres) == 1:
-                tilts = rng.uniform(0.0, 360.0, 1)
+            if self.orientation == "chain":
+                tilts += rng.uniform(0.0, 360.0)
+            if self.orientation == "random" or len(strand.centres) == 1:
+                tilts = rng.uniform(0.0, 360.0, len(row))
             new = []
             for index, body in enumerate(row):
                 degrees = float(-math.degrees(body.heading) + tilts[index])

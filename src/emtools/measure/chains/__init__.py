@@ -175,6 +175,8 @@ def _not_measurable(view: Square, constant: bool, widths: tuple[float, float]) -
         return f"not measurable: axes in {view.plane.unit}, not an image in real space"
     if constant:
         return "no chains: all pixels have the same value"
+    if view.plane.mask is not None and not view.plane.mask.any():
+        return "not measurable: too few unmasked pixels"
     if widths_px[1] < _NARROWEST_PX:
         return (f"not measurable: with pixels of {view.pixel:.3g} {view.plane.unit} the widest "
                 f"body sought is {widths_px[1]:.2g} pixels across")

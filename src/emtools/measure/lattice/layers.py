@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emtools.measure.lattice.strain import COMPONENTS
-from emtools.model import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from emtools.measure.lattice.grains import Grain
     from emtools.measure.lattice.report import Found
+    from emtools.model import Layer
     from emtools.process.plane import Plane
 
 _LABELS = 512  # places of the map of grains along the longer side
