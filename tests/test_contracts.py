@@ -319,7 +319,9 @@ def test_transposed_image_swaps_y_and_x(name):
                 off = pd.Series(difference(column, found[column], expected[column]))
                 scale = np.abs(expected[column]).max()
                 assert np.array_equal(np.isnan(found[column]), np.isnan(expected[column])), column
-                assert not np.abs(off).max() > 1e-4 * scale, (table, column)
+                # An uncertainty is itself estimated from noise: fewer digits of it mean anything.
+                close = 1e-3 if "_err" in column else 1e-4
+                assert not np.abs(off).max() > close * scale, (table, column)
             else:
                 assert found[column].tolist() == expected[column].tolist(), column
 

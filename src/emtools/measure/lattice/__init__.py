@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MODALITIES = ("HAADF", "ADF", "BF", "DF", "STEM", "TEM")
 _LARGEST_PX = 1 / 6  # of the side: fewer than six fringes across the image are no lattice
 _FRINGES_UNSCALED = 12.0  # fringes across an image without calibration
+_WINDOWS_UNSCALED = 6  # windows along the side of an image without calibration
 _NYQUIST_PX = 2.05  # spacing in pixels below which fringes alias
 
 
@@ -40,6 +41,7 @@ def lattice(
     max_d_nm: float = 1.0,
     max_reflections: int = 1000,
     local_map: bool = True,
+    window_nm: float = 5.0,
     regions: NDArray[np.integer[Any]] | None = None,
     strain: bool = False,
     strain_resolution_nm: float | None = None,
@@ -71,6 +73,8 @@ def lattice(
     local_map
         Whether small crystals are looked for in windows of a few nanometres, besides the transform
         of the whole frame.
+    window_nm : float
+        Side of the smallest of these windows: about twice the smallest crystal looked for.
     regions
         Labels ``(y, x)`` (0 = none), such as dots of ``chains``: the lattices of these regions are
         measured, and nothing else.
@@ -101,6 +105,9 @@ def lattice(
     uncertainty: Rife & Boorstyn, IEEE Trans. Inf. Theory 20 (1974) 591.
     """
     _check(false_alarm_rate, min_d_nm, max_d_nm, max_reflections)
+    for name, length in (("window_nm", window_nm), ("strain_resolution_nm", strain_resolution_nm)):
+        if length is not None and not 0 < length < np.inf:
+            raise ParameterError(name, f"must be positive and finite, not {length}")
     candidates = [find_phase(name) for name in phases]
     plane = as_plane(image)
     d_range = _searched(plane, min_d_nm, max_d_nm)
@@ -109,7 +116,8 @@ def lattice(
         return _result(plane, Found([], []), reason)
     flat = flatten(plane.values, plane.mask, 2.0 * d_range[1] / plane.calibration.pixel_size)
     _normalise(flat)
-    seeds, search = find_seeds(flat, plane.calibration, d_range, false_alarm_rate, local_map,
+    smallest = (window_nm if plane.unit == "nm" else _window_px(plane)) if local_map else None
+    seeds, search = find_seeds(flat, plane.calibration, d_range, false_alarm_rate, smallest,
                                regions is None)
     if regions is None:
         grains = find_grains(flat, seeds, search, max_reflections)
@@ -136,6 +144,11 @@ def _labels(regions: NDArray[np.integer[Any]] | NDArray[np.bool_], plane: Plane
         raise ParameterError("regions", f"must be whole numbers of shape {plane.values.shape}, not "
                              f"{labels.dtype} of shape {labels.shape}")
     return labels.astype(np.int64)
+
+
+def _window_px(plane: Plane) -> float:
+    """Side of the smallest windows in an image without calibration."""
+    return float(min(plane.values.shape)) / _WINDOWS_UNSCALED
 
 
 def _normalise(flat: NDArray[np.float32]) -> None:

@@ -111,6 +111,11 @@ class Domain:
         index = np.clip(index, 0, np.array(self.envelope.shape) - 1)
         return np.asarray(there & self.inside[index[:, 0], index[:, 1]])
 
+    def frames(self, point: NDArray[np.float64]) -> bool:
+        """Whether a point lies in the rectangle around the domain."""
+        inside = (point >= self.origin) & (point < np.add(self.origin, self.shape))
+        return bool(inside.all())
+
     def distance_px(self, point: NDArray[np.float64]) -> float:
         """Distance of a point from the nearest node inside."""
         y, x = self.positions

@@ -55,22 +55,27 @@ def collinear(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
     return bool(sine < np.sin(np.radians(_COLLINEAR_DEG)))
 
 
-def free_lattice(spots: list[Spot]) -> FreeLattice | None:
+def free_lattice(
+    spots: list[Spot], correlation: NDArray[np.float64] | None = None
+) -> FreeLattice | None:
     """Find the coarsest reciprocal lattice that holds the spots, fit and reduce it.
 
     Candidate bases are pairs of spots and of their sums and differences; the pair with the largest
     cell that gives every spot integer indices wins, then all spots are fitted together, weighted by
-    their covariances.  Where no lattice holds all of them, the faintest, which may be artefacts of
-    the scan, are left aside.  None where the spots span a single row.
+    their covariances; their errors may be correlated (see `refine.shared_noise`).  Where no lattice
+    holds all of them, the faintest, which may be artefacts of the scan, are left aside.  None where
+    the spots span a single row.
     """
     basis = _basis(spots) if len(spots) > 1 else None
     if basis is None:
-        spots = _strongest(spots)
-        basis = _basis(spots)
+        basis = _basis(_strongest(spots))
     if basis is None:
         return None
     held = _integers(np.array([s.k for s in spots]) @ np.linalg.inv(basis))
-    return _fit([s for s, one in zip(spots, held.tolist(), strict=True) if one], basis)
+    if correlation is None:
+        correlation = np.eye(len(spots))
+    return _fit([s for s, one in zip(spots, held.tolist(), strict=True) if one], basis,
+                correlation[np.ix_(held, held)])
 
 
 def on_lattice(spot: Spot, lattice: FreeLattice) -> bool:
@@ -120,7 +125,9 @@ def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64
     return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
 
 
-def _fit(spots: list[Spot], basis: NDArray[np.float64]) -> FreeLattice:
+def _fit(
+    spots: list[Spot], basis: NDArray[np.float64], correlation: NDArray[np.float64]
+) -> FreeLattice:
     k = np.array([s.k for s in spots])
     indices = np.rint(k @ np.linalg.inv(basis))
     # Unknowns: the four components of the basis, b1y b1x b2y b2x.
@@ -128,13 +135,23 @@ def _fit(spots: list[Spot], basis: NDArray[np.float64]) -> FreeLattice:
     weights = np.zeros((len(design), len(design)))
     for i, s in enumerate(spots):
         weights[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = np.linalg.inv(s.covariance)
-    covariance = np.linalg.inv(design.T @ weights @ design)
-    fitted = covariance @ (design.T @ (weights @ k.ravel()))
+    estimator = np.linalg.solve(design.T @ weights @ design, design.T @ weights)
+    fitted = estimator @ k.ravel()
+    covariance = estimator @ _together(spots, correlation) @ estimator.T
     degrees = len(design) - 4
     if degrees > 0:
         misfit = k.ravel() - design @ fitted
         covariance = covariance * max(1.0, float(misfit @ weights @ misfit) / degrees)
     return _real_space(fitted, covariance)
+
+
+def _together(spots: list[Spot], correlation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance of all wave vectors, ``(2 n, 2 n)``."""
+    n = len(spots)
+    roots = np.zeros((2 * n, 2 * n))
+    for i, s in enumerate(spots):
+        roots[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = np.linalg.cholesky(s.covariance)
+    return np.asarray(roots @ np.kron(correlation, np.eye(2)) @ roots.T)
 
 
 def _real_space(fitted: NDArray[np.float64], covariance: NDArray[np.float64]) -> FreeLattice:

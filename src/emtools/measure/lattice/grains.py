@@ -11,7 +11,7 @@ from scipy import fft, ndimage
 from emtools.measure.lattice.demodulate import demodulate, smoothed
 from emtools.measure.lattice.domain import Domain, grow, soft_window
 from emtools.measure.lattice.free import FreeLattice, free_lattice, on_lattice
-from emtools.measure.lattice.refine import Fringes, refine, take_off
+from emtools.measure.lattice.refine import Fringes, refine, shared_noise, take_off
 from emtools.measure.lattice.spectrum import find_peaks
 from emtools.measure.lattice.spots import Spot, spot
 
@@ -36,6 +36,8 @@ _SCATTERED = 0.3  # of the domain takes part: less are fringes of a small crysta
 _SHARED = 0.5  # of a domain inside another one: crystals on top of each other
 _FEWEST_FRINGES = 6.0  # of a single spacing
 _FEWEST_OF_TWO = 4.0  # where a second one crosses them
+_SHAKEN = 0.3  # of the clearest spot around it
+_SPECK = 0.03  # of the crystal's area
 _COINCIDE = 0.6  # of each of two domains inside the other: one crystal
 _OFF_LATTICE = 4.0  # sigmas off its grain's lattice beyond which a spot's own error is not enough
 _SIDELOBES = 6.0  # of 1 / extent: how far from a spot its side lobes are looked for
@@ -49,6 +51,7 @@ class Grain:
     spots: list[Spot]
     domain: Domain
     lattice: FreeLattice | None = None
+    correlation: NDArray[np.float64] | None = None  # of the spots' errors
 
 
 def find_grains(
@@ -102,7 +105,8 @@ def _explain(
         if domain is None or any(_repeats(grain, domain, seed.peak) for grain in grains):
             continue
         new = [grain for grain in grains_in(left, domain, search, [seed.peak], whole)
-               if max(s.fringes.snr for s in grain.spots) > clear]
+               if max(s.fringes.snr for s in grain.spots) > clear
+               and not any(_shakes(known, grain) for known in grains)]
         for grain in new:
             take_off(domain.crop(left), domain, [one.fringes for one in grain.spots])
         _add(grains, new)
@@ -112,23 +116,23 @@ def _explain(
 def _polished(
     left: NDArray[np.float32], grains: list[Grain], search: Search
 ) -> list[Grain]:
-    """Refine each place once more, without the fringes of all the others."""
-    if len(grains) < 2:
-        return grains
+    """Refine each place once more, without the fringes of all the others, and fit its lattices."""
     result: list[Grain] = []
     for here in _same_places(grains):
         domain = here[0].domain
         known = [s for grain in here for s in grain.spots]
-        for grain in here:
-            put_back = [replace(s.fringes, amplitude=-s.fringes.amplitude) for s in grain.spots]
-            take_off(grain.domain.crop(left), grain.domain, put_back)
-        fringes = refine(left, domain, np.array([old.fringes.frequency for old in known]))
-        take_off(domain.crop(left), domain, fringes)
-        spots = [spot(one, domain.area_px, old.p_value, search.calibration)
-                 for one, old in zip(fringes, known, strict=True) if one.snr > _FAINTEST]
-        result += [grain for members in lattices(spots)
-                   if _is_lattice(grain := _grain(members, domain))]
-    return result
+        if len(grains) > 1:
+            for grain in here:
+                put_back = [replace(s.fringes, amplitude=-s.fringes.amplitude)
+                            for s in grain.spots]
+                take_off(grain.domain.crop(left), grain.domain, put_back)
+            fringes = refine(left, domain, np.array([old.fringes.frequency for old in known]))
+            take_off(domain.crop(left), domain, fringes)
+            known = [spot(one, domain.area_px, old.p_value, search.calibration)
+                     for one, old in zip(fringes, known, strict=True) if one.snr > _FAINTEST]
+        result += [grain for members in lattices(known)
+                   if _is_lattice(grain := _grain(members, domain, left))]
+    return [one for one in result if not any(_shakes(other, one) for other in result)]
 
 
 def _same_places(grains: list[Grain]) -> list[list[Grain]]:
@@ -319,6 +323,21 @@ def _explains(grain: Grain, seed: Seed) -> bool:
     return domain.distance_px(seed.centre) < 0.5 * float(seed.side.max())
 
 
+def _shakes(crystal: Grain, new: Grain) -> bool:
+    """Whether a faint row of spots inside a clear crystal is what its unsteady scan makes of it.
+
+    Jumps of the beam spread fringes over the transform as no noise beside them shows.
+    """
+    if crystal.lattice is None or new.lattice is not None:
+        return False
+    faint = new.spots[0].fringes.snr < _SHAKEN * max(s.fringes.snr for s in crystal.spots)
+    if not faint:
+        return False
+    small = new.domain.area_px < _SPECK * crystal.domain.area_px
+    return new.domain.shared_with(crystal.domain) > _SHARED or (
+        small and crystal.domain.frames(new.domain.centre_px))
+
+
 def _repeats(grain: Grain, domain: Domain, peak: Peak) -> bool:
     """Whether a new domain with this peak is a grain that is known already."""
     reach = _SAME_CELLS / domain.extent_px + _SAME_CELLS / grain.domain.extent_px
@@ -348,7 +367,8 @@ def _strongest(grains: list[Grain], limit: int) -> list[Grain]:
     faintest = strengths[limit - 1]
     kept = [(grain, [one for one in grain.spots if one.fringes.snr >= faintest])
             for grain in grains]
-    return [_grain(spots, grain.domain) for grain, spots in kept if spots]
+    return [grain if len(spots) == len(grain.spots) else _grain(spots, grain.domain)
+            for grain, spots in kept if spots]
 
 
 def _without_sidelobes(spots: list[Spot], domain: Domain) -> list[Spot]:
@@ -396,13 +416,21 @@ def lattices(spots: list[Spot]) -> list[list[Spot]]:
     return groups
 
 
-def _grain(spots: list[Spot], domain: Domain) -> Grain:
-    spots = sorted(spots, key=lambda s: s.length)
-    lattice = free_lattice(spots)
+def _grain(
+    spots: list[Spot], domain: Domain, left: NDArray[np.float32] | None = None
+) -> Grain:
+    """Grain of these spots; with the plane without its fringes, their errors' correlation."""
+    spots = sorted(spots, key=lambda s: -s.fringes.snr)
+    correlation = np.eye(len(spots))
+    if left is not None and len(spots) > 1:
+        correlation = shared_noise(left, domain, [s.fringes for s in spots])
+    order = sorted(range(len(spots)), key=lambda n: spots[n].length)
+    spots, correlation = [spots[n] for n in order], correlation[np.ix_(order, order)]
+    lattice = free_lattice(spots, correlation)
     if lattice is not None and len(spots) > 3:
         spots = [_admitted(s, lattice) for s in spots]
-        lattice = free_lattice(spots)
-    return Grain(spots, domain, lattice)
+        lattice = free_lattice(spots, correlation)
+    return Grain(spots, domain, lattice, correlation)
 
 
 def _admitted(spot: Spot, lattice: FreeLattice) -> Spot:

@@ -23,6 +23,8 @@ _LARGEST_STEP = 0.7  # of 1 / extent: a spot that moves further was not there
 _FAR = (2.5, 8.0)  # of 1 / extent: where the noise beside a spot is looked for
 _NEAR = (1.2, 2.5)  # and where fringes that bend or jump spread it
 _BENT = 1.8  # times the noise further out: more than chance
+_SAMPLE = 512  # pixels along a side that are enough to see how noise varies with the fringes
+_MOST_CORRELATED = 24  # fringes, the strongest come first
 _LEAST = 1e-6  # of 1 / extent: error of the arithmetic
 
 
@@ -145,6 +147,51 @@ def refine(
     origin = np.array(domain.origin) + lattice.centre
     return [_fringes(lattice, refined[i], amplitude[i], on_nodes[i], noise[i], extent, origin)
             for i in range(len(refined))]
+
+
+def shared_noise(
+    left: NDArray[np.float32], domain: Domain, fringes: list[Fringes]
+) -> NDArray[np.float64]:
+    """Correlation of the errors of fringes in one domain.
+
+    Noise that is stronger where the image is brighter (counting noise) is modulated by the fringes
+    themselves, and so reaches all of them in step: the noise of two frequencies is correlated as
+    the local variance varies with their difference and sum.
+
+    Parameters
+    ----------
+    left
+        ``(y, x)``: the plane without any fringes.
+    domain
+        Where the fringes are.
+    fringes
+        Of one crystal.
+
+    Returns
+    -------
+    ndarray
+        ``(n, n)``; 1 on the diagonal.
+    """
+    middle = [slice(max(0, (n - _SAMPLE) // 2), max(0, (n - _SAMPLE) // 2) + _SAMPLE)
+              for n in domain.shape]
+    height = domain.per_pixel(domain.envelope)[middle[0], middle[1]]
+    square = (domain.crop(left)[middle[0], middle[1]] * height) ** 2
+    origin = np.array(domain.origin) + [part.start for part in middle]
+    few = fringes[:_MOST_CORRELATED]
+    f, phase = np.array([one.frequency for one in few]), np.array([one.phase for one in few])
+    n = len(few)
+    pairs = np.concatenate([(f[:, None] - f).reshape(-1, 2), (f[:, None] + f).reshape(-1, 2)])
+    sums = demodulate(square, pairs, 16).sum(axis=(1, 2)) * np.exp(-2j * np.pi * pairs @ origin)
+    minus, plus = (sums / max(float(square.sum(dtype=float)), 1e-300)).reshape(2, n, n)
+    # What turns a phase is the part of the noise in quadrature to the fringes.
+    raw = np.real(minus * np.exp(-1j * (phase[:, None] - phase))
+                  - plus * np.exp(-1j * (phase[:, None] + phase)))
+    scale = np.sqrt(np.maximum(np.diag(raw), 0.1))
+    result = np.eye(len(fringes))
+    result[:n, :n] = raw / np.outer(scale, scale)
+    np.fill_diagonal(result, 1.0)
+    values, vectors = np.linalg.eigh(result)
+    return np.asarray((vectors * np.maximum(values, 0.01)) @ vectors.T)
 
 
 def take_off(crop: NDArray[np.float32], domain: Domain, fringes: list[Fringes]) -> None:

@@ -131,13 +131,19 @@ def _phase_columns(grain: Grain, verdict: Verdict, best: Candidate) -> dict[str,
     errors = np.array([s.length_err for s in grain.spots]) / lengths * ratios
     known = np.isfinite(ratios)
     weights = 1 / errors[known] ** 2
+    weights /= weights.sum()
+    # Their noise is shared, as far as their directions are.
+    along = np.array([s.k for s in grain.spots])[known] / lengths[known, None]
+    shared = np.eye(len(lengths)) if grain.correlation is None else grain.correlation
+    shared = shared[np.ix_(known, known)] * (along @ along.T)
+    each = weights * errors[known]
     a = best.phase.cell[0]
     return {
         "phase": best.phase.name, "zone_axis": best.zone_axis, "score": min(best.score, 1.0),
         "runner_up": verdict.runner_up.label if verdict.runner_up else "",
         "ambiguous": verdict.ambiguous,
         "a_nm": a * float(np.average(ratios[known], weights=weights)),
-        "a_err_nm": a * float(weights.sum() ** -0.5),
+        "a_err_nm": a * float(np.sqrt(max(each @ shared @ each, 0.0))),
     }
 
 

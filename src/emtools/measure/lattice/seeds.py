@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from emtools.measure.lattice.spectrum import Cells, NoiseFloor, Peak
     from emtools.model import Calibration
 
-_SMALLEST_NM = 5.0  # side of the smallest windows: Hann windows see half of it well
 _SMALLEST_PX = 48
-_UNSCALED = 6  # windows along the side of an image without calibration
 _RATIO = 3.0  # from one size of windows to the next
 _FEWEST = 2.2  # how many times larger the frame has to be than a window
 
@@ -108,7 +106,7 @@ class Search:
 
 def find_seeds(
     values: NDArray[np.float32], calibration: Calibration, d_range: tuple[float, float],
-    rate: float, local: bool, everywhere: bool = True,
+    rate: float, smallest: float | None, everywhere: bool = True,
 ) -> tuple[list[Seed], Search]:
     """Find peaks in the transform of the whole frame and in those of windows.
 
@@ -122,8 +120,8 @@ def find_seeds(
         Smallest and largest spacing sought.
     rate
         Accepted probability that an image of noise shows any peak.
-    local
-        Whether windows are looked at besides the frame.
+    smallest
+        Side of the smallest windows in the calibration's unit; None: only the frame.
     everywhere
         Whether to look for peaks at all: given regions need only the noise.
 
@@ -137,21 +135,18 @@ def find_seeds(
     shape = (values.shape[0], values.shape[1])
     half = transform(values)
     floor = noise_floor(half, shape, hann_weight(shape))
-    sides = tuple(_window_sides(shape, calibration)) if local else ()
+    sides = () if smallest is None else _window_sides(shape, smallest / calibration.pixel_size)
     search = Search(calibration, d_range, rate, floor, sides)
     return search.seeds(values, half) if everywhere else [], search
 
 
-def _window_sides(shape: tuple[int, int], calibration: Calibration) -> list[int]:
-    smallest = min(shape) / _UNSCALED
-    if calibration.unit == "nm":
-        smallest = _SMALLEST_NM / calibration.pixel_size
+def _window_sides(shape: tuple[int, int], smallest: float) -> tuple[int, ...]:
     side = max(smallest, _SMALLEST_PX)
     sides = []
     while side * _FEWEST < max(shape) and side <= min(shape):
         sides.append(fft.next_fast_len(round(side), real=True))
         side *= _RATIO
-    return [side for side in sides if side <= min(shape)]
+    return tuple(side for side in sides if side <= min(shape))
 
 
 def _in_windows(
