@@ -9,6 +9,7 @@ import numpy as np
 
 from emtools.errors import ImageError
 from emtools.process.annotations import find_annotations
+from emtools.process.threads import in_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from emtools.model import Calibration, Image
 
 SMALLEST_SIDE = 16  # below this neither a spectrum nor a background can be estimated
+_SAMPLED = 1_000_000  # pixels that are enough for a median
 _ROWS = 256  # rows converted at a time, so that no second full-size float64 copy is made
 
 
@@ -85,7 +87,8 @@ def as_plane(image: Image) -> Plane:
         notes = (annotations.description,)
     if usable is not None and usable.all():
         usable = None
-    sample = pixels if usable is None else pixels[usable]
+    # The offset only keeps numbers small: the median of one pixel in so many does as well.
+    sample = _sampled(pixels, usable)
     if sample.size == 0:
         raise ImageError(image.name, "has no finite, unmasked pixel", "check the file and its mask")
     offset = _median(sample)
@@ -123,12 +126,24 @@ def _usable(pixels: NDArray[np.generic], image: Image) -> NDArray[np.bool_] | No
     return image.mask.copy() if finite is None else finite & image.mask
 
 
+def _sampled(pixels: NDArray[Any], usable: NDArray[np.bool_] | None) -> NDArray[Any]:
+    step = max(1, round((pixels.size / _SAMPLED) ** 0.5))
+    if usable is None:
+        return pixels[::step, ::step]
+    few = pixels[::step, ::step][usable[::step, ::step]]
+    return few if few.size else pixels[usable]
+
+
 def _median(sample: NDArray[Any]) -> float:
     # float16 would overflow in the mean of the middle two, bool has no mean.
     return float(np.median(sample.astype(np.float32) if sample.dtype.itemsize < 4 else sample))
 
 
 def _to_float32(pixels: NDArray[np.generic], offset: float) -> NDArray[np.float32]:
+    if pixels.dtype == np.float32 and pixels.dtype.isnative:
+        few: NDArray[np.float32] = pixels.astype(np.float32)
+        few -= np.float32(offset)
+        return few
     values = np.empty(pixels.shape, dtype=np.float32)
     for start in range(0, pixels.shape[0], _ROWS):
         rows = slice(start, start + _ROWS)
@@ -155,21 +170,42 @@ def flatten(
     ndarray
         ``(y, x)`` float32.
     """
+    from emtools.process._kernels import subtract_ground
+
     blocks = [max(2, round(n / max(scale_px, 2.0))) for n in values.shape]
     means = _block_means(values, mask, (blocks[0], blocks[1]))
-    flat: NDArray[np.float32] = values - _interpolated(means, (values.shape[0], values.shape[1]))
+    rows, cols = (_between_blocks(n, b) for n, b in zip(values.shape, blocks, strict=True))
+    flat = np.empty_like(values)
+
+    def subtract(span: tuple[int, int]) -> None:
+        subtract_ground(span, values, means, rows, cols, flat)
+
+    in_threads(subtract, _spans(len(values), 16))
     if mask is not None:
         flat[~mask] = 0.0
     return flat
 
 
+def _spans(n: int, parts: int) -> list[tuple[int, int]]:
+    step = -(-n // parts)
+    return [(start, min(start + step, n)) for start in range(0, n, step)]
+
+
 def _block_means(
     values: NDArray[np.float32], mask: NDArray[np.bool_] | None, blocks: tuple[int, int]
 ) -> NDArray[np.float32]:
-    rows, cols = (np.linspace(0, n, b + 1).astype(int)[:-1]
-                  for n, b in zip(values.shape, blocks, strict=True))
+    from emtools.process._kernels import block_sums
+
+    edges = [np.linspace(0, n, b + 1).astype(int) for n, b in zip(values.shape, blocks,
+                                                                  strict=True)]
     used = values if mask is None else values * mask
-    sums = np.add.reduceat(np.add.reduceat(used, rows, axis=0, dtype=np.float64), cols, axis=1)
+    sums = np.zeros(blocks)
+
+    def add(span: tuple[int, int]) -> None:
+        block_sums(span, used, edges[0], edges[1], sums)
+
+    in_threads(add, _spans(blocks[0], 16))
+    rows, cols = edges[0][:-1], edges[1][:-1]
     if mask is None:
         heights, widths = (np.diff(np.append(edges, n))
                            for edges, n in zip((rows, cols), values.shape, strict=True))
@@ -180,21 +216,14 @@ def _block_means(
     return np.asarray(means, dtype=np.float32)
 
 
-def _interpolated(means: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Bilinear interpolation between block centres, linear beyond the outermost."""
-    result: NDArray[Any] = means
-    for axis, n in enumerate(shape):
-        blocks = means.shape[axis]
-        edges = np.linspace(0, n, blocks + 1).astype(int)
-        centres = 0.5 * (edges[:-1] + edges[1:] - 1)
-        pixel = np.arange(n)
-        left = np.clip(np.searchsorted(centres, pixel) - 1, 0, blocks - 2)
-        width = centres[left + 1] - centres[left]
-        fraction = ((pixel - centres[left]) / width).astype(np.float32)
-        fraction = fraction if axis == 1 else fraction[:, None]
-        low, high = np.take(result, left, axis=axis), np.take(result, left + 1, axis=axis)
-        high -= low
-        high *= fraction
-        low += high
-        result = low
-    return result
+def _between_blocks(n: int, blocks: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """For each pixel the block centre before it, and how far it is towards the next.
+
+    Beyond the outermost centres the fraction leaves 0 ... 1: the ground goes on linearly.
+    """
+    edges = np.linspace(0, n, blocks + 1).astype(int)
+    centres = 0.5 * (edges[:-1] + edges[1:] - 1)
+    pixel = np.arange(n)
+    left = np.clip(np.searchsorted(centres, pixel) - 1, 0, blocks - 2)
+    fraction = (pixel - centres[left]) / (centres[left + 1] - centres[left])
+    return left, fraction.astype(np.float32)

@@ -61,9 +61,10 @@ def _floor_at(table: NDArray[np.float32], radius: float, direction: float) -> fl
 
 @njit(cache=True, nogil=True)
 def fill_cells(
-    rows: tuple[int, int], shape: tuple[int, int],
+    rows: tuple[int, int], shape: tuple[int, int], n_cols: int,
     where: tuple[NDArray[np.float64], float, float], layout: NDArray[np.float64],
-    table: NDArray[np.float32], classes: NDArray[np.int32], floor: NDArray[np.float32],
+    table: NDArray[np.float32],
+    cells: tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]],
 ) -> None:
     """Class of neighbours and noise density of the cells that are searched; class -1 elsewhere.
 
@@ -75,11 +76,11 @@ def fill_cells(
     n_y, n_x = shape
     inverse, k_low, k_high = where
     width, share, lines, run, first_ring, most = layout
-    for i in range(rows[0], rows[1]):
-        cell_y = i if i <= n_y // 2 else i - n_y
+    classes, floor, counts = cells
+    for cell_y in range(rows[0], rows[1]):
+        i = cell_y % n_y
         f_y = cell_y / n_y
-        for j in range(classes.shape[1]):
-            classes[i, j] = -1
+        for j in range(n_cols):
             f_x = j / n_x
             k_y = f_y * inverse[0, 0] + f_x * inverse[1, 0]
             k_x = f_y * inverse[0, 1] + f_x * inverse[1, 1]
@@ -88,7 +89,7 @@ def fill_cells(
             floor[i, j] = np.inf
             if not (0.3 * k_low * k_low < k2 < 1.5 * k_high * k_high):
                 continue
-            radius = np.hypot(f_y, f_x)
+            radius = np.sqrt(f_y * f_y + f_x * f_x)
             direction = np.arctan2(f_y, f_x) / np.pi + 0.5
             floor[i, j] = _floor_at(table, radius / 0.7072, direction)
             if not (k_low * k_low < k2 < k_high * k_high):
@@ -97,46 +98,56 @@ def fill_cells(
             # both Friedel mates.
             if abs(f_y) >= 0.49 or f_x >= 0.49 or (j == 0 and cell_y <= 0):
                 continue
-            cells = np.hypot(f_y * min(n_y, n_x), f_x * min(n_y, n_x))
+            distance = radius * min(n_y, n_x)
             if j <= lines or abs(cell_y) <= lines:
                 line, place = (j, abs(cell_y)) if j <= abs(cell_y) else (abs(cell_y), j)
                 side = 0 if j <= abs(cell_y) else 1
-                classes[i, j] = int(2 * (int(place / run) * (lines + 1) + line) + side)
-                continue
-            # Near the centre rings of equal area, further out of equal width.
-            even = share / (np.pi * width)
-            ring = int(0.5 * np.pi * cells * cells / share)
-            sectors = 1
-            if cells > even:
-                ring = int(0.5 * even / width) + 1 + int((cells - even) / width)
-                # An even number: a transposed image has the same sectors.
-                sectors = min(max(2 * int(0.5 * np.pi * cells * width / share), 1), int(most))
-            sector = min(int(direction * sectors), sectors - 1)
-            classes[i, j] = int(first_ring + ring * most + sector)
+                kind = int(2 * (int(place / run) * (lines + 1) + line) + side)
+            else:
+                # Near the centre rings of equal area, further out of equal width.
+                even = share / (np.pi * width)
+                ring = int(0.5 * np.pi * distance * distance / share)
+                sectors = 1
+                if distance > even:
+                    ring = int(0.5 * even / width) + 1 + int((distance - even) / width)
+                    # An even number: a transposed image has the same sectors.
+                    sectors = max(2 * int(0.5 * np.pi * distance * width / share), 1)
+                    sectors = min(sectors, int(most))
+                sector = min(int(direction * sectors), sectors - 1)
+                kind = int(first_ring + ring * most + sector)
+            classes[i, j] = kind
+            counts[kind] += 1
 
 
 @njit(cache=True, nogil=True)
 def over_floor(
-    rows: tuple[int, int], transform: NDArray[np.complex64], floor: NDArray[np.float32],
+    span: tuple[int, int], half: NDArray[np.complex64], floor: NDArray[np.float32], n_cols: int,
     weight: float, ratio: NDArray[np.float32],
 ) -> None:
-    """Power over the noise that the floor expects under a window of this ``weight``."""
+    """Power over the noise that the floor expects under a window of this ``weight``.
+
+    ``span`` counts rows from row 0 to both sides.
+    """
     scale = np.float32(1.0 / weight)
-    for i in range(rows[0], rows[1]):
-        for j in range(transform.shape[1]):
-            value = transform[i, j]
+    for signed in range(span[0], span[1]):
+        i = signed % half.shape[0]
+        for j in range(n_cols):
+            value = half[i, j]
             ratio[i, j] = (value.real**2 + value.imag**2) * scale / floor[i, j]
 
 
 @njit(cache=True, nogil=True)
 def class_levels(
-    ratio: NDArray[np.float32], classes: NDArray[np.int32], every: int,
+    ratio: NDArray[np.float32], classes: NDArray[np.int32], limits: tuple[int, int, int],
     levels: NDArray[np.float64],
 ) -> None:
     """Mean of each class of cells without its spots: clipped at three times itself, corrected.
 
-    One cell in ``every`` is looked at.
+    ``limits``: highest row on both sides of row 0, columns, and how many cells there are to each
+    that is looked at.
     """
+    reach, n_cols, every = limits
+    n_y = ratio.shape[0]
     clip, rounds = 3.0, 12
     # Mean of an exponential distribution below three times its own mean.
     kept = 1.0 - clip * np.exp(-clip) / (1.0 - np.exp(-clip))
@@ -146,8 +157,9 @@ def class_levels(
     for step in range(rounds):
         sums[:] = 0.0
         counts[:] = 0.0
-        for i in range(ratio.shape[0]):
-            for j in range((every - i) % every, ratio.shape[1], every):
+        for signed in range(-reach, reach + 1):
+            i = signed % n_y
+            for j in range((every - i) % every, n_cols, every):
                 c = classes[i, j]
                 if c >= 0 and ratio[i, j] < clip * levels[c]:
                     sums[c] += ratio[i, j]
@@ -217,13 +229,15 @@ def streak_level(
 
 @njit(cache=True, nogil=True)
 def stand_out(
-    ratio: NDArray[np.float32], classes: NDArray[np.int32], levels: NDArray[np.float64],
-    thresholds: NDArray[np.float64], n_x: int, streak: tuple[int, int],
+    ratio: NDArray[np.float32], classes: NDArray[np.int32], limits: tuple[int, int, int],
+    levels: NDArray[np.float64], thresholds: NDArray[np.float64], n_x: int,
+    streak: tuple[int, int],
 ) -> list[tuple[int, int, float]]:
     """Cells that are the highest around and above their class's threshold: row, column, excess."""
     found = []
-    for i in range(ratio.shape[0]):
-        for j in range(ratio.shape[1]):
+    for signed in range(-limits[0], limits[0] + 1):
+        i = signed % ratio.shape[0]
+        for j in range(limits[1]):
             c = classes[i, j]
             if c < 0 or not ratio[i, j] > thresholds[c] * levels[c]:
                 continue
@@ -236,6 +250,26 @@ def stand_out(
             if ratio[i, j] > thresholds[c] * level:
                 found.append((i, j, ratio[i, j] / level))
     return found
+
+
+@njit(cache=True, nogil=True)
+def search_windows(
+    halves: NDArray[np.complex64], cells: tuple[NDArray[np.int32], NDArray[np.float32]],
+    limits: tuple[int, int, int], thresholds: NDArray[np.float64], weight: float, n_x: int,
+    streak: tuple[int, int],
+) -> tuple[NDArray[np.float32], list[list[tuple[int, int, float]]]]:
+    """Search a row of windows of the same size; the last cells' ratios, and what stands out."""
+    classes, floor = cells
+    ratios = np.zeros((halves.shape[0], *classes.shape), dtype=np.float32)
+    levels = np.empty(thresholds.size)
+    found = []
+    reach = min(limits[0] + streak[1], (classes.shape[0] - 1) // 2)
+    n_cols = min(limits[1] + streak[1], classes.shape[1])
+    for n in range(halves.shape[0]):
+        over_floor((-reach, reach + 1), halves[n], floor, n_cols, weight, ratios[n])
+        class_levels(ratios[n], classes, limits, levels)
+        found.append(stand_out(ratios[n], classes, limits, levels, thresholds, n_x, streak))
+    return ratios, found
 
 
 @njit(cache=True, nogil=True, fastmath=True)

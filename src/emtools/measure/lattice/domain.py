@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from emtools.measure.lattice.seeds import Seed
 
+EVERY = slice(None)
 _CLEAR = 7.0  # amplitude over noise at which the outline of a domain can be trusted
 _SEEN = 4.5  # amplitude over noise below which there is nothing (left) of a seed
 _BLUR = (1 / 40, 1 / 5)  # of the window's side: finest and coarsest blur of the amplitude
@@ -99,10 +100,13 @@ class Domain:
         (top, left), (height, width) = self.origin, self.shape
         return values[top:top + height, left:left + width]
 
-    def per_pixel(self, on_nodes: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Interpolate values on the nodes linearly to the pixels of the part."""
-        rows, cols = (_hats(n, self.block) for n in self.shape)
-        return np.asarray(rows @ on_nodes @ cols.T, dtype=np.float32)
+    def per_pixel(
+        self, on_nodes: NDArray[np.float64], rows_of: slice = EVERY, cols_of: slice = EVERY
+    ) -> NDArray[np.float32]:
+        """Interpolate values on the nodes linearly to the pixels, or to some of them."""
+        rows = _hats(self.shape[0], self.block)[rows_of].astype(np.float32)
+        cols = _hats(self.shape[1], self.block)[cols_of].astype(np.float32)
+        return np.asarray(rows @ on_nodes.astype(np.float32) @ cols.T)
 
     def holds(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether ``(n, 2)`` points of the plane lie inside."""

@@ -174,7 +174,7 @@ def shared_noise(
     """
     middle = [slice(max(0, (n - _SAMPLE) // 2), max(0, (n - _SAMPLE) // 2) + _SAMPLE)
               for n in domain.shape]
-    height = domain.per_pixel(domain.envelope)[middle[0], middle[1]]
+    height = domain.per_pixel(domain.envelope, *middle)
     square = (domain.crop(left)[middle[0], middle[1]] * height) ** 2
     origin = np.array(domain.origin) + [part.start for part in middle]
     few = fringes[:_MOST_CORRELATED]
@@ -218,7 +218,7 @@ def take_off(crop: NDArray[np.float32], domain: Domain, fringes: list[Fringes]) 
     def subtract(rows: tuple[int, int]) -> None:
         subtract_fringes(rows, crop, envelope, domain.block, turn_y, turn_x)
 
-    for_rows(subtract, domain.shape)
+    for_rows(subtract, (0, domain.shape[0]), crop.size)
 
 
 def _nodes(domain: Domain, lowest: float, frame: tuple[int, int]) -> _Nodes:

@@ -15,6 +15,7 @@ from scipy import fft
 from emtools.measure.lattice.spectrum import (
     cells,
     find_peaks,
+    find_peaks_in_windows,
     hann_weight,
     noise_floor,
     transform,
@@ -165,8 +166,9 @@ def _in_windows(
         tiles = np.stack([values[top:top + side, left:left + side] for left in lefts]) * hann
         halves = fft.rfft2(tiles, overwrite_x=True)
         return [Seed(peak, np.array([top, left]) + (side - 1) / 2, np.full(2, float(side)))
-                for left, half in zip(lefts, halves, strict=True)
-                for peak in find_peaks(half, where, weight, rate, n_windows)]
+                for left, peaks in zip(lefts, find_peaks_in_windows(
+                    halves, where, weight, rate, n_windows), strict=True)
+                for peak in peaks]
 
     return [seed for row in in_threads(row_of_windows, tops) for seed in row]
 

@@ -11,7 +11,7 @@ exponential exceeds u times their mean with the probability (1 + u / n)^-n.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from scipy import fft, ndimage
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from emtools.model import Calibration
 
+Answer = TypeVar("Answer")
+
 _SECTORS = 6  # in half a turn: Thon rings may be astigmatic
 _RING_CELLS = 8  # with the sectors: enough cells for a quantile that no spot can lift
 _ASTIGMATIC = 4.0  # how far a film may rise in one sector above the others of its ring
@@ -34,7 +36,8 @@ _RADIUS = 0.7072  # cycles per pixel in the corners
 _FINER = 4  # rings inside a ring
 _RINGS_TOGETHER = 25  # over which it is judged whether narrow rings differ by more than chance
 _HANN = 2.25  # neighbouring cells of a Hann window that are worth one
-_SAMPLED = 1_000_000  # cells that are enough for a floor
+_BINS = 16  # for each e-fold of power
+_SAMPLED = 400_000  # cells that are enough for a floor
 
 _CLASS_CELLS = (200, 2000)  # neighbours that a cell is judged by, in small and large transforms
 _RING_WIDTH = (3, 16)
@@ -60,8 +63,12 @@ def window(n: int) -> NDArray[np.float32]:
 
 def transform(values: NDArray[np.float32]) -> NDArray[np.complex64]:
     """Return the half transform of a Hann-windowed plane, as `scipy.fft.rfft2` orders it."""
-    windowed = values * window(values.shape[0])[:, None]
-    windowed *= window(values.shape[1])
+    from emtools.process._kernels import windowed_rows
+
+    along_y, along_x = (window(n) for n in values.shape)
+    windowed = np.empty(values.shape, dtype=np.float32)
+    for_rows(lambda rows: windowed_rows(rows, values, along_y, along_x, windowed),
+             (0, len(values)), values.size)
     return np.asarray(fft.rfft2(windowed, workers=threads(), overwrite_x=True))
 
 
@@ -98,8 +105,9 @@ class Cells:
         Same shape, float32: density of the noise that the floor expects.
     independent
         For each class, how many independent cells tell its level.
-    every
-        One cell in so many is looked at for the levels.
+    limits
+        Highest row searched on both sides of row 0, columns searched, and how many cells there are
+        to each that is looked at for the levels.
     searched
         Number of cells searched.
     """
@@ -108,13 +116,18 @@ class Cells:
     classes: NDArray[np.int32]
     floor: NDArray[np.float32]
     independent: NDArray[np.float64]
-    every: int
+    limits: tuple[int, int, int]
     searched: int
 
     def thresholds(self, probability: float) -> NDArray[np.float64]:
         """Return how far above its level noise rises in one cell with this probability."""
         n = self.independent
         return np.asarray(n * np.expm1(-np.log(probability) / n))
+
+    def single(self, rate: float, n_transforms: int) -> float:
+        """Return the probability for one cell that makes `rate` for so many transforms."""
+        return float(-np.expm1(np.log1p(-rate)
+                               / max(_INDEPENDENT * self.searched * n_transforms, 1.0)))
 
     def p_value(self, excess: float, kind: int, n_transforms: int) -> float:
         """Return the probability of such a peak anywhere in so many transforms of noise."""
@@ -208,14 +221,20 @@ def _quantiles(
     power: NDArray[np.float32], label: NDArray[np.int64], n: int
 ) -> NDArray[np.float64]:
     """Noise of each of `n` labels, 0 where there is no cell."""
-    order = np.argsort(label, kind="stable")
-    ends = np.cumsum(np.bincount(label, minlength=n))
-    starts = np.concatenate([[0], ends[:-1]])
-    ordered = power[order]
-    levels = [np.quantile(ordered[a:b], _QUANTILE) if b > a else 0.0
-              for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+    logs = np.log(np.maximum(power, np.finfo(np.float32).tiny))
+    lowest = float(logs.min())
+    place = ((logs - lowest) * _BINS).astype(np.int64)
+    n_bins = int(place.max()) + 1
+    histogram = np.bincount(label * n_bins + place, minlength=n * n_bins).reshape(n, n_bins)
+    below = np.cumsum(histogram, axis=1)
+    wanted = _QUANTILE * below[:, -1]
+    found = (below < wanted[:, None]).sum(axis=1).clip(0, n_bins - 1)
+    rows = np.arange(n)
+    within = below[rows, found] - wanted
+    part = 1.0 - within / np.maximum(histogram[rows, found], 1)
     # The quantile of an exponential distribution of mean 1.
-    return np.asarray(np.array(levels) / -np.log1p(-_QUANTILE))
+    levels = np.exp(lowest + (found + part) / _BINS) / -np.log1p(-_QUANTILE)
+    return np.where(below[:, -1] > 0, levels, 0.0)
 
 
 def _fill_empty(floors: NDArray[np.float64]) -> None:
@@ -256,31 +275,41 @@ def cells(
     lines = _AXIS_LINES if min(shape) > 64 else 2
     n_runs = int(max(shape) / run) + 2
     first_ring = 2 * n_runs * (lines + 1)
-    most = _MOST_SECTORS
-    layout = np.array([width, share, lines, run, first_ring, most])
+    layout = np.array([width, share, lines, run, first_ring, _MOST_SECTORS])
     nearest = _NEAREST / (min(shape) * calibration.pixel_size)
-    classes = np.empty(half, dtype=np.int32)
-    expected = np.empty(half, dtype=np.float32)
-    where = (np.linalg.inv(calibration.matrix), max(1.0 / d_range[1], nearest), 1.0 / d_range[0])
+    highest = 1.0 / d_range[0]
+    where = (np.linalg.inv(calibration.matrix), max(1.0 / d_range[1], nearest), highest)
+    # f = k @ matrix: how far a circle of wave vectors reaches along rows and columns.
+    spans = highest * np.hypot(*calibration.matrix) * np.array(shape)
+    reach = min(int(spans[0]) + 1, (shape[0] - 1) // 2)
+    n_cols = min(int(spans[1]) + 2, half[1])
+    classes = np.full(half, -1, dtype=np.int32)
+    expected = np.full(half, np.inf, dtype=np.float32)
+    n_classes = first_ring + (int(max(shape) / width) + int(share) + 4) * _MOST_SECTORS
 
-    def fill(rows: tuple[int, int]) -> None:
-        fill_cells(rows, shape, where, layout, floor.table, classes, expected)
+    def fill(rows: tuple[int, int]) -> NDArray[np.int64]:
+        counts = np.zeros(n_classes, dtype=np.int64)
+        fill_cells(rows, shape, min(n_cols + _STREAK[1], half[1]), where, layout, floor.table,
+                   (classes, expected, counts))
+        return counts
 
-    for_rows(fill, half)
+    beyond = min(reach + _STREAK[1], (shape[0] - 1) // 2)
+    counts = np.sum(for_rows(fill, (-beyond, beyond + 1), size), axis=0)
     every = max(1, size // _SAMPLED)
-    counts = np.bincount(classes[classes >= 0], minlength=first_ring + most)
+    counts = counts[: int(np.flatnonzero(counts)[-1]) + 1 if counts.any() else 1]
     independent = np.maximum(np.minimum(counts / _CORRELATED, 0.85 * counts / every), 1.0)
-    return Cells(shape, classes, expected, independent, every, int(counts.sum()))
+    return Cells(shape, classes, expected, independent, (reach, n_cols, every), int(counts.sum()))
 
 
-def for_rows(function: Callable[[tuple[int, int]], None], shape: tuple[int, int]) -> None:
-    """Call a function for ranges of rows, in threads where there are many cells."""
-    if shape[0] * shape[1] < 200_000:
-        function((0, shape[0]))
-        return
-    step = -(-shape[0] // 8)
-    in_threads(function, [(start, min(start + step, shape[0]))
-                          for start in range(0, shape[0], step)])
+def for_rows(
+    function: Callable[[tuple[int, int]], Answer], rows: tuple[int, int], size: int
+) -> list[Answer]:
+    """Return the answers for ranges of rows, found in threads where there are many cells."""
+    if size < 200_000:
+        return [function(rows)]
+    step = -(-(rows[1] - rows[0]) // 8)
+    return in_threads(function, [(start, min(start + step, rows[1]))
+                                 for start in range(*rows, step)])
 
 
 def find_peaks(
@@ -308,16 +337,41 @@ def find_peaks(
     """
     from emtools.measure.lattice._kernels import class_levels, over_floor, stand_out
 
-    ratio = np.empty(half.shape, dtype=np.float32)
-    for_rows(lambda rows: over_floor(rows, half, where.floor, weight, ratio), half.shape)
+    ratio = np.zeros(half.shape, dtype=np.float32)
+    reach, n_cols, _ = where.limits
+    beyond = min(reach + _STREAK[1], (half.shape[0] - 1) // 2)
+    n_filled = min(n_cols + _STREAK[1], half.shape[1])
+    for_rows(lambda rows: over_floor(rows, half, where.floor, n_filled, weight, ratio),
+             (-beyond, beyond + 1), half.size)
     levels = np.empty(len(where.independent))
-    class_levels(ratio, where.classes, where.every, levels)
-    single = -np.expm1(np.log1p(-rate) / max(_INDEPENDENT * where.searched * n_transforms, 1.0))
-    found = stand_out(ratio, where.classes, levels, where.thresholds(single), where.shape[1],
-                      _STREAK)
-    if where.every == 1 and ratio.size < _SMALL:
+    class_levels(ratio, where.classes, where.limits, levels)
+    single = where.single(rate, n_transforms)
+    found = stand_out(ratio, where.classes, where.limits, levels, where.thresholds(single),
+                      where.shape[1], _STREAK)
+    return _peaks(ratio, found, where, single, n_transforms)
+
+
+def find_peaks_in_windows(
+    halves: NDArray[np.complex64], where: Cells, weight: float, rate: float, n_windows: int
+) -> list[list[Peak]]:
+    """Find the peaks of each of a row of windows; see `find_peaks`."""
+    from emtools.measure.lattice._kernels import search_windows
+
+    single = where.single(rate, n_windows)
+    ratios, found = search_windows(halves, (where.classes, where.floor), where.limits,
+                                   where.thresholds(single), weight, where.shape[1], _STREAK)
+    return [_peaks(ratio, cells, where, single, n_windows) if cells else []
+            for ratio, cells in zip(ratios, found, strict=True)]
+
+
+def _peaks(
+    ratio: NDArray[np.float32], found: list[tuple[int, int, float]], where: Cells, single: float,
+    n_transforms: int,
+) -> list[Peak]:
+    """Turn cells that stand out into peaks, the strongest first, one for each spot."""
+    if ratio.size < _SMALL:
         found = [(row, col, judged) for row, col, excess in found
-                 if (judged := _on_its_ring(ratio, where, row, col, excess)) > _needed(single)]
+                 if (judged := _on_its_ring(ratio, where, row, col, excess)) > -np.log(single)]
     peaks: list[Peak] = []
     taken: list[NDArray[np.int64]] = []
     for row, col, excess in sorted(found, key=lambda one: -one[2]):
@@ -346,10 +400,6 @@ def _on_its_ring(
     level = float(np.quantile(ratio[near], 0.5)) / np.log(2.0)
     own = float(ratio[row, col]) / excess
     return excess if level < _STEEP * own else float(ratio[row, col]) / (_UNSURE * level)
-
-
-def _needed(probability: float) -> float:
-    return float(-np.log(probability))
 
 
 def _between(

@@ -1,0 +1,56 @@
+"""Compiled inner loops over the pixels of a plane."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@njit(cache=True, nogil=True)
+def block_sums(
+    span: tuple[int, int], values: NDArray[np.float32], rows: NDArray[np.int64],
+    cols: NDArray[np.int64], sums: NDArray[np.float64],
+) -> None:
+    """Sums of blocks; `rows` and `cols` hold the edges, `span` the rows of blocks."""
+    for i in range(span[0], span[1]):
+        for y in range(rows[i], rows[i + 1]):
+            for j in range(cols.size - 1):
+                # A run is short enough for single precision, the sum of all is not.
+                total = np.float32(0.0)
+                for x in range(cols[j], cols[j + 1]):
+                    total += values[y, x]
+                sums[i, j] += total
+
+
+@njit(cache=True, nogil=True)
+def subtract_ground(
+    span: tuple[int, int], values: NDArray[np.float32], means: NDArray[np.float32],
+    rows: tuple[NDArray[np.int64], NDArray[np.float32]],
+    cols: tuple[NDArray[np.int64], NDArray[np.float32]], flat: NDArray[np.float32],
+) -> None:
+    """Take a ground, bilinear between the centres of blocks, off the rows of a span."""
+    left, u = cols
+    line = np.empty(means.shape[1], dtype=np.float32)
+    for y in range(span[0], span[1]):
+        i, v = rows[0][y], rows[1][y]
+        for j in range(line.size):
+            line[j] = means[i, j] + v * (means[i + 1, j] - means[i, j])
+        for x in range(values.shape[1]):
+            j = left[x]
+            flat[y, x] = values[y, x] - (line[j] + u[x] * (line[j + 1] - line[j]))
+
+
+@njit(cache=True, nogil=True)
+def windowed_rows(
+    span: tuple[int, int], values: NDArray[np.float32], along_y: NDArray[np.float32],
+    along_x: NDArray[np.float32], out: NDArray[np.float32],
+) -> None:
+    """Rows of a plane under a separable window."""
+    for y in range(span[0], span[1]):
+        for x in range(values.shape[1]):
+            out[y, x] = values[y, x] * (along_y[y] * along_x[x])
