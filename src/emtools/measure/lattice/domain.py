@@ -25,6 +25,7 @@ EVERY = slice(None)
 _CLEAR = 7.0  # amplitude over noise at which the outline of a domain can be trusted
 _SEEN = 4.5  # amplitude over noise below which there is nothing (left) of a seed
 _BLUR = (1 / 40, 1 / 5)  # of the window's side: finest and coarsest blur of the amplitude
+_BEATS = 0.35  # of a beat with the nearest other peak: finer, a beat would pass for a domain
 _BLUR_STEP = 1.35
 _CHANCE = 1.5  # times the variance of the noise: variation of the amplitude that means nothing
 _FRINGES_BLURRED = 0.8  # of a spacing: finer, the fringes themselves would show
@@ -210,7 +211,8 @@ def _grown(
 def _blurs(seed: Seed) -> NDArray[np.float64]:
     """Blurs in pixels that an outline is tried with, finest first."""
     side = float(np.sqrt(np.prod(seed.side)))
-    finest = max(_FRINGES_BLURRED / np.hypot(*seed.peak.frequency), _BLUR[0] * side)
+    finest = max(_FRINGES_BLURRED / np.hypot(*seed.peak.frequency), _BLUR[0] * side,
+                 _BEATS / seed.apart)
     steps = int(np.ceil(np.log(max(_BLUR[1] * side / finest, 1.0)) / np.log(_BLUR_STEP)))
     return np.asarray(finest * _BLUR_STEP ** np.arange(steps + 1), dtype=np.float64)
 

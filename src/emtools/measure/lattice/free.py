@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _COLLINEAR_DEG = 8.0
 _EXPLAINED = 0.85  # of the strength of a grain's spots has to be on its lattice
+_SECOND = 0.3  # of the strongest spot: a crystal on top of the other
+_PAIRED = 16  # strongest spots that a lattice is spanned by
+_HIGHEST = 6.5  # index
 _INTEGER = 0.06  # how far from integers the indices of a spot may be (distortion, tilt)
 
 
@@ -81,6 +84,45 @@ def free_lattice(
 def on_lattice(spot: Spot, lattice: FreeLattice) -> bool:
     """Whether a spot has nearly integer indices in a lattice."""
     return bool(_integers(spot.k @ np.linalg.inv(lattice.reciprocal)))
+
+
+def split_lattices(spots: list[Spot]) -> list[list[Spot]]:
+    """Split spots into those of lattices on top of each other.
+
+    Each time the pair of strong spots whose lattice holds most of the strength takes its spots.
+    What is left is another crystal if its strongest spot is nearly as strong as the first one's;
+    else it stays with the first.
+    """
+    groups: list[list[Spot]] = []
+    left = sorted(spots, key=lambda s: -s.fringes.snr)
+    while left:
+        held = _held_by_best(left)
+        rest = [s for s, one in zip(left, held.tolist(), strict=True) if not one]
+        if not rest or not held.any() or rest[0].fringes.snr < _SECOND * left[0].fringes.snr:
+            groups.append(left)
+            break
+        groups.append([s for s, one in zip(left, held.tolist(), strict=True) if one])
+        left = rest
+    return groups
+
+
+def _held_by_best(spots: list[Spot]) -> NDArray[np.bool_]:
+    """Which spots the lattice holds that explains most of their strength; none if in a row."""
+    whole = _basis(spots) if len(spots) > 1 else None
+    k, strength = np.array([s.k for s in spots]), np.array([s.fringes.snr for s in spots])
+    if whole is not None:
+        return np.ones(len(spots), dtype=bool)
+    best, share = np.zeros(len(spots), dtype=bool), 0.0
+    for a, b in combinations(k[:_PAIRED], 2):
+        if collinear(a, b):
+            continue
+        indices = k @ np.linalg.inv(np.array([a, b]))
+        # Spots midway between those of a pair are of its lattice too (a centred cell).
+        held = _integers(2 * indices) & (np.abs(indices).max(axis=1) < _HIGHEST)
+        score = float(strength[held].sum()) + float(strength[_integers(indices) & held].sum())
+        if score > share:
+            best, share = held, score
+    return best
 
 
 def _strongest(spots: list[Spot]) -> list[Spot]:

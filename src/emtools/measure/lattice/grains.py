@@ -10,7 +10,7 @@ from scipy import fft, ndimage
 
 from emtools.measure.lattice.demodulate import demodulate, smoothed
 from emtools.measure.lattice.domain import Domain, grow, soft_window
-from emtools.measure.lattice.free import FreeLattice, free_lattice, on_lattice
+from emtools.measure.lattice.free import FreeLattice, free_lattice, on_lattice, split_lattices
 from emtools.measure.lattice.refine import Fringes, refine, shared_noise, take_off
 from emtools.measure.lattice.spectrum import find_peaks
 from emtools.measure.lattice.spots import Spot, spot
@@ -130,7 +130,7 @@ def _polished(
             take_off(domain.crop(left), domain, fringes)
             known = [spot(one, domain.area_px, old.p_value, search.calibration)
                      for one, old in zip(fringes, known, strict=True) if one.snr > _FAINTEST]
-        result += [grain for members in lattices(known)
+        result += [grain for members in split_lattices(known)
                    if _is_lattice(grain := _grain(members, domain, left))]
     return [one for one in result if not any(_shakes(other, one) for other in result)]
 
@@ -216,7 +216,7 @@ def grains_in(
     low, high = 1.0 / search.d_range[1], 1.0 / search.d_range[0]
     # The wings of a spot just outside of the range are no reflection inside of it.
     spots = _without_sidelobes([one for one in spots if low <= one.length <= high], domain)
-    for members in lattices(spots):
+    for members in split_lattices(spots):
         grain = _grain(members, domain)
         if _is_lattice(grain):
             yield grain
@@ -390,30 +390,6 @@ def _without_sidelobes(spots: list[Spot], domain: Domain) -> list[Spot]:
         else:
             kept.append(new)
     return kept
-
-
-def lattices(spots: list[Spot]) -> list[list[Spot]]:
-    """Split the spots of one domain into those of crystals on top of each other.
-
-    The lattice that holds most of the strength takes its spots; what is left is another crystal if
-    it is as strong as a reflection of one, else it stays with the first.
-    """
-    groups: list[list[Spot]] = []
-    left = sorted(spots, key=lambda s: -s.fringes.snr)
-    while left:
-        lattice = free_lattice(left)
-        if lattice is None:
-            groups.append(left)
-            break
-        held = [on_lattice(s, lattice) for s in left]
-        rest = [s for s, one in zip(left, held, strict=True) if not one]
-        strongest = left[0].fringes.snr
-        if not rest or len(rest) == len(left) or rest[0].fringes.snr < 0.3 * strongest:
-            groups.append(left)
-            break
-        groups.append([s for s, one in zip(left, held, strict=True) if one])
-        left = rest
-    return groups
 
 
 def _grain(

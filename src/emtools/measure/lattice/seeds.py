@@ -24,12 +24,15 @@ from emtools.measure.lattice.spectrum import (
 from emtools.process.threads import in_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from emtools.measure.lattice.spectrum import Cells, NoiseFloor, Peak
     from emtools.model import Calibration
 
 _SMALLEST_PX = 48
+_RIVAL = 0.02  # of a peak's power: what beats with it
 _RATIO = 3.0  # from one size of windows to the next
 _FEWEST = 2.2  # how many times larger the frame has to be than a window
 
@@ -46,11 +49,26 @@ class Seed:
         ``(y, x)`` of the window in pixels.
     side
         ``(y, x)`` sides of the window in pixels.
+    apart
+        Distance to the nearest other clear peak of the window, in cycles per pixel.
     """
 
     peak: Peak
     centre: NDArray[np.float64]
     side: NDArray[np.float64]
+    apart: float
+
+
+def _seeds(
+    peaks: list[Peak], centre: NDArray[np.float64], side: NDArray[np.float64]
+) -> Iterator[Seed]:
+    """Seeds of one window."""
+    f = np.array([peak.frequency for peak in peaks]).reshape(-1, 2)
+    excess = np.array([peak.excess for peak in peaks])
+    for n, peak in enumerate(peaks):
+        away = np.minimum(np.hypot(*(f - f[n]).T), np.hypot(*(f + f[n]).T))
+        rival = (excess > _RIVAL * peak.excess) & (np.arange(len(peaks)) != n)
+        yield Seed(peak, centre, side, float(away[rival].min(initial=np.inf)))
 
 
 @dataclass(frozen=True)
@@ -99,10 +117,11 @@ class Search:
         middle = (np.array(shape) - 1) / 2
         peaks = find_peaks(transform(values) if half is None else half, self.cells(shape),
                            hann_weight(shape), share)
-        found = [Seed(peak, middle, np.array(shape, dtype=float)) for peak in peaks]
+        found = list(_seeds(peaks, middle, np.array(shape, dtype=float)))
         for side in self.sides:
             found += _in_windows(values, self, side, share)
-        return sorted(found, key=lambda seed: -seed.peak.excess)
+        # Of two windows that see a crystal about as well the larger one tells its neighbours apart.
+        return sorted(found, key=lambda seed: -seed.peak.excess * float(seed.side.min()))
 
 
 def find_seeds(
@@ -129,7 +148,7 @@ def find_seeds(
     Returns
     -------
     list of Seed
-        The most significant first.
+        The clearest first.
     Search
         The same search, for windows inside domains and for what is left.
     """
@@ -165,10 +184,9 @@ def _in_windows(
     def row_of_windows(top: int) -> list[Seed]:
         tiles = np.stack([values[top:top + side, left:left + side] for left in lefts]) * hann
         halves = fft.rfft2(tiles, overwrite_x=True)
-        return [Seed(peak, np.array([top, left]) + (side - 1) / 2, np.full(2, float(side)))
-                for left, peaks in zip(lefts, find_peaks_in_windows(
-                    halves, where, weight, rate, n_windows), strict=True)
-                for peak in peaks]
+        found = find_peaks_in_windows(halves, where, weight, rate, n_windows)
+        return [seed for left, peaks in zip(lefts, found, strict=True) for seed in
+                _seeds(peaks, np.array([top, left]) + (side - 1) / 2, np.full(2, float(side)))]
 
     return [seed for row in in_threads(row_of_windows, tops) for seed in row]
 
