@@ -44,6 +44,8 @@ class Fringes:
         Where the envelope is 1.
     phase
         Of the fringes at pixel (0, 0), radians.
+    noise
+        Density of the noise beside them (variance per pixel), without what bends them.
     """
 
     frequency: NDArray[np.float64]
@@ -51,6 +53,7 @@ class Fringes:
     snr: float
     amplitude: float
     phase: float
+    noise: float
 
 
 @dataclass(frozen=True)
@@ -280,8 +283,8 @@ def _amplitudes(
 def _noise(
     lattice: _Nodes, on_nodes: NDArray[np.complex128], amplitude: complex,
     extent: NDArray[np.float64],
-) -> float:
-    """Density of the noise beside a spot; nearer to it where its fringes bend or jump."""
+) -> tuple[float, float]:
+    """Density of the noise beside a spot, and of all that turns its phase, bends and jumps too."""
     size = max(abs(amplitude), 1e-30)
     rest = (on_nodes * (np.conj(amplitude) / size) - size * lattice.model) * lattice.weight
     shape = tuple(2 * n for n in rest.shape)
@@ -298,12 +301,12 @@ def _noise(
     phase = 2 * np.abs(fft.fft2(rest.imag, shape)) ** 2 / expected
     inner = (distance > _NEAR[0]) & (distance < _NEAR[1])
     near = float(np.mean(phase[inner])) if inner.any() else far
-    return near if near > _BENT * far else far
+    return far, near if near > _BENT * far else far
 
 
 def _fringes(
     lattice: _Nodes, frequency: NDArray[np.float64], amplitude: complex,
-    on_nodes: NDArray[np.complex128], noise: float, extent: NDArray[np.float64],
+    on_nodes: NDArray[np.complex128], noise: tuple[float, float], extent: NDArray[np.float64],
     origin: NDArray[np.float64],
 ) -> Fringes:
     hessian, gram = lattice.second
@@ -313,9 +316,10 @@ def _fringes(
     if np.linalg.eigvalsh(seen_there)[0] < 0.1 * size * np.linalg.eigvalsh(hessian)[0]:
         seen_there = 0.1 * size * hessian
     inverse = np.linalg.inv(seen_there)
-    covariance = noise / (2 * (2 * np.pi) ** 2) * inverse @ gram @ inverse
+    covariance = noise[1] / (2 * (2 * np.pi) ** 2) * inverse @ gram @ inverse
     covariance += np.diag((_LEAST / extent) ** 2)
     seen = size * float((lattice.weight * lattice.model).sum())
-    spread = np.sqrt(max(0.5 * noise * float((lattice.weight**2 * lattice.pixels).sum()), 1e-300))
+    under = 0.5 * noise[1] * float((lattice.weight**2 * lattice.pixels).sum())
+    spread = np.sqrt(max(under, 1e-300))
     phase = float(np.angle(amplitude * np.exp(-2j * np.pi * frequency @ origin)))
-    return Fringes(frequency, covariance, float(seen / spread), 2 * size, phase)
+    return Fringes(frequency, covariance, float(seen / spread), 2 * size, phase, noise[0])

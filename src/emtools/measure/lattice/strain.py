@@ -104,14 +104,19 @@ def strain_rows(grains: list[Grain], reference: FreeLattice | None) -> list[dict
 
 def _row(lattice: FreeLattice, reference: FreeLattice) -> dict[str, float] | None:
     """Strain of one lattice: of all ways to name its vectors the one that deforms least."""
-    basis, target = _real_space(lattice.reciprocal), _real_space(reference.reciprocal)
+    basis, target = (np.array([one.u, one.v]) for one in (lattice, reference))
+    # Whole numbers that make these reduced vectors out of those of the fitted basis.
+    reductions = [np.rint(np.array([one.u, one.v]) @ one.reciprocal.T)
+                  for one in (lattice, reference)]
 
     def deformation(own: Floats, turn: Floats, other: Floats) -> Floats:
         return np.asarray((turn @ own).T @ np.linalg.inv(other.T))
 
+    # A lattice has many bases; one of the other hand would be seen in a mirror.
+    hand = np.sign(np.linalg.det(basis) * np.linalg.det(target))
     choices = [np.array(numbers, dtype=float).reshape(2, 2)
                for numbers in product((-2, -1, 0, 1, 2), repeat=4)
-               if numbers[0] * numbers[3] - numbers[1] * numbers[2] == 1]
+               if numbers[0] * numbers[3] - numbers[1] * numbers[2] == hand]
     values = components(np.array([deformation(basis, turn, target) for turn in choices]))
     # Of equal strains the smallest turn.
     cost = np.abs(values[:, :3]).max(axis=1) + 1e-4 * np.abs(values[:, 3])
@@ -121,7 +126,8 @@ def _row(lattice: FreeLattice, reference: FreeLattice) -> dict[str, float] | Non
     turn = choices[best]
 
     def from_reciprocal(parameters: Floats) -> Floats:
-        own, other = (_real_space(half.reshape(2, 2)) for half in np.split(parameters, 2))
+        own, other = (reduction @ _real_space(half.reshape(2, 2)) for reduction, half in
+                      zip(reductions, np.split(parameters, 2), strict=True))
         return components(deformation(own, turn, other))
 
     parameters = np.concatenate([lattice.reciprocal.ravel(), reference.reciprocal.ravel()])
@@ -208,18 +214,10 @@ def _local_frequencies(
         power = np.maximum(np.abs(mean) ** 2, 1e-300)
         turning = np.imag(np.conj(mean)[..., None] * slopes) / power[..., None]
         local[i] = f[i] + turning / (2 * np.pi)
-        noise = _noise(pair[i], domain)
+        noise = pair[i].fringes.noise
         errors[i] = np.sqrt(noise / (16 * np.pi * sigma**4 * power)) / (2 * np.pi)
         clear &= power > _SEEN**2 * noise / effective
     return local, errors, clear
-
-
-def _noise(spot: Spot, domain: Domain) -> float:
-    """Density of the noise under a spot, from its amplitude and signal-to-noise ratio."""
-    weights = domain.envelope * domain.pixels
-    half = 0.5 * spot.fringes.amplitude
-    seen = half * float((weights * domain.envelope).sum()) / spot.fringes.snr
-    return float(2.0 * seen**2 / (weights * domain.envelope).sum())
 
 
 def _reference_frequencies(

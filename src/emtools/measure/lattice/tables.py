@@ -15,6 +15,8 @@ _REFLECTIONS = Table("One set of lattice fringes, the two Friedel mates merged."
     Column("snr", "float", "amplitude of the fringes over the noise of that amplitude"),
     Column("p_value", "float", "probability of such a peak anywhere in an image of noise"),
     Column("domain_nm", "float", "diameter of the circle with the area of the fringes' domain"),
+    Column("d_size_effect_nm", "float", "1 sigma of what the crystal's size may shift the fringes "
+           "from the planes by, not in d_spacing_err_nm"),
     Column("phase", "str", "best candidate phase, empty if none fits"),
     Column("hkl", "str", "plane in that phase, empty if none fits"),
     Column("d_reference_nm", "float", "the reference's spacing (in px: at the fitted scale)"),
