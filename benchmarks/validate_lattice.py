@@ -11,12 +11,12 @@ import argparse
 from lattice_validation import coverage, figures, indexing, negatives, physics
 
 PARTS = {
-    "recall": lambda quick: figures.recall(coverage.recall(8 if quick else 60)),
-    "negatives": lambda quick: negatives.negatives(2 if quick else 8),
-    "alpha": lambda quick: negatives.alpha(200 if quick else 1500),
-    "coverage": lambda quick: figures.coverage(coverage.coverage(20 if quick else 220)),
-    "indexing": lambda quick: indexing.indexing(2 if quick else 12),
-    "physics": lambda quick: physics.physics(4 if quick else 20),
+    "recall": lambda quick: figures.recall(coverage.recall(8 if quick else 40)),
+    "negatives": lambda quick: negatives.negatives(1 if quick else 3),
+    "alpha": lambda quick: negatives.alpha(200 if quick else 1200),
+    "coverage": lambda quick: figures.coverage(coverage.coverage(15 if quick else 60)),
+    "indexing": lambda quick: indexing.indexing(1 if quick else 4),
+    "physics": lambda quick: physics.physics(2 if quick else 6),
 }
 
 

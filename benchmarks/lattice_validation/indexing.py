@@ -48,7 +48,8 @@ def trial(job: Job) -> dict[str, Any]:
     grains = tables["grains"]
     row = {"phase": phase, "zone": str(zone), "modality": modality, "tilt": tilt,
            "naive": naive_phase(image) == phase, "found": len(grains) > 0, "right": False,
-           "zone_right": False, "ambiguous": False, "unnamed": True, "said": ""}
+           "zone_right": False, "ambiguous": False, "unnamed": True, "said": "",
+           "off": stated / pixel - 1}
     if len(grains):
         first = grains.loc[grains["area_nm2"].idxmax()]
         row |= {"right": first["phase"] == phase, "ambiguous": bool(first["ambiguous"]),
@@ -96,8 +97,8 @@ def indexing(n: int) -> pd.DataFrame:
     report.add()
     wrong = rows[~rows["zone_right"] & ~rows["ambiguous"] & ~rows["unnamed"]]
     for row in wrong.head(30).itertuples():
-        report.add(f"  wrong, sure: {row.phase} {row.zone} {row.modality} tilt {row.tilt:g}: "
-                   f"{row.said}")
+        report.add(f"  wrong, sure: {row.phase} {row.zone} {row.modality} tilt {row.tilt:g}, "
+                   f"pixel size off by {100 * row.off:+.1f} %: {row.said}")
     report.save()
     return rows
 

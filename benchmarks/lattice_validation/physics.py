@@ -36,7 +36,14 @@ def _crystal(**fixed: Any) -> Callable[[np.random.Generator], tuple[Image, pd.Da
     def make(rng: np.random.Generator) -> tuple[Image, pd.DataFrame, int]:
         made = {key: value(rng) if callable(value) else value for key, value in fixed.items()}
         image, truth = crystal(**{"rotation_deg": _random_turn(rng), "rng": rng} | made)
-        return image, truth["reflections"], len(truth["grains"])
+        true = truth["reflections"]
+        # What is seen is the distorted lattice: drift shears it (the probe looks at -drift).
+        matrix = np.array(made.get("distortion", np.eye(2)))
+        drift = np.array(made.get("drift_nm", (0.0, 0.0)))
+        matrix[:, 0] -= drift / ((image.data.shape[0] - 1) * image.axes[0].pixel_size)
+        if not np.array_equal(matrix, np.eye(2)):
+            true = _truth(wave_vectors(true) @ matrix).assign(amplitude=true["amplitude"])
+        return image, true, len(truth["grains"])
     return make
 
 
