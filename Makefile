@@ -32,17 +32,20 @@ unit:
 validate: .make/test
 	$(BIN)/python benchmarks/validate_coverage.py | tee docs/validation/coverage.txt
 	$(BIN)/python benchmarks/validate_attachment.py | tee docs/validation/attachment.txt
+	$(BIN)/python benchmarks/validate_lattice.py
 
 bench: .make/test
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/info.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/lattice_speed.py | tee docs/validation/lattice_speed.txt
 
 samples: .make/demo
 	$(BIN)/python sample_images/make_samples.py
 
 docs: .make/test
 	$(BIN)/python docs/make_real_data.py
+	$(BIN)/python docs/make_lattice_report.py
 
 # A virtual display and a browser for the tests that need them; said plainly where they cannot be
 # installed, and those tests are then skipped with the reason.

@@ -1,0 +1,1 @@
+"""Studies behind `validate_lattice.py`: pictures whose truth and bound are exact, and scores."""
