@@ -7,7 +7,7 @@ Ultramicroscopy 74 (1998) 131).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 EVERY = slice(None)
 _CLEAR = 7.0  # amplitude over noise at which the outline of a domain can be trusted
 _SEEN = 4.5  # amplitude over noise below which there is nothing (left) of a seed
+_STILL_THERE = 0.5  # of the seed's power, when stronger fringes have been taken off
+_SEEN_WELL = 0.25  # of a window's height
 _BLUR = (1 / 40, 1 / 5)  # of the window's side: finest and coarsest blur of the amplitude
 _BEATS = 0.35  # of a beat with the nearest other peak: finer, a beat would pass for a domain
 _BLUR_STEP = 1.35
@@ -150,7 +152,7 @@ def _hats(n: int, block: int) -> NDArray[np.float64]:
 
 
 def grow(values: NDArray[np.float32], seed: Seed) -> Domain | None:
-    """Find the domain of a seed's fringes; None where they are nowhere clear.
+    """Find the domain of a seed's fringes; None where they are not there (any more).
 
     Parameters
     ----------
@@ -163,10 +165,29 @@ def grow(values: NDArray[np.float32], seed: Seed) -> Domain | None:
     frequency = seed.peak.frequency
     while True:
         grown = _grown(values, seed, frequency, reach)
-        if grown is None or not grown.touches:
-            return None if grown is None else grown.domain
+        if grown is None:
+            return _as_seen(values, seed)
+        if not grown.touches:
+            return grown.domain
         # The larger the domain, the better its frequency has to be known.
         reach, frequency = 2 * reach, grown.frequency
+
+
+def _as_seen(values: NDArray[np.float32], seed: Seed) -> Domain | None:
+    """The seed's own window, for fringes that are too faint for an outline; None if not there."""
+    low = np.rint(seed.centre - (seed.side - 1) / 2).astype(int)
+    shape = (int(seed.side[0]), int(seed.side[1]))
+    block = max(1, min(shape) // 24)
+    domain = Domain((int(low[0]), int(low[1])), shape, block, np.zeros((1, 1)))
+    hann = np.outer(*(np.sin(np.pi * np.clip((nodes(n, block) + 0.5) / n, 0, 1)) ** 2
+                      for n in shape))
+    amplitude = demodulate(domain.crop(values), seed.peak.frequency[None], block)[0]
+    noise = seed.peak.noise * float((hann**2 * domain.pixels).sum())
+    if abs((amplitude * hann).sum()) ** 2 < _STILL_THERE * seed.peak.excess * noise:
+        return None
+    if shape == values.shape:
+        return replace(domain, envelope=np.ones_like(hann))
+    return replace(domain, envelope=np.where(hann > _SEEN_WELL, hann, 0.0))
 
 
 @dataclass(frozen=True)

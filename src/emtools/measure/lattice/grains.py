@@ -30,6 +30,8 @@ _APART_CELLS = 2.0  # of 1 / extent: two spots of one domain
 _SAME_CELLS = 1.2  # of 1 / extent: one spot, seen twice
 _LOBE_CELLS = 1.5  # of 1 / side of a window: how far its peak may be off
 _FAINTEST = 5.5  # amplitude over noise that is left of a spot when the others are taken off
+_GONE = 3.0  # what is left of a seed that is explained by stronger spots beside it
+_MARGIN_OF_NOISE = 0.7  # a noise that is read from a few cells is no sharp limit
 _MARGIN = 0.35  # of the extent: how far around a domain its fringes are compared
 _OUTSIDE = 2.0  # times the power inside: fringes of a neighbour
 _SCATTERED = 0.3  # of the domain takes part: less are fringes of a small crystal in it
@@ -92,7 +94,6 @@ def _explain(
     frame = np.array(left.shape)
     whole = [seed.peak for seed in seeds if (seed.side == frame).all()]
     faint = []
-    clear = search.clear_snr((left.shape[0], left.shape[1]))
     for seed in seeds:
         if sum(len(grain.spots) for grain in grains) >= limit:
             break
@@ -105,8 +106,7 @@ def _explain(
         if domain is None or any(_repeats(grain, domain, seed.peak) for grain in grains):
             continue
         new = [grain for grain in grains_in(left, domain, search, [seed.peak], whole)
-               if max(s.fringes.snr for s in grain.spots) > clear
-               and not any(_shakes(known, grain) for known in grains)]
+               if not any(_shakes(known, grain) for known in grains)]
         for grain in new:
             take_off(domain.crop(left), domain, [one.fringes for one in grain.spots])
         _add(grains, new)
@@ -204,12 +204,12 @@ def grains_in(
         new = _own(values, domain, _distinct(new, peaks, domain), fills)
         if not new and fringes:
             break
-        peaks, fringes = _refined(values, domain, peaks + new)
+        peaks, fringes = _refined(values, domain, peaks + new, len(known))
         if fills or not peaks:
             break
         left = domain.crop(values).copy()
         take_off(left, domain, fringes)
-    if not peaks:
+    if not peaks or (known and not _clear(known[0], fringes[0], search, values.shape)):
         return
     spots = [spot(one, domain.area_px, peak.p_value, search.calibration)
              for one, peak in zip(fringes, peaks, strict=True)]
@@ -242,16 +242,28 @@ def _peaks(crop: NDArray[np.float32], domain: Domain, search: Search) -> list[Pe
 
 
 def _refined(
-    values: NDArray[np.float32], domain: Domain, peaks: list[Peak]
+    values: NDArray[np.float32], domain: Domain, peaks: list[Peak], n_known: int
 ) -> tuple[list[Peak], list[Fringes]]:
     """Refine all peaks together, without those of which nothing is left beside the others."""
     while peaks:
         fringes = refine(values, domain, np.array([peak.frequency for peak in peaks]))
-        kept = [n for n, one in enumerate(fringes) if one.snr >= _FAINTEST]
+        kept = [n for n, one in enumerate(fringes)
+                if one.snr >= (_FAINTEST if n >= n_known else _GONE)]
         if len(kept) == len(peaks):
             return peaks, fringes
+        if n_known and 0 not in kept:
+            break
         peaks = [peaks[n] for n in kept]
     return [], []
+
+
+def _clear(peak: Peak, fringes: Fringes, search: Search, frame: tuple[int, ...]) -> bool:
+    """Whether a seed is one also by the noise beside its fringes in the crystal itself.
+
+    A film, or the dots themselves, can be noisier there than on the window's average.
+    """
+    needed = 0.5 * search.clear_snr((frame[0], frame[1])) ** 2
+    return peak.excess * peak.noise / fringes.noise > _MARGIN_OF_NOISE * needed
 
 
 def _distinct(new: list[Peak], known: list[Peak], domain: Domain) -> list[Peak]:
