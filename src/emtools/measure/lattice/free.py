@@ -69,9 +69,12 @@ def free_lattice(
     holds all of them, the faintest, which may be artefacts of the scan, are left aside.  None where
     the spots span a single row.
     """
-    basis = _basis(spots) if len(spots) > 1 else None
+    basis = _basis(spots)
     if basis is None:
         basis = _basis(_strongest(spots))
+    if basis is None:
+        most = _held_by_best(spots)
+        basis = _basis([s for s, one in zip(spots, most.tolist(), strict=True) if one])
     if basis is None:
         return None
     held = _integers(np.array([s.k for s in spots]) @ np.linalg.inv(basis))
@@ -108,7 +111,7 @@ def split_lattices(spots: list[Spot]) -> list[list[Spot]]:
 
 def _held_by_best(spots: list[Spot]) -> NDArray[np.bool_]:
     """Which spots the lattice holds that explains most of their strength; none if in a row."""
-    whole = _basis(spots) if len(spots) > 1 else None
+    whole = _basis(spots)
     k, strength = np.array([s.k for s in spots]), np.array([s.fringes.snr for s in spots])
     if whole is not None:
         return np.ones(len(spots), dtype=bool)
@@ -120,6 +123,8 @@ def _held_by_best(spots: list[Spot]) -> NDArray[np.bool_]:
         # Spots midway between those of a pair are of its lattice too (a centred cell).
         held = _integers(2 * indices) & (np.abs(indices).max(axis=1) < _HIGHEST)
         score = float(strength[held].sum()) + float(strength[_integers(indices) & held].sum())
+        # Of equals the simplest: the largest reciprocal cell.
+        score *= 1.0 + 1e-6 * abs(_cross(a, b)) / float(np.hypot(*a) * np.hypot(*b))
         if score > share:
             best, share = held, score
     return best
@@ -138,6 +143,9 @@ def _integers(indices: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _basis(spots: list[Spot]) -> NDArray[np.float64] | None:
+    if len(spots) < 2:
+        return None
+    spots = sorted(spots, key=lambda s: s.length)
     k = np.array([s.k for s in spots])
     candidates = list(k) + [a + sign * b for a, b in combinations(k, 2) for sign in (1, -1)]
     short = 0.2 * np.hypot(*k[0])

@@ -62,6 +62,13 @@ class Candidate:
     scale: float
 
     @property
+    def one_family(self) -> bool:
+        """Whether all spots are planes of one spacing, or orders of it: no ratio is known."""
+        known = np.array([d for d in self.d_reference if np.isfinite(d)])
+        orders = known.max(initial=0.0) / known
+        return bool((np.abs(orders - np.rint(orders)) < 0.01).all())
+
+    @property
     def label(self) -> str:
         """Phase, zone axis and score, in words."""
         zone = f" [{self.zone_axis}]" if self.zone_axis else ""
@@ -102,11 +109,11 @@ class Verdict:
 
     @property
     def ambiguous(self) -> bool:
-        """Whether the rival is close, or the zone axis is unknown."""
+        """Whether the rival is close, the zone axis unknown, or one family all that is seen."""
         if self.best is None:
             return False
         close = self.runner_up is not None and self.runner_up.score > _CLOSE * self.best.score
-        return close or not self.best.zone_axis
+        return close or not self.best.zone_axis or self.best.one_family
 
 
 def index_grains(

@@ -44,7 +44,11 @@ _RING_WIDTH = (3, 16)
 _AXIS_LINES = 3  # beside an axis, each judged by itself
 _AXIS_RUN = 64
 _MOST_SECTORS = 64
-_CORRELATED = 3.6  # cells of a Hann window's noise, clipped mean, that are worth one
+# Cells of a Hann window's noise that are worth one: found from the false alarms of white noise, in
+# transforms of 64 ... 128 and of 256 cells along a side (with more classes, the scatter of the smooth
+# floor inside of them counts more).
+_CORRELATED = (2.7, 3.6)
+_CORRELATED_SIDES = (100, 220)
 _INDEPENDENT = 0.9  # of the maxima of correlated cells
 _NEAREST = 4.0  # cells from the centre, where the ground ends
 _STREAK = (4, 18)  # cells on both sides of a peak, beyond its own main lobe
@@ -297,7 +301,8 @@ def cells(
     counts = np.sum(for_rows(fill, (-beyond, beyond + 1), size), axis=0)
     every = max(1, size // _SAMPLED)
     counts = counts[: int(np.flatnonzero(counts)[-1]) + 1 if counts.any() else 1]
-    independent = np.maximum(np.minimum(counts / _CORRELATED, 0.85 * counts / every), 1.0)
+    correlated = float(np.interp(min(shape), _CORRELATED_SIDES, _CORRELATED))
+    independent = np.maximum(np.minimum(counts / correlated, 0.85 * counts / every), 1.0)
     return Cells(shape, classes, expected, independent, (reach, n_cols, every), int(counts.sum()))
 
 
