@@ -124,7 +124,7 @@ def _held_by_best(spots: list[Spot]) -> NDArray[np.bool_]:
         held = _integers(2 * indices) & (np.abs(indices).max(axis=1) < _HIGHEST)
         score = float(strength[held].sum()) + float(strength[_integers(indices) & held].sum())
         # Of equals the simplest: the largest reciprocal cell.
-        score *= 1.0 + 1e-6 * abs(_cross(a, b)) / float(np.hypot(*a) * np.hypot(*b))
+        score *= 1.0 + 1e-6 * float(abs(_cross(a, b)) / (np.hypot(*a) * np.hypot(*b)))
         if score > share:
             best, share = held, score
     return best

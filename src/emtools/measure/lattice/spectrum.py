@@ -44,9 +44,9 @@ _RING_WIDTH = (3, 16)
 _AXIS_LINES = 3  # beside an axis, each judged by itself
 _AXIS_RUN = 64
 _MOST_SECTORS = 64
-# Cells of a Hann window's noise that are worth one: found from the false alarms of white noise, in
-# transforms of 64 ... 128 and of 256 cells along a side (with more classes, the scatter of the smooth
-# floor inside of them counts more).
+# Cells of a Hann window's noise that are worth one: found from the false alarms of white noise in
+# transforms of 64 ... 128 and of 256 cells along a side (with more classes, the scatter of the
+# smooth floor inside of them counts more).
 _CORRELATED = (2.7, 3.6)
 _CORRELATED_SIDES = (100, 220)
 _INDEPENDENT = 0.9  # of the maxima of correlated cells
