@@ -73,7 +73,8 @@ def table_view(name: str, rows: Sequence[Mapping[str, Any]], most_rows: int) -> 
     if not rows or name in _GEOMETRY:
         note = f"{len(rows)} rows, in the data files" if rows else "none found"
         return TableView(name, (), (), note)
-    ranked = len(rows) > most_rows and all(isinstance(row.get(_STRENGTH), float) for row in rows)
+    ranked = len(rows) > most_rows and all(
+        isinstance(row.get(_STRENGTH), float) for row in rows)
     if ranked:
         rows = sorted(rows, key=lambda row: -row[_STRENGTH])
     names = list(dict.fromkeys(column for row in rows for column in row))
