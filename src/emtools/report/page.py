@@ -90,7 +90,8 @@ def table_view(name: str, rows: Sequence[Mapping[str, Any]], most_rows: int) -> 
                     for i, column in enumerate(shown))
     notes = []
     if len(rows) > most_rows:
-        notes.append(f"{'strongest' if ranked else 'first'} {most_rows} of {len(rows)} rows, all are in the data files")
+        which = "strongest" if ranked else "first"
+        notes.append(f"{which} {most_rows} of {len(rows)} rows, all are in the data files")
     if empty:
         notes.append(f"{empty} column{'s' if empty > 1 else ''} without any value not shown")
     return TableView(name, columns, views, "; ".join(notes))
