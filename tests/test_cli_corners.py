@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from PIL import Image as Pillow
 
 from emtools import batch, cli, read_one, simulate
 from emtools.io.writing import write_image
-from emtools.measure import load, names
+from emtools.measure import Given, load, names
+from emtools.measure._given import said_of
 
 EXECUTABLE = [sys.executable, "-c", "from emtools.cli import main; main()"]
 ODD_NAMES = [b"it's \"quoted\".tif", "µm–Å.tif".encode(), b"not \xff\xfe text.tif",
@@ -71,7 +73,7 @@ def test_help_of_a_measurement_names_all_its_options(run, name):
     outcome = run(name, "--help")
     assert outcome.code == 0
     for option in load(name).options:
-        if option.type not in ("Result", "array"):
+        if option.type != "Result":
             assert f"--{option.name.replace('_', '-')}" in outcome.out
     assert {"--pixel-size-nm", "--json", "--signal", "--frame"} <= set(outcome.out.split())
 
@@ -87,6 +89,69 @@ def test_info_of_good_and_broken_files(run, folder):
     assert "broken.dm4" in outcome.err
     assert "Traceback" not in outcome.err
     assert "not calibrated" in run("info", folder / "bare.tif").out
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory):
+    """The left and the right half of the crystal's image, in every kind of file."""
+    where = tmp_path_factory.mktemp("labels")
+    halves = np.ones((256, 256), dtype=np.uint8)
+    halves[:, 128:] = 2
+    np.save(where / "a.npy", halves)
+    np.savez(where / "a.npz", other=halves[:9], regions=halves)
+    tifffile.imwrite(where / "a.tif", halves)
+    tifffile.imwrite(where / "float.tif", halves.astype(np.float32))
+    Pillow.fromarray(halves).save(where / "a.png")
+    # What is no map of labels.
+    np.savez(where / "two.npz", a=halves, b=halves)
+    np.save(where / "half.npy", halves / 2)
+    np.save(where / "cube.npy", halves[None])
+    np.save(where / "small.npy", halves[:100])
+    colours = np.stack([halves, 9 * halves, 0 * halves], axis=-1)
+    Pillow.fromarray(colours).save(where / "colours.png")
+    (where / "broken.npz").write_bytes(b"PK no archive")
+    return where
+
+
+@pytest.mark.parametrize("file", ["a.npy", "a.npz", "a.tif", "float.tif", "a.png"])
+def test_an_array_parameter_is_read_from_a_file_and_the_result_names_it(run, folder, labels, file):
+    outcome = run("lattice", "--json", "--regions", labels / file, folder / "crystal.tif")
+    assert outcome.code == 0, outcome.err
+    (result,) = outcome.rows
+    assert len(result["tables"]["grains"]) == 2
+    assert result["parameters"]["regions"] == f"{labels / file}: 256 x 256, 2 labels"
+    assert result["parameters"]["strain_reference"] is None
+
+
+@pytest.mark.parametrize(("file", "said"), [
+    ("absent.npy", "does not exist"), ("absent.tif", "absent.tif"), ("broken.npz", "NumPy"),
+    ("two.npz", "holds 2 arrays"), ("half.npy", "not whole"), ("cube.npy", "1 x 256 x 256"),
+    ("small.npy", r"shape (256, 256)"), ("colours.png", "not colours")])
+def test_a_file_that_holds_no_map_of_labels_is_wrong_usage(run, folder, labels, file, said):
+    outcome = run("lattice", "--json", "--regions", labels / file, folder / "crystal.tif")
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_an_array_parameter_of_a_batch_is_a_file(run, folder, labels, tmp_path):
+    shutil.copy(folder / "crystal.tif", tmp_path)
+    outcome = run("batch", tmp_path, "-o", tmp_path / "out", "--measure", "lattice", "--workers", 1,
+                  "--set", f"lattice.regions={labels / 'a.tif'}")
+    assert outcome.code == 0, outcome.err
+    (path,) = (tmp_path / "out" / "records").iterdir()
+    (measured,) = json.loads(path.read_text())["measurements"]
+    assert measured["parameters"]["regions"].endswith("a.tif: 256 x 256, 2 labels")
+    assert len(measured["tables"]["grains"]) == 2
+
+
+@pytest.mark.parametrize(("array", "said"), [
+    (np.array([[0, 3], [3, 7]]), "2 x 2, 2 labels"), (np.eye(2, dtype=bool), "2 x 2, 2 true"),
+    (np.array([[0, 1]], dtype=np.uint8), "1 x 2, 1 label"), (np.ones(3), "3, float64"),
+    (np.float64(2.0), 2.0), (None, None), ("a", "a")])
+def test_a_result_describes_arrays_that_it_was_given(array, said):
+    assert said_of(array) == said
+    assert said_of(Given(np.eye(2, dtype=bool), "a.npy")) == "a.npy: 2 x 2, 2 true"
 
 
 @pytest.mark.parametrize("name", names())

@@ -13,9 +13,12 @@ import pytest
 from PIL import Image as Pillow
 
 from emtools import figures, simulate
+from emtools.crystal import phase
 from emtools.errors import ImageError, ParameterError
 from emtools.figures.display import picture
 from emtools.figures.labels import LabelPlaces
+from emtools.figures.lattice.grains import folds, hues
+from emtools.figures.lattice.spacings import planes
 from emtools.figures.scale_bar import length_label, round_length
 from emtools.figures.transforms import power_spectrum
 from emtools.measure.attachment.tables import TABLES as ATTACHMENT_TABLES
@@ -48,6 +51,16 @@ def simulated_chains():
               for name in ("chains", "gaps", "dots", "axes")}
     tables["gaps"]["resolved"] = True
     return image, Result("chains", tables, {"outcome": "2 chains"})
+
+
+@pytest.fixture(scope="module")
+def simulated_grains():
+    """Four crystals of two phases, their strain mapped."""
+    places = [("PbS", (0, 0, 1), 10.0, -3.5, -3.5), ("Au", (0, 1, 1), 50.0, 3.5, -3.5),
+              ("PbS", (0, 1, 1), 70.0, -3.5, 3.5), ("Au", (0, 0, 1), 33.0, 3.5, 3.5)]
+    image, _ = simulate.crystal(shape=(700, 700), rng=3, grains=tuple(
+        simulate.Grain(name, zone, turn, x_nm=x, y_nm=y) for name, zone, turn, x, y in places))
+    return image, lattice(image, phases=("PbS", "Au"), min_d_nm=0.1, strain=True)
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +250,7 @@ def test_spots_are_circled_on_both_mates_and_indexed(simulated_lattice):
     reflections = result.tables["reflections"]
     figure = figures.lattice_figure(image, result)
     axes = figure.axes[1]
-    circles = np.array([line.get_xydata()[0] for line in axes.lines])
+    circles = np.vstack([line.get_xydata() for line in axes.lines])
     assert len(circles) == 2 * len(reflections)
     assert np.allclose(circles.sum(axis=0), 0.0)
     labels = [t.get_text() for t in axes.texts if t.get_gid() is None]
@@ -263,6 +276,113 @@ def test_the_spectrum_is_bright_where_the_spots_are_marked(simulated_lattice):
         around = spectrum.values[round(row) - 6 : round(row) + 7, round(col) - 6 : round(col) + 7]
         at = np.unravel_index(np.argmax(around), around.shape)
         assert max(abs(at[0] - 6), abs(at[1] - 6)) <= 1
+
+
+def ring_radii(axes):
+    rings = [c for c in axes.collections if c.get_gid() == "rings"]
+    return [np.hypot(*path.vertices.T) for rings_of in rings for path in rings_of.get_paths()]
+
+
+def test_rings_lie_at_the_spacings_of_the_candidate_phase(simulated_lattice):
+    image, result = simulated_lattice
+    radii = ring_radii(figures.lattice_figure(image, result).axes[1])
+    assert radii
+    known = np.array([f.d_nm for f in phase("PbS").families(0.05)])
+    for radius in radii:
+        assert np.ptp(radius) < 1e-9
+        assert np.abs(1.0 / known - radius[0]).min() < 1e-6
+    assert np.abs(1.0 / 0.2968 - np.array([r[0] for r in radii])).min() < 0.01
+    assert not ring_radii(figures.lattice_figure(image, lattice(image)).axes[1])
+
+
+def test_rings_of_an_image_without_calibration_are_at_the_fitted_scale(simulated_lattice):
+    image = plane_image(simulated_lattice[0].load())  # 0.02 nm
+    axes = figures.lattice_figure(image, lattice(image, phases=("PbS",))).axes[1]
+    radii = np.array([radius[0] for radius in ring_radii(axes)])
+    assert np.abs(radii / (0.02 / 0.2968) - 1.0).min() < 0.005
+
+
+def test_many_grains_have_four_panels_two_columns_wide(simulated_grains):
+    image, result = simulated_grains
+    figure = figures.lattice_figure(image, result)
+    assert rendered(figure).size
+    assert figure.get_size_inches()[0] == pytest.approx(180 / 25.4, abs=0.03)
+    assert {"a", "b", "c", "d"} <= {text.get_text() for text in figure.texts}
+    numbers = {t.get_text() for t in marked(figure, "grain-number")}
+    assert {"1", "2", "3", "4"} <= numbers
+    labels = [t for t in figure.axes[1].texts if t.get_gid() != "scale-bar-label"]
+    assert 3 <= len(labels) <= 18  # however many spots there are
+    one = lattice(image, regions=np.ones((700, 700), int))
+    assert len(one.tables["grains"]) <= 2
+    assert figures.lattice_figure(image, one).get_size_inches()[0] < 3.5
+
+
+def test_each_plane_has_its_number_mean_error_and_reference(simulated_grains):
+    image, result = simulated_grains
+    rows = result.tables["reflections"]
+    found, _ = planes(rows)
+    assert [plane.reference for plane in found] == sorted((p.reference for p in found),
+                                                          reverse=True)
+    figure = figures.lattice_figure(image, result)
+    names = [t.get_text() for t in marked(figure, "plane")]
+    said = [t.get_text() for t in marked(figure, "plane-numbers")]
+    assert names == [plane.name for plane in found]
+    at = names.index(r"PbS $\{200\}$")
+    of = rows[(rows.phase == "PbS") & (rows.d_reference_nm.round(3) == 0.297)
+              & ~rows.ambiguous & ~rows.few_fringes]
+    values = 10 * of.d_spacing_nm
+    assert said[at].startswith(f"n = {len(of)}")
+    assert said[at].endswith(f"{Measured(values.mean(), values.std() / len(of) ** 0.5)} Å")
+
+
+def test_spacings_that_are_not_indexed_have_no_mean(simulated_grains):
+    image, result = simulated_grains
+    rows = result.tables["reflections"].assign(phase="", hkl="", d_reference_nm=np.nan)
+    tables = {**result.tables, "reflections": rows}
+    figure = figures.lattice_figure(image, replace(result, tables=tables, parameters={}))
+    (said,) = [t.get_text() for t in marked(figure, "plane-numbers")]
+    assert said == f"n = {len(rows)}"
+
+
+def test_lattices_are_alike_after_a_quarter_a_sixth_or_half_a_turn():
+    grains = pd.DataFrame({"u_nm": [0.3, 0.3, 0.3, 0.3, np.nan], "v_nm": [0.301, 0.3, 0.3, 0.4, 1],
+                           "uv_angle_deg": [90.3, 60.0, 119.0, 90.0, 90]})
+    assert folds(grains).tolist() == [90, 60, 60, 180, 0]
+    assert folds(grains.rename(columns={"u_nm": "u_px", "v_nm": "v_px"})).tolist()[0] == 90
+    circle = hues()(np.linspace(0, 1, 256, endpoint=False))[:, :3]
+    assert np.abs(circle[0] - circle[-1]).max() < 0.03  # no seam
+    assert np.ptp(circle @ [0.2126, 0.7152, 0.0722]) < 0.15  # equally light
+
+
+def test_strain_is_mapped_with_limits_about_zero(simulated_grains):
+    image, result = simulated_grains
+    drawn = figures.pictures(image, result)
+    assert rendered(drawn["strain"]).size
+    maps = [axes.images[-1] for axes in drawn["strain"].axes if len(axes.images) == 2]
+    assert len(maps) == 4
+    limits = [one.get_clim() for one in maps]
+    assert all(low == -high for low, high in limits)
+    assert limits[0] == limits[1] == limits[2]
+    assert len(marked(drawn["strain"], "scale-bar")) == 1
+    layer = next(data for data, options, _ in result.layers if options["name"] == "strain exx")
+    assert np.nanmax(np.abs(maps[0].get_array() - 100 * layer)) < 1e-5
+
+
+def test_strain_that_was_not_asked_for_is_not_drawn(simulated_lattice):
+    assert "strain" not in figures.pictures(*simulated_lattice)
+    with pytest.raises(ParameterError, match="strain=True"):
+        figures.strain_figure(*simulated_lattice)
+
+
+def test_hundreds_of_reflections_make_few_pictures(simulated_grains):
+    image, result = simulated_grains
+    rows = result.tables["reflections"]
+    many = pd.concat([rows.assign(d_reference_nm=rows.d_reference_nm + 0.001 * i)
+                      for i in range(12) for _ in range(3)], ignore_index=True)
+    drawn = figures.pictures(image, replace(result, tables={**result.tables, "reflections": many}))
+    assert len([name for name in drawn if name.startswith("histogram")]) <= 6
+    labels = [t for t in drawn["overlay"].axes[1].texts if t.get_gid() != "scale-bar-label"]
+    assert len(labels) <= 18
 
 
 def test_labels_never_overlap():

@@ -235,6 +235,14 @@ def test_page_is_whole_and_asks_for_nothing(tmp_path):
         assert words in page.text, words
 
 
+def test_of_many_reflections_the_strongest_are_shown():
+    rows = [reflection(0.2, reflection=i, snr=float(i)) for i in range(300)]
+    view = table_view("reflections", rows, 50)
+    at = [name for name, _, _ in view.columns].index("SNR")
+    assert [float(row[at].key) for row in view.rows] == [float(i) for i in range(299, 249, -1)]
+    assert view.note.startswith("strongest 50 of 300 rows")
+
+
 def test_page_can_be_used_by_a_screen_reader(tmp_path):
     page = Page(write_report(tmp_path, [record(), failure()]))
     attributes = page.attributes

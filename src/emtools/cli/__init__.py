@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emtools.cli.options import from_text, settings, with_signature
 from emtools.errors import EmtoolsError, ParameterError
 from emtools.measure import Run, load, names, needed_by
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from emtools.instrument import InstrumentCalibration
-    from emtools.measure import Option
     from emtools.model import Image, Result
 
 EXIT_SOME_FAILED = 1
@@ -53,7 +53,6 @@ _COMMON: dict[str, tuple[Any, Any]] = {
     "pixel_size_per_nm": (PixelSizeReciprocal, None), "signal": (Signal, None),
     "frame": (Frame, None), "calibration": (Calibrated, None), "force_calibration": (Force, False),
 }
-_SCALARS: dict[str, type] = {"float": float, "int": int, "bool": bool, "str": str}
 
 
 def build(arguments: Sequence[str]) -> typer.Typer:
@@ -125,7 +124,7 @@ def info(files: Files, as_json: Json = False) -> None:
 def _measurement_command(name: str) -> Callable[..., None]:
     """Make the command of a measurement from its signature."""
     measurement = load(name)
-    options = [option for option in measurement.options if option.type not in ("Result", "array")]
+    options = [option for option in measurement.options if option.type != "Result"]
     shared = _COMMON | ({"set_": (Settings, None)} if measurement.rests_on else {})
     if not all(option.required for option in measurement.rests_on):
         shared["with_"] = (With, None)
@@ -134,9 +133,9 @@ def _measurement_command(name: str) -> Callable[..., None]:
         common = {key: values.pop(key) for key in shared}
         common["calibration"] = _calibration(common["calibration"])
         files = values.pop("files")
-        own = {option.name: _from_text(option, values[option.name]) for option in options}
+        own = {option.name: from_text(option, values[option.name]) for option in options}
         common["wanted"] = _listed(common.get("with_"), name)
-        parameters = _settings(common.get("set_") or [])
+        parameters = settings(common.get("set_") or [])
         _listed(",".join(parameters), name)
         parameters[name] = own | parameters.get(name, {})
         failed: list[str] = []
@@ -144,7 +143,7 @@ def _measurement_command(name: str) -> Callable[..., None]:
             failed += _measure_file(file, name, parameters, common)
         _finish(failed)
 
-    return _with_signature(command, {"files": (Files, inspect.Parameter.empty), **shared},
+    return with_signature(command, {"files": (Files, inspect.Parameter.empty), **shared},
                            options, measurement.summary)
 
 
@@ -260,7 +259,7 @@ def batch(
 
     chosen, wanted = (tuple(part.strip() for part in text.split(",")) if text else None
                       for text in (measure, with_))
-    recipe = Recipe(chosen, _settings(set_ or []), pixel_size_nm, _calibration(calibration),
+    recipe = Recipe(chosen, settings(set_ or []), pixel_size_nm, _calibration(calibration),
                     force_calibration, wanted or ())
     with showing.progress_bar() as progress:
         outcome = room.run(folder, output, recipe, workers=workers, progress=progress)
@@ -290,41 +289,6 @@ def calibrate(
                            reproducibility))
 
 
-def _settings(texts: list[str]) -> dict[str, dict[str, Any]]:
-    """Read ``measurement.parameter=value`` into parameters of measurements."""
-    settings: dict[str, dict[str, Any]] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        name, dot, parameter = key.strip().partition(".")
-        if not (equals and dot):
-            raise ParameterError(f"--set {text}", "is not of the form measurement.parameter=value")
-        measurement = load(name)
-        measurement.check({parameter: value})
-        option = next(o for o in measurement.options if o.name == parameter)
-        settings.setdefault(name, {})[parameter] = _from_text(option, value)
-    return settings
-
-
-def _from_text(option: Option, value: Any) -> Any:
-    """Turn an option's text into the type of its parameter."""
-    if not isinstance(value, str):
-        return value
-    try:
-        if option.type == "tuple":
-            parts = [part.strip() for part in value.split(",") if part.strip()]
-            return tuple(_SCALARS[option.item](part) for part in parts)
-        if option.type == "bool":
-            return {"true": True, "yes": True, "1": True, "false": False, "no": False,
-                    "0": False}[value.lower()]
-        converted = _SCALARS[option.type](value)
-    except (KeyError, ValueError) as error:
-        raise ParameterError(option.name, f"{value!r} is not a {option.type}") from error
-    if option.choices and converted not in option.choices:
-        raise ParameterError(option.name, f"{value!r} is not known",
-                             f"give one of {', '.join(option.choices)}")
-    return converted
-
-
 def _add_simulators(app: typer.Typer, arguments: Sequence[str]) -> None:
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None,
                         help="Make images whose truth is known.")
@@ -346,49 +310,14 @@ def _simulator_command(function: Callable[..., Any]) -> Callable[..., None]:
 
     def command(**values: Any) -> None:
         target = values.pop("target")
-        parameters = {option.name: _from_text(option, values[option.name]) for option in options}
+        parameters = {option.name: from_text(option, values[option.name]) for option in options}
         for path in simulating.write(function, parameters, target):
             typer.echo(str(path))
 
     target = Annotated[Path, typer.Option("--output", "-o",
                                           help="File to write: .tif or .hspy.")]
-    return _with_signature(command, {"target": (target, inspect.Parameter.empty)}, options,
+    return with_signature(command, {"target": (target, inspect.Parameter.empty)}, options,
                            inspect.getdoc(function) or "")
-
-
-def _with_signature(
-    command: Callable[..., None], fixed: dict[str, tuple[Any, Any]], options: Sequence[Option],
-    doc: str,
-) -> Callable[..., None]:
-    """Give a function the signature that the command-line library reads its options from."""
-    parameters, annotations = [], {}
-    described = {option.name: (_annotation(option), _default(option)) for option in options}
-    for name, (annotation, default) in (fixed | described).items():
-        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default,
-                                            annotation=annotation))
-        annotations[name] = annotation
-    command.__dict__["__signature__"] = inspect.Signature(parameters)
-    command.__annotations__ = annotations
-    command.__doc__ = doc
-    return command
-
-
-def _annotation(option: Option) -> Any:
-    meaning = option.meaning
-    if option.type == "tuple":
-        return Annotated[str, typer.Option(help=f"{meaning} With commas.")]
-    if option.choices:
-        meaning = f"{meaning} One of {', '.join(option.choices)}."
-    kind: Any = _SCALARS[option.type]
-    if option.default is None:
-        return Annotated[kind | None, typer.Option(help=meaning, show_default=False)]
-    return Annotated[kind, typer.Option(help=meaning)]
-
-
-def _default(option: Option) -> Any:
-    if option.type == "tuple":
-        return ",".join(str(part) for part in option.default or ())
-    return option.default
 
 
 def _finish(failed: list[str]) -> None:

@@ -4,7 +4,7 @@ from emtools.figures.attachment import attachment_figure
 from emtools.figures.chains import chains_figure
 from emtools.figures.histograms import histogram
 from emtools.figures.images import false_colour, image_figure
-from emtools.figures.lattice import lattice_figure
+from emtools.figures.lattice import lattice_figure, strain_figure
 from emtools.figures.overlays import overlay, pictures
 from emtools.figures.saving import save, thumbnail, thumbnail_uri
 
@@ -18,6 +18,7 @@ __all__ = [
     "overlay",
     "pictures",
     "save",
+    "strain_figure",
     "thumbnail",
     "thumbnail_uri",
 ]

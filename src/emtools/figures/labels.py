@@ -65,13 +65,19 @@ class LabelPlaces:
             # From the mark's edge to the label's centre along that direction.
             reach = self.clear + 0.5 * float(np.abs(across) @ np.array(size))
             centre = at + reach * across
-            half = 0.5 * np.array(size) + [_APART_PT, 0.0]
-            low, high = (centre - half).tolist(), (centre + half).tolist()
-            box = (low[0], low[1], high[0], high[1])
-            if self._free(box):
-                self.boxes.append(box)
+            if self.take(centre, size):
                 return float(centre[0]), float(centre[1])
         return None
+
+    def take(self, centre: Floats, size: tuple[float, float]) -> bool:
+        """Take the place around `centre` for a label of `size`, if it is free; return whether."""
+        half = 0.5 * np.array(size) + [_APART_PT, 0.0]
+        low, high = (centre - half).tolist(), (centre + half).tolist()
+        box = (low[0], low[1], high[0], high[1])
+        free = self._free(box)
+        if free:
+            self.boxes.append(box)
+        return free
 
     def _free(self, box: tuple[float, float, float, float]) -> bool:
         left, bottom, right, top = box

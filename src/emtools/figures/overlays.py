@@ -12,7 +12,7 @@ from emtools.figures.chains import chains_figure
 from emtools.figures.display import picture
 from emtools.figures.histograms import histogram
 from emtools.figures.images import panel_size, shortened, show
-from emtools.figures.lattice import lattice_figure
+from emtools.figures.lattice import has_strain, lattice_figure, strain_figure
 from emtools.figures.style import COLUMN_IN, SERIES, note, panel, sheet, style
 from emtools.tables import in_unit
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from emtools.model import Image, Result
 
 FEWEST_VALUES = 5  # fewer are better read in the table
+MOST_PLANES = 6  # families of planes with a histogram of their own, the strongest
 _EDGE, _KEY = 0.01, 0.17
 
 
@@ -67,8 +68,9 @@ def pictures(image: Image, result: Result) -> dict[str, Figure]:
     Returns
     -------
     dict of str to Figure
-        ``overlay`` always; ``histogram_<quantity>`` where there are at least five values.  Values
-        that are only limits (cut by the frame, not resolved) are left out of them.
+        ``overlay`` always; ``strain`` where it was mapped; ``histogram_<quantity>`` where there are
+        at least five values.  Values that are only limits (cut by the frame, not resolved) are left
+        out of them.
 
     Raises
     ------
@@ -84,22 +86,26 @@ def pictures(image: Image, result: Result) -> dict[str, Figure]:
             figures[f"histogram_{distribution.name}"] = histogram(
                 values, label=distribution.label, unit=unit)
     if result.measurement == "lattice":
+        if has_strain(result):
+            figures["strain"] = strain_figure(image, result)
         figures |= _same_planes(result.tables["reflections"])
     return figures
 
 
 def _same_planes(reflections: pd.DataFrame) -> dict[str, Figure]:
-    """Histograms of the spacings of one family of planes, from many grains."""
+    """Histograms of the spacings of the strongest families of planes, from many grains."""
     column = "d_spacing_nm" if "d_spacing_nm" in reflections else "d_spacing_px"
     reference = reflections[in_unit("d_reference_nm", column[-2:])].round(6)
     figures = {}
-    for (phase, spacing), rows in reflections.groupby([reflections["phase"], reference]):
-        if len(rows) >= FEWEST_VALUES:
-            hkl = str(rows["hkl"].iloc[0])
-            name = "_".join(["histogram_d_spacing", str(phase), hkl.replace(" ", "")])
-            figures[re.sub(r"[^\w-]", "", name)] = histogram(
-                rows[column].to_numpy(dtype=float), unit=column[-2:],
-                label=f"spacing of {phase} {{{hkl}}}, reference {spacing:.4g}")
+    groups = [group for group in reflections.groupby([reflections["phase"], reference])
+              if len(group[1]) >= FEWEST_VALUES]
+    groups.sort(key=lambda group: -float(group[1]["snr"].sum()))
+    for (phase, spacing), rows in groups[:MOST_PLANES]:
+        hkl = str(rows["hkl"].iloc[0])
+        name = "_".join(["histogram_d_spacing", str(phase), hkl.replace(" ", "")])
+        figures[re.sub(r"[^\w-]", "", name)] = histogram(
+            rows[column].to_numpy(dtype=float), unit=column[-2:],
+            label=f"spacing of {phase} {{{hkl}}}, reference {spacing:.4g}")
     return figures
 
 

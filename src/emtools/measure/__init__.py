@@ -1,5 +1,14 @@
 """Image -> Result.  One module, or folder of stages, is one measurement, found by its name."""
 
-from emtools.measure._discovery import Measurement, Option, Run, load, names, needed_by, options_of
+from emtools.measure._discovery import (
+    Measurement,
+    Option,
+    Run,
+    load,
+    names,
+    needed_by,
+    options_of,
+)
+from emtools.measure._given import Given
 
-__all__ = ["Measurement", "Option", "Run", "load", "names", "needed_by", "options_of"]
+__all__ = ["Given", "Measurement", "Option", "Run", "load", "names", "needed_by", "options_of"]

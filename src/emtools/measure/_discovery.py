@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 from emtools._version import __version__
 from emtools.errors import EmtoolsError, ParameterError
+from emtools.measure._given import Given, said_of
 from emtools.model import Image, Result
 from emtools.units import LENGTH, PIXEL
 
@@ -233,11 +234,11 @@ def measurement(
             values = dict(bound.arguments)
             image = _as_image(values.pop("image"))
             _check_values(function, values)
-            result = function(image, **values)  # type: ignore[arg-type]
-            source = {**image.source.describe(), "emtools": __version__}
-            # A result that was given stands there with the parameters that it was made with.
-            said = {name: dict(value.parameters) if isinstance(value, Result) else value
+            bare = {name: value.values if isinstance(value, Given) else value
                     for name, value in values.items()}
+            result = function(image, **bare)  # type: ignore[arg-type]
+            source = {**image.source.describe(), "emtools": __version__}
+            said = {name: said_of(value) for name, value in values.items()}
             return replace(result, parameters={**said, **result.parameters}, source=source)
 
         measure.__dict__.update(tables=dict(tables), modalities=modalities)

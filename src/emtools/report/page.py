@@ -26,6 +26,7 @@ Record = Mapping[str, Any]
 MOST_ROWS = 50
 _ROWS_OF_ALL_IMAGES = 5000  # a page of a thousand images must still open
 _FEWEST_ROWS = 5
+_STRENGTH = "snr"  # of a long table with this column the strongest rows are shown
 _GEOMETRY = ("axes",)  # points of drawn lines: nothing to read in them
 _OUTCOMES = {"measured": "measured", "left out": "left out", "failed": "failed",
              "other file": "other file"}
@@ -72,6 +73,10 @@ def table_view(name: str, rows: Sequence[Mapping[str, Any]], most_rows: int) -> 
     if not rows or name in _GEOMETRY:
         note = f"{len(rows)} rows, in the data files" if rows else "none found"
         return TableView(name, (), (), note)
+    ranked = len(rows) > most_rows and all(
+        isinstance(row.get(_STRENGTH), float) for row in rows)
+    if ranked:
+        rows = sorted(rows, key=lambda row: -row[_STRENGTH])
     names = list(dict.fromkeys(column for row in rows for column in row))
     errors = {error_of(column) for column in names if error_of(column) in names}
     shown = [column for column in names if column not in errors
@@ -85,7 +90,8 @@ def table_view(name: str, rows: Sequence[Mapping[str, Any]], most_rows: int) -> 
                     for i, column in enumerate(shown))
     notes = []
     if len(rows) > most_rows:
-        notes.append(f"first {most_rows} of {len(rows)} rows, all are in the data files")
+        which = "strongest" if ranked else "first"
+        notes.append(f"{which} {most_rows} of {len(rows)} rows, all are in the data files")
     if empty:
         notes.append(f"{empty} column{'s' if empty > 1 else ''} without any value not shown")
     return TableView(name, columns, views, "; ".join(notes))

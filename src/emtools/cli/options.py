@@ -1,0 +1,97 @@
+"""Parameters of a function -> options of a command, and their text -> values."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emtools.errors import ParameterError
+from emtools.measure import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from emtools.measure import Option
+
+_SCALARS: dict[str, type] = {"float": float, "int": int, "bool": bool, "str": str}
+_ARRAY_FILE = "A file: .npy, .npz, or a picture such as .tif or .png."
+
+
+def settings(texts: list[str]) -> dict[str, dict[str, Any]]:
+    """Read ``measurement.parameter=value`` into parameters of measurements."""
+    found: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        name, dot, parameter = key.strip().partition(".")
+        if not (equals and dot):
+            raise ParameterError(f"--set {text}", "is not of the form measurement.parameter=value")
+        measurement = load(name)
+        measurement.check({parameter: value})
+        option = next(o for o in measurement.options if o.name == parameter)
+        found.setdefault(name, {})[parameter] = from_text(option, value)
+    return found
+
+
+def from_text(option: Option, value: Any) -> Any:
+    """Turn an option's text into the type of its parameter; an array is read from its file."""
+    if option.type == "array" and value is not None:
+        from emtools.cli.arrays import read_array
+
+        return read_array(option.name, Path(value))
+    if not isinstance(value, str):
+        return value
+    try:
+        if option.type == "tuple":
+            parts = [part.strip() for part in value.split(",") if part.strip()]
+            return tuple(_SCALARS[option.item](part) for part in parts)
+        if option.type == "bool":
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False,
+                    "0": False}[value.lower()]
+        converted = _SCALARS[option.type](value)
+    except (KeyError, ValueError) as error:
+        raise ParameterError(option.name, f"{value!r} is not a {option.type}") from error
+    if option.choices and converted not in option.choices:
+        raise ParameterError(option.name, f"{value!r} is not known",
+                             f"give one of {', '.join(option.choices)}")
+    return converted
+
+
+def with_signature(
+    command: Callable[..., None], fixed: dict[str, tuple[Any, Any]], options: Sequence[Option],
+    doc: str,
+) -> Callable[..., None]:
+    """Give a function the signature that the command-line library reads its options from."""
+    parameters, annotations = [], {}
+    described = {option.name: (_annotation(option), _default(option)) for option in options}
+    for name, (annotation, default) in (fixed | described).items():
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default,
+                                            annotation=annotation))
+        annotations[name] = annotation
+    command.__dict__["__signature__"] = inspect.Signature(parameters)
+    command.__annotations__ = annotations
+    command.__doc__ = doc
+    return command
+
+
+def _annotation(option: Option) -> Any:
+    meaning = option.meaning
+    if option.type == "tuple":
+        return Annotated[str, typer.Option(help=f"{meaning} With commas.")]
+    if option.type == "array":
+        return Annotated[Path | None, typer.Option(help=f"{meaning} {_ARRAY_FILE}",
+                                                   show_default=False)]
+    if option.choices:
+        meaning = f"{meaning} One of {', '.join(option.choices)}."
+    kind: Any = _SCALARS[option.type]
+    if option.default is None:
+        return Annotated[kind | None, typer.Option(help=meaning, show_default=False)]
+    return Annotated[kind, typer.Option(help=meaning)]
+
+
+def _default(option: Option) -> Any:
+    if option.type == "tuple":
+        return ",".join(str(part) for part in option.default or ())
+    return option.default
