@@ -130,14 +130,15 @@ def _crystal(
         return f"its {len(reflections)} reflections do not fit {known.name}"
     if not row["zone_axis"]:
         return "its reflections are in one row, which tells neither anisotropy nor shear"
-    if row["ambiguous"]:
-        return f"{known.name} [{row['zone_axis']}] is ambiguous, {row['runner_up']} fits as well"
     if row["score"] < _CREDIBLE:
         return (f"{known.name} [{row['zone_axis']}] fits poorly (score {row['score']:.2f}): strong "
                 "reflections are missing, or unexplained ones are there")
     usable = [r for r in reflections if r["hkl"] and not r["few_fringes"]]
     if len(usable) < _FEWEST:
         return f"{len(usable)} usable reflections, {_FEWEST} are needed"
+    if row["ambiguous"]:
+        rival = f"{row['runner_up']} fits as well" if row["runner_up"] else "one family is seen"
+        return f"{known.name} [{row['zone_axis']}] is ambiguous, {rival}"
     hkl = [[int(i) for i in r["hkl"].split()] for r in usable]
     zone = [int(i) for i in row["zone_axis"].split()]
     grain = IndexedGrain(*_wave_vectors(usable), reference_vectors(known, zone, hkl))

@@ -328,7 +328,9 @@ def options_of(function: Callable[..., Any], **unknown: Any) -> tuple[Option, ..
 
 def _without_none(hint: Any) -> Any:
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return next(part for part in typing.get_args(hint) if part is not type(None))
+        parts = [part for part in typing.get_args(hint) if part is not type(None)]
+        # Of several, the one that can be typed on a command line.
+        return next((part for part in parts if part in (float, int, bool, str)), parts[0])
     return hint
 
 

@@ -245,10 +245,9 @@ def stand_out(
                 continue
             level = levels[c]
             line = streak_level(ratio, n_x, i, j, streak[0], streak[1])
-            # A few cells tell the level of a line badly.  Chance reaches 2.5 in one line of thirty:
-            # no sudden step, or strong fringes would fall over it.
-            if line > 2.5 * level:
-                level = min(4.0 * line, level + 6.0 * (line - 2.5 * level))
+            # A few cells tell the level of a line badly; chance hardly ever reaches 3.
+            if line > 3.0 * level:
+                level = 4.0 * line
             if ratio[i, j] > thresholds[c] * level:
                 found.append((i, j, ratio[i, j] / level))
     return found

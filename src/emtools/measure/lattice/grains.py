@@ -31,7 +31,7 @@ _SAME_CELLS = 1.2  # of 1 / extent: one spot, seen twice
 _LOBE_CELLS = 1.5  # of 1 / side of a window: how far its peak may be off
 _FAINTEST = 5.5  # amplitude over noise that is left of a spot when the others are taken off
 _GONE = 3.0  # what is left of a seed that is explained by stronger spots beside it
-_MARGIN_OF_NOISE = 0.7  # a noise that is read from a few cells is no sharp limit
+_MARGIN_OF_NOISE = 0.65  # a noise that is read from a few cells is no sharp limit
 _MARGIN = 0.35  # of the extent: how far around a domain its fringes are compared
 _OUTSIDE = 2.0  # times the power inside: fringes of a neighbour
 _SCATTERED = 0.3  # of the domain takes part: less are fringes of a small crystal in it
@@ -233,7 +233,7 @@ def _is_lattice(grain: Grain) -> bool:
 
 def _peaks(crop: NDArray[np.float32], domain: Domain, search: Search) -> list[Peak]:
     """Peaks of the transform of the domain, under a window of its shape."""
-    where = search.cells(domain.shape)
+    where = search.cells(domain.shape, whole=False)
     if not where.searched:
         return []
     window = domain.per_pixel(soft_window(domain))
@@ -262,8 +262,9 @@ def _clear(peak: Peak, fringes: Fringes, search: Search, frame: tuple[int, ...])
 
     A film, or the dots themselves, can be noisier there than on the window's average.
     """
-    needed = 0.5 * search.clear_snr((frame[0], frame[1])) ** 2
-    return peak.excess * peak.noise / fringes.noise > _MARGIN_OF_NOISE * needed
+    clear = search.clear_snr((frame[0], frame[1]))
+    excess = peak.excess * peak.noise / fringes.noise
+    return excess > _MARGIN_OF_NOISE * 0.5 * clear**2 and fringes.snr > _MARGIN_OF_NOISE * clear
 
 
 def _distinct(new: list[Peak], known: list[Peak], domain: Domain) -> list[Peak]:

@@ -95,9 +95,9 @@ class Search:
     floor: NoiseFloor
     sides: tuple[int, ...] = ()
 
-    def cells(self, shape: tuple[int, int]) -> Cells:
+    def cells(self, shape: tuple[int, int], whole: bool = True) -> Cells:
         """Lay out the cells of a transform of this shape."""
-        return cells(shape, self.calibration, self.d_range, self.floor)
+        return cells(shape, self.calibration, self.d_range, self.floor, whole)
 
     def clear_snr(self, shape: tuple[int, int]) -> float:
         """Amplitude over noise that none of all the cells searched reaches by chance.
@@ -174,7 +174,7 @@ def _in_windows(
 ) -> list[Seed]:
     """Peaks of Hann windows that overlap by half."""
     tops, lefts = (_starts(n, side) for n in values.shape)
-    where = search.cells((side, side))
+    where = search.cells((side, side), whole=False)
     if where.searched == 0:
         return []
     hann = np.outer(window(side), window(side))

@@ -45,10 +45,10 @@ _AXIS_LINES = 3  # beside an axis, each judged by itself
 _AXIS_RUN = 64
 _MOST_SECTORS = 64
 # Cells of a Hann window's noise that are worth one: found from the false alarms of white noise in
-# transforms of 64 ... 128 and of 256 cells along a side (with more classes, the scatter of the
+# transforms of 64 ... 400 cells along a side (with more classes, the scatter of the
 # smooth floor inside of them counts more).
-_CORRELATED = (2.7, 3.6)
-_CORRELATED_SIDES = (100, 220)
+_CORRELATED = (2.4, 3.6, 4.4)
+_CORRELATED_SIDES = (100, 250, 450)
 _INDEPENDENT = 0.9  # of the maxima of correlated cells
 _NEAREST = 4.0  # cells from the centre, where the ground ends
 _STREAK = (4, 18)  # cells on both sides of a peak, beyond its own main lobe
@@ -254,7 +254,7 @@ def _fill_empty(floors: NDArray[np.float64]) -> None:
 
 def cells(
     shape: tuple[int, int], calibration: Calibration, d_range: tuple[float, float],
-    floor: NoiseFloor,
+    floor: NoiseFloor, whole: bool = True,
 ) -> Cells:
     """Lay out the cells of a transform.
 
@@ -268,12 +268,15 @@ def cells(
         Smallest and largest spacing sought, in the calibration's unit.
     floor
         The plane's smooth noise.
+    whole
+        Whether the transform is that of a whole frame.  In a window noise may be uneven: film that
+        jumps with the scan lines has heavier tails there.
     """
     from emtools.measure.lattice._kernels import fill_cells
 
     half = (shape[0], shape[1] // 2 + 1)
     size = half[0] * half[1]
-    share = float(np.clip(size / 4000, *_CLASS_CELLS))
+    share = float(np.clip(size / 330, *_CLASS_CELLS))
     width = float(np.clip(round(np.sqrt(share / 8)), *_RING_WIDTH))
     run = float(np.clip(min(shape) // 4, 12, _AXIS_RUN))
     lines = _AXIS_LINES if min(shape) > 64 else 2
@@ -301,7 +304,8 @@ def cells(
     counts = np.sum(for_rows(fill, (-beyond, beyond + 1), size), axis=0)
     every = max(1, size // _SAMPLED)
     counts = counts[: int(np.flatnonzero(counts)[-1]) + 1 if counts.any() else 1]
-    correlated = float(np.interp(min(shape), _CORRELATED_SIDES, _CORRELATED))
+    side = min(shape) if whole else _CORRELATED_SIDES[-1]
+    correlated = float(np.interp(side, _CORRELATED_SIDES, _CORRELATED))
     independent = np.maximum(np.minimum(counts / correlated, 0.85 * counts / every), 1.0)
     return Cells(shape, classes, expected, independent, (reach, n_cols, every), int(counts.sum()))
 
