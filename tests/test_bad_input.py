@@ -312,6 +312,8 @@ def impossible(option):
         return ["nonsense", ""]
     if option.type == "tuple":
         return [("no such phase",), ("",), ("/nowhere/none.cif",)]
+    if option.name == "rng":
+        return [-1]  # 0 is a seed as good as others
     if option.type in ("float", "int"):
         return [-1, 0, float("nan")] if option.type == "float" else [-1, 0]
     return []

@@ -37,6 +37,8 @@ _OUTSIDE = 2.0  # times the power inside: fringes of a neighbour
 _SCATTERED = 0.3  # of the domain takes part: less are fringes of a small crystal in it
 _SHARED = 0.5  # of a domain inside another one: crystals on top of each other
 _FEWEST_FRINGES = 6.0  # of a single spacing
+_ALONG_SCAN_DEG = 20.0  # from the slow axis of a scan
+_FAINT_ROW = 12.0  # amplitude over noise below which a single row there proves nothing
 _FEWEST_OF_TWO = 4.0  # where a second one crosses them
 _SHAKEN = 0.3  # of the clearest spot around it
 _SPECK = 0.03  # of the crystal's area
@@ -223,9 +225,13 @@ def grains_in(
 
 
 def _is_lattice(grain: Grain) -> bool:
-    """Whether there are enough fringes: a few of one spacing are texture."""
+    """Whether it is one: a few fringes of one spacing are texture, or the work of the scan."""
     if not grain.spots:
         return False
+    clearest = max(grain.spots, key=lambda s: s.fringes.snr)
+    along_y = abs(clearest.k[0]) > np.cos(np.radians(_ALONG_SCAN_DEG)) * clearest.length
+    if grain.lattice is None and along_y and clearest.fringes.snr < _FAINT_ROW:
+        return False  # lines that jump spread along y whatever else the image holds
     diameter = 2.0 * np.sqrt(grain.spots[0].area / np.pi)
     fringes = diameter * grain.spots[-1].length
     return bool(fringes >= (_FEWEST_FRINGES if grain.lattice is None else _FEWEST_OF_TWO))
