@@ -122,14 +122,15 @@ def lattice(
     if regions is None:
         grains = find_grains(flat, seeds, search, max_reflections)
     else:
-        grains = find_grains_in(flat, _labels(regions, plane), search, max_reflections)
+        grains = find_grains_in(flat, _labels(regions, plane, "regions"), search, max_reflections)
     modality: Modality = "TEM" if image.acquisition.modality in ("TEM", "BF") else "HAADF"
     tolerance = Tolerance.of(plane.calibration)
     found = Found(grains, index_grains(grains, candidates, tolerance, modality))
     if strain:
         reference = None
         if strain_reference is not None:
-            inside = find_grains_in(flat, _labels(strain_reference, plane), search, 100)
+            inside = find_grains_in(flat, _labels(strain_reference, plane, "strain_reference"),
+                                    search, 100)
             reference = next((grain.lattice for grain in inside if grain.lattice), None)
         found = replace(found, strain=strain_rows(grains, reference), maps=[
             strain_map(flat, grain, plane.calibration, reference, strain_resolution_nm)
@@ -137,11 +138,12 @@ def lattice(
     return _result(plane, found, None)
 
 
-def _labels(regions: NDArray[np.integer[Any]] | NDArray[np.bool_], plane: Plane
-            ) -> NDArray[np.integer[Any]]:
+def _labels(
+    regions: NDArray[np.integer[Any]] | NDArray[np.bool_], plane: Plane, name: str
+) -> NDArray[np.integer[Any]]:
     labels = np.asarray(regions)
     if labels.shape != plane.values.shape or labels.dtype.kind not in "biu":
-        raise ParameterError("regions", f"must be whole numbers of shape {plane.values.shape}, not "
+        raise ParameterError(name, f"must be whole numbers of shape {plane.values.shape}, not "
                              f"{labels.dtype} of shape {labels.shape}")
     return labels.astype(np.int64)
 
