@@ -9,7 +9,7 @@ import numpy as np
 
 from emtools.errors import ImageError
 from emtools.process.annotations import find_annotations
-from emtools.process.threads import in_threads
+from emtools.process.threads import in_spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -180,15 +180,10 @@ def flatten(
     def subtract(span: tuple[int, int]) -> None:
         subtract_ground(span, values, means, rows, cols, flat)
 
-    in_threads(subtract, _spans(len(values), 16))
+    in_spans(subtract, (0, len(values)), values.size)
     if mask is not None:
         flat[~mask] = 0.0
     return flat
-
-
-def _spans(n: int, parts: int) -> list[tuple[int, int]]:
-    step = -(-n // parts)
-    return [(start, min(start + step, n)) for start in range(0, n, step)]
 
 
 def _block_means(
@@ -204,7 +199,7 @@ def _block_means(
     def add(span: tuple[int, int]) -> None:
         block_sums(span, used, edges[0], edges[1], sums)
 
-    in_threads(add, _spans(blocks[0], 16))
+    in_spans(add, (0, blocks[0]), values.size)
     rows, cols = edges[0][:-1], edges[1][:-1]
     if mask is None:
         heights, widths = (np.diff(np.append(edges, n))

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+_WORTH_IT = 200_000  # numbers: fewer are done before a thread has started
+_SPANS = 16
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -19,6 +22,27 @@ def threads() -> int:
     if multiprocessing.parent_process() is not None:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_spans(
+    function: Callable[[tuple[int, int]], Answer], whole: tuple[int, int], size: int
+) -> list[Answer]:
+    """Return the answers for spans of a range, found in threads where `size` makes it worth it.
+
+    Parameters
+    ----------
+    function
+        Of the first and one past the last of a span.
+    whole
+        The range.
+    size
+        How many numbers there are to work on.
+    """
+    if size < _WORTH_IT:
+        return [function(whole)]
+    step = -(-(whole[1] - whole[0]) // _SPANS)
+    return in_threads(function, [(start, min(start + step, whole[1]))
+                                 for start in range(*whole, step)])
 
 
 def in_threads(function: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:

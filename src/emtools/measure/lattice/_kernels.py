@@ -177,7 +177,7 @@ def class_levels(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _power_at(power: NDArray[np.float32], n_x: int, row: int, col: int) -> float:
+def power_at(power: NDArray[np.float32], n_x: int, row: int, col: int) -> float:
     """Power of any signed cell of a half transform."""
     col = col % n_x
     if col >= power.shape[1]:
@@ -190,10 +190,10 @@ def highest_around(
     power: NDArray[np.float32], n_x: int, row: int, col: int, reach: int
 ) -> bool:
     """Whether a cell is the highest of its neighbourhood."""
-    here = _power_at(power, n_x, row, col)
+    here = power_at(power, n_x, row, col)
     for i in range(-reach, reach + 1):
         for j in range(-reach, reach + 1):
-            if _power_at(power, n_x, row + i, col + j) > here:
+            if power_at(power, n_x, row + i, col + j) > here:
                 return False
     return True
 
@@ -219,7 +219,7 @@ def streak_level(
         along = np.empty(2 * n)
         for i in range(2 * n):
             distance = near + i // 2 if i % 2 else -near - i // 2
-            along[i] = _power_at(power, n_x, int(np.rint(signed + distance * step_y)),
+            along[i] = power_at(power, n_x, int(np.rint(signed + distance * step_y)),
                                  int(np.rint(col + distance * step_x)))
         # A quarter of the cells: the lattice's other spots may lie on the line.
         along.sort()
@@ -256,16 +256,15 @@ def stand_out(
 @njit(cache=True, nogil=True)
 def search_windows(
     halves: NDArray[np.complex64], cells: tuple[NDArray[np.int32], NDArray[np.float32]],
-    limits: tuple[int, int, int], thresholds: NDArray[np.float64], weight: float, n_x: int,
-    streak: tuple[int, int],
+    extent: tuple[tuple[int, int, int], tuple[int, int]], thresholds: NDArray[np.float64],
+    weight: float, n_x: int, streak: tuple[int, int],
 ) -> tuple[NDArray[np.float32], list[list[tuple[int, int, float]]]]:
     """Search a row of windows of the same size; the last cells' ratios, and what stands out."""
     classes, floor = cells
     ratios = np.zeros((halves.shape[0], *classes.shape), dtype=np.float32)
     levels = np.empty(thresholds.size)
     found = []
-    reach = min(limits[0] + streak[1], (classes.shape[0] - 1) // 2)
-    n_cols = min(limits[1] + streak[1], classes.shape[1])
+    limits, (reach, n_cols) = extent
     for n in range(halves.shape[0]):
         over_floor((-reach, reach + 1), halves[n], floor, n_cols, weight, ratios[n])
         class_levels(ratios[n], classes, limits, levels)

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emtools.errors import CalibrationError
+from emtools.measure.lattice.derivatives import jacobian
 from emtools.model.calibration import SquareDeparture, square_departure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -166,14 +167,15 @@ def fit_affine(grains: Sequence[IndexedGrain]) -> Affine:
     lengths = np.linalg.norm(np.vstack([one.reference for one in aligned]), axis=1)
     scale = float(np.mean(np.log(np.linalg.norm(k, axis=1) / lengths)))
     parameters = np.array([scale, 0.0, 0.0, *(one.turn for one in aligned)])
-    _covariance(_jacobian(misfit, parameters))  # what is not determined must not be fitted
+    slopes = jacobian(misfit, parameters, _DIFFERENCE)
+    _covariance(slopes)  # what is not determined must not be fitted
     for _ in range(_STEPS):
-        jacobian = _jacobian(misfit, parameters)
-        step = np.linalg.lstsq(jacobian, -misfit(parameters), rcond=None)[0]
+        step = np.linalg.lstsq(slopes, -misfit(parameters), rcond=None)[0]
         parameters = parameters + step
+        slopes = jacobian(misfit, parameters, _DIFFERENCE)
         if np.abs(step).max() < _SETTLED:
             break
-    covariance = _covariance(_jacobian(misfit, parameters))
+    covariance = _covariance(slopes)
     degrees = k.size - len(parameters)
     excess = float(misfit(parameters) @ misfit(parameters)) / degrees if degrees > 0 else 1.0
     return Affine(
@@ -274,17 +276,11 @@ def _inverse_root(covariance: Floats) -> Floats:
     return np.asarray(np.linalg.inv(np.linalg.cholesky(covariance)), dtype=np.float64)
 
 
-def _jacobian(function: Callable[[Floats], Floats], at: Floats) -> Floats:
-    steps = _DIFFERENCE * np.eye(len(at))
-    return np.stack([(function(at + step) - function(at - step)) / (2 * _DIFFERENCE)
-                     for step in steps], axis=1)
-
-
-def _covariance(jacobian: Floats) -> Floats:
+def _covariance(slopes: Floats) -> Floats:
     """Covariance of the common parameters, or the reason why there is none."""
-    singular = np.linalg.svd(jacobian, compute_uv=False)
-    known = len(jacobian) >= jacobian.shape[1] and singular[-1] > 1e-6 * singular[0]
-    covariance = np.linalg.inv(jacobian.T @ jacobian)[:_COMMON, :_COMMON] if known else None
+    singular = np.linalg.svd(slopes, compute_uv=False)
+    known = len(slopes) >= slopes.shape[1] and singular[-1] > 1e-6 * singular[0]
+    covariance = np.linalg.inv(slopes.T @ slopes)[:_COMMON, :_COMMON] if known else None
     if covariance is None or np.sqrt(covariance.diagonal()[1:].max()) > _UNKNOWN:
         raise CalibrationError(
             "reflections", "lie in one row (or nearly): they tell the spacing along that row, but "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emtools.process.threads import in_threads
+from emtools.process.threads import in_spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,18 +51,12 @@ def demodulate(
     n_segments = -(-n_y // block)
     shares = np.zeros((2, n_segments, len(frequencies), -(-n_x // block) + 1), dtype=complex)
 
-    def fill(segments: range) -> None:
-        for segment in segments:
+    def fill(segments: tuple[int, int]) -> None:
+        for segment in range(*segments):
             demodulate_rows(values, segment, block, phases_y, table, shares[0, segment],
                             shares[1, segment])
 
-    step = max(1, -(-n_segments // 16))
-    starts = range(0, n_segments, step)
-    groups = [range(start, min(start + step, n_segments)) for start in starts]
-    if values.size * len(frequencies) < 1_000_000:
-        fill(range(n_segments))  # not worth a thread
-    else:
-        in_threads(fill, groups)
+    in_spans(fill, (0, n_segments), values.size * len(frequencies))
     whole = np.zeros((n_segments + 1, *shares.shape[2:]), dtype=complex)
     whole[:-1] += shares[0]
     whole[1:] += shares[1]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emtools.measure.lattice.derivatives import jacobian
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -73,7 +75,7 @@ def free_lattice(
     if basis is None:
         basis = _basis(_strongest(spots))
     if basis is None:
-        most = _held_by_best(spots)
+        most = _held_by_best_pair(spots)
         basis = _basis([s for s, one in zip(spots, most.tolist(), strict=True) if one])
     if basis is None:
         return None
@@ -99,7 +101,8 @@ def split_lattices(spots: list[Spot]) -> list[list[Spot]]:
     groups: list[list[Spot]] = []
     left = sorted(spots, key=lambda s: -s.fringes.snr)
     while left:
-        held = _held_by_best(left)
+        held = (np.ones(len(left), dtype=bool) if _basis(left) is not None
+                else _held_by_best_pair(left))
         rest = [s for s, one in zip(left, held.tolist(), strict=True) if not one]
         if not rest or not held.any() or rest[0].fringes.snr < _SECOND * left[0].fringes.snr:
             groups.append(left)
@@ -109,12 +112,12 @@ def split_lattices(spots: list[Spot]) -> list[list[Spot]]:
     return groups
 
 
-def _held_by_best(spots: list[Spot]) -> NDArray[np.bool_]:
-    """Which spots the lattice holds that explains most of their strength; none if in a row."""
-    whole = _basis(spots)
+def _held_by_best_pair(spots: list[Spot]) -> NDArray[np.bool_]:
+    """Which spots the lattice of that pair holds that explains most of their strength.
+
+    None if all are in a row.
+    """
     k, strength = np.array([s.k for s in spots]), np.array([s.fringes.snr for s in spots])
-    if whole is not None:
-        return np.ones(len(spots), dtype=bool)
     best, share = np.zeros(len(spots), dtype=bool), 0.0
     for a, b in combinations(k[:_PAIRED], 2):
         if collinear(a, b):
@@ -212,13 +215,9 @@ def _real_space(fitted: NDArray[np.float64], covariance: NDArray[np.float64]) ->
         return np.array([np.hypot(*u), np.hypot(*v),
                          np.degrees(np.arctan2(u[0] * v[1] - u[1] * v[0], u @ v))])
 
-    jacobian = np.zeros((3, 4))
-    for i in range(4):
-        step = np.zeros(4)
-        step[i] = 1e-6 * float(np.abs(fitted).max())
-        jacobian[:, i] = (quantities(fitted + step) - quantities(fitted - step)) / (2 * step[i])
+    slopes = jacobian(quantities, fitted, 1e-6 * float(np.abs(fitted).max()))
     u, v = reduction @ np.linalg.inv(fitted.reshape(2, 2)).T
-    u_err, v_err, angle_err = np.sqrt(np.diag(jacobian @ covariance @ jacobian.T)).tolist()
+    u_err, v_err, angle_err = np.sqrt(np.diag(slopes @ covariance @ slopes.T)).tolist()
     return FreeLattice(u, v, fitted.reshape(2, 2), covariance, u_err, v_err, angle_err)
 
 

@@ -211,7 +211,7 @@ def grains_in(
             break
         left = domain.crop(values).copy()
         take_off(left, domain, fringes)
-    if not peaks or (known and not _clear(known[0], fringes[0], search, values.shape)):
+    if not peaks or (known and not _clear(known[0], fringes[0], search)):
         return
     spots = [spot(one, domain.area_px, peak.p_value, search.calibration)
              for one, peak in zip(fringes, peaks, strict=True)]
@@ -263,12 +263,12 @@ def _refined(
     return [], []
 
 
-def _clear(peak: Peak, fringes: Fringes, search: Search, frame: tuple[int, ...]) -> bool:
+def _clear(peak: Peak, fringes: Fringes, search: Search) -> bool:
     """Whether a seed is one also by the noise beside its fringes in the crystal itself.
 
     A film, or the dots themselves, can be noisier there than on the window's average.
     """
-    clear = search.clear_snr((frame[0], frame[1]))
+    clear = search.clear_snr
     excess = peak.excess * peak.noise / fringes.noise
     return excess > _MARGIN_OF_NOISE * 0.5 * clear**2 and fringes.snr > _MARGIN_OF_NOISE * clear
 

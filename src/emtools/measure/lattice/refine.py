@@ -10,7 +10,7 @@ from scipy import fft
 
 from emtools.measure.lattice.demodulate import demodulate
 from emtools.measure.lattice.domain import weights
-from emtools.measure.lattice.spectrum import for_rows
+from emtools.process.threads import in_spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -221,7 +221,7 @@ def take_off(crop: NDArray[np.float32], domain: Domain, fringes: list[Fringes]) 
     def subtract(rows: tuple[int, int]) -> None:
         subtract_fringes(rows, crop, envelope, domain.block, turn_y, turn_x)
 
-    for_rows(subtract, (0, domain.shape[0]), crop.size)
+    in_spans(subtract, (0, domain.shape[0]), crop.size)
 
 
 def _nodes(domain: Domain, lowest: float, frame: tuple[int, int]) -> _Nodes:

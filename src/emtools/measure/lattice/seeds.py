@@ -7,6 +7,7 @@ at the lowest dose, small windows find dots and tell where they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,6 +86,8 @@ class Search:
         Accepted probability that an image of noise shows any reflection.
     floor
         Smooth noise of the plane.
+    frame
+        Shape of the plane.
     sides
         Of the windows, in pixels.
     """
@@ -93,31 +96,32 @@ class Search:
     d_range: tuple[float, float]
     rate: float
     floor: NoiseFloor
+    frame: tuple[int, int]
     sides: tuple[int, ...] = ()
 
     def cells(self, shape: tuple[int, int], whole: bool = True) -> Cells:
         """Lay out the cells of a transform of this shape."""
         return cells(shape, self.calibration, self.d_range, self.floor, whole)
 
-    def clear_snr(self, shape: tuple[int, int]) -> float:
+    @cached_property
+    def clear_snr(self) -> float:
         """Amplitude over noise that none of all the cells searched reaches by chance.
 
         Noise beside the fringes, in the crystal itself, can be stronger than that of a window.
         """
         # Windows that overlap by half have four times the cells of the frame together.
-        trials = self.cells(shape).searched * (1 + 4 * len(self.sides))
+        trials = self.cells(self.frame).searched * (1 + 4 * len(self.sides))
         return float(np.sqrt(2.0 * np.log(max(trials, 1) / self.rate)))
 
     def seeds(
         self, values: NDArray[np.float32], half: NDArray[np.complex64] | None = None
     ) -> list[Seed]:
         """Return the peaks of the frame (whose transform may be known) and of its windows."""
-        shape = (values.shape[0], values.shape[1])
         share = self.rate / (1 + len(self.sides))
-        middle = (np.array(shape) - 1) / 2
-        peaks = find_peaks(transform(values) if half is None else half, self.cells(shape),
-                           hann_weight(shape), share)
-        found = list(_seeds(peaks, middle, np.array(shape, dtype=float)))
+        middle = (np.array(self.frame) - 1) / 2
+        peaks = find_peaks(transform(values) if half is None else half, self.cells(self.frame),
+                           hann_weight(self.frame), share)
+        found = list(_seeds(peaks, middle, np.array(self.frame, dtype=float)))
         for side in self.sides:
             found += _in_windows(values, self, side, share)
         # Of two windows that see a crystal about as well the larger one tells its neighbours apart.
@@ -156,7 +160,7 @@ def find_seeds(
     half = transform(values)
     floor = noise_floor(half, shape, hann_weight(shape))
     sides = () if smallest is None else _window_sides(shape, smallest / calibration.pixel_size)
-    search = Search(calibration, d_range, rate, floor, sides)
+    search = Search(calibration, d_range, rate, floor, shape, sides)
     return search.seeds(values, half) if everywhere else [], search
 
 

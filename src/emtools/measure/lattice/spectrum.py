@@ -11,21 +11,17 @@ exponential exceeds u times their mean with the probability (1 + u / n)^-n.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import fft, ndimage
 
-from emtools.process.threads import in_threads, threads
+from emtools.process.threads import in_spans, threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from emtools.model import Calibration
-
-Answer = TypeVar("Answer")
 
 _SECTORS = 6  # in half a turn: Thon rings may be astigmatic
 _RING_CELLS = 8  # with the sectors: enough cells for a quantile that no spot can lift
@@ -71,7 +67,7 @@ def transform(values: NDArray[np.float32]) -> NDArray[np.complex64]:
 
     along_y, along_x = (window(n) for n in values.shape)
     windowed = np.empty(values.shape, dtype=np.float32)
-    for_rows(lambda rows: windowed_rows(rows, values, along_y, along_x, windowed),
+    in_spans(lambda rows: windowed_rows(rows, values, along_y, along_x, windowed),
              (0, len(values)), values.size)
     return np.asarray(fft.rfft2(windowed, workers=threads(), overwrite_x=True))
 
@@ -122,6 +118,13 @@ class Cells:
     independent: NDArray[np.float64]
     limits: tuple[int, int, int]
     searched: int
+
+    @property
+    def filled(self) -> tuple[int, int]:
+        """Highest row and columns that streaks beside the searched cells are looked for in."""
+        reach, n_cols, _ = self.limits
+        return (min(reach + _STREAK[1], (self.shape[0] - 1) // 2),
+                min(n_cols + _STREAK[1], self.classes.shape[1]))
 
     def thresholds(self, probability: float) -> NDArray[np.float64]:
         """Return how far above its level noise rises in one cell with this probability."""
@@ -301,24 +304,13 @@ def cells(
         return counts
 
     beyond = min(reach + _STREAK[1], (shape[0] - 1) // 2)
-    counts = np.sum(for_rows(fill, (-beyond, beyond + 1), size), axis=0)
+    counts = np.sum(in_spans(fill, (-beyond, beyond + 1), size), axis=0)
     every = max(1, size // _SAMPLED)
     counts = counts[: int(np.flatnonzero(counts)[-1]) + 1 if counts.any() else 1]
     side = min(shape) if whole else _CORRELATED_SIDES[-1]
     correlated = float(np.interp(side, _CORRELATED_SIDES, _CORRELATED))
     independent = np.maximum(np.minimum(counts / correlated, 0.85 * counts / every), 1.0)
     return Cells(shape, classes, expected, independent, (reach, n_cols, every), int(counts.sum()))
-
-
-def for_rows(
-    function: Callable[[tuple[int, int]], Answer], rows: tuple[int, int], size: int
-) -> list[Answer]:
-    """Return the answers for ranges of rows, found in threads where there are many cells."""
-    if size < 200_000:
-        return [function(rows)]
-    step = -(-(rows[1] - rows[0]) // 8)
-    return in_threads(function, [(start, min(start + step, rows[1]))
-                                 for start in range(*rows, step)])
 
 
 def find_peaks(
@@ -347,10 +339,8 @@ def find_peaks(
     from emtools.measure.lattice._kernels import class_levels, over_floor, stand_out
 
     ratio = np.zeros(half.shape, dtype=np.float32)
-    reach, n_cols, _ = where.limits
-    beyond = min(reach + _STREAK[1], (half.shape[0] - 1) // 2)
-    n_filled = min(n_cols + _STREAK[1], half.shape[1])
-    for_rows(lambda rows: over_floor(rows, half, where.floor, n_filled, weight, ratio),
+    beyond, n_filled = where.filled
+    in_spans(lambda rows: over_floor(rows, half, where.floor, n_filled, weight, ratio),
              (-beyond, beyond + 1), half.size)
     levels = np.empty(len(where.independent))
     class_levels(ratio, where.classes, where.limits, levels)
@@ -367,8 +357,9 @@ def find_peaks_in_windows(
     from emtools.measure.lattice._kernels import search_windows
 
     single = where.single(rate, n_windows)
-    ratios, found = search_windows(halves, (where.classes, where.floor), where.limits,
-                                   where.thresholds(single), weight, where.shape[1], _STREAK)
+    ratios, found = search_windows(halves, (where.classes, where.floor),
+                                   (where.limits, where.filled), where.thresholds(single), weight,
+                                   where.shape[1], _STREAK)
     return [_peaks(ratio, cells, where, single, n_windows) if cells else []
             for ratio, cells in zip(ratios, found, strict=True)]
 
@@ -415,18 +406,14 @@ def _between(
     ratio: NDArray[np.float32], shape: tuple[int, int], row: int, col: int
 ) -> NDArray[np.float64]:
     """How far from the middle of its cell a peak is: a parabola through the logarithms."""
+    from emtools.measure.lattice._kernels import power_at
+
     offset = np.zeros(2)
     for axis, (dy, dx) in enumerate(((1, 0), (0, 1))):
-        low, here, high = (float(np.log(max(_at(ratio, shape, row + n * dy, col + n * dx), 1e-30)))
-                           for n in (-1, 0, 1))
+        low, here, high = (
+            float(np.log(max(power_at(ratio, shape[1], row + n * dy, col + n * dx), 1e-30)))
+            for n in (-1, 0, 1))
         curvature = low - 2 * here + high
         if curvature < 0:
             offset[axis] = np.clip(0.5 * (low - high) / curvature, -0.5, 0.5)
     return offset
-
-
-def _at(ratio: NDArray[np.float32], shape: tuple[int, int], row: int, col: int) -> float:
-    col %= shape[1]
-    if col >= ratio.shape[1]:
-        row, col = -row, shape[1] - col
-    return float(ratio[row % shape[0], col])

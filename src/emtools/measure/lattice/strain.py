@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emtools.measure.lattice.demodulate import demodulate, smoothed
+from emtools.measure.lattice.derivatives import jacobian
 from emtools.measure.lattice.free import collinear
 
 if TYPE_CHECKING:
@@ -131,11 +132,11 @@ def _row(lattice: FreeLattice, reference: FreeLattice) -> dict[str, float] | Non
         return components(deformation(own, turn, other))
 
     parameters = np.concatenate([lattice.reciprocal.ravel(), reference.reciprocal.ravel()])
-    jacobian = _jacobian(from_reciprocal, parameters)
+    slopes = jacobian(from_reciprocal, parameters, 1e-6 * float(np.abs(parameters).max()))
     covariance = np.zeros((8, 8))
     if lattice is not reference:
         covariance[:4, :4], covariance[4:, 4:] = lattice.covariance, reference.covariance
-    errors = np.sqrt(np.einsum("ij,jk,ik->i", jacobian, covariance, jacobian))
+    errors = np.sqrt(np.einsum("ij,jk,ik->i", slopes, covariance, slopes))
     row = dict(zip(COMPONENTS, values[best].tolist(), strict=True))
     names = ("exx_err", "eyy_err", "exy_err", "rotation_err_deg")
     return row | dict(zip(names, errors.tolist(), strict=True))
@@ -144,16 +145,6 @@ def _row(lattice: FreeLattice, reference: FreeLattice) -> dict[str, float] | Non
 def _real_space(reciprocal: Floats) -> Floats:
     """Rows: the real-space vectors of a reciprocal basis."""
     return np.asarray(np.linalg.inv(reciprocal).T, dtype=np.float64)
-
-
-def _jacobian(function: Any, parameters: Floats) -> Floats:
-    step = 1e-6 * float(np.abs(parameters).max())
-    columns = []
-    for i in range(len(parameters)):
-        shift = np.zeros(len(parameters))
-        shift[i] = step
-        columns.append((function(parameters + shift) - function(parameters - shift)) / (2 * step))
-    return np.stack(columns, axis=1)
 
 
 def strain_map(
