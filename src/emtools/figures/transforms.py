@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emtools.errors import ImageError
-from emtools.measure.lattice.spectrum import transform
+from emtools.measure.lattice.peaks import transform
 from emtools.process.plane import as_plane, flatten
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
 def block_sums(
     span: tuple[int, int], values: NDArray[np.float32], rows: NDArray[np.int64],
     cols: NDArray[np.int64], sums: NDArray[np.float64],
@@ -20,8 +20,7 @@ def block_sums(
     for i in range(span[0], span[1]):
         for y in range(rows[i], rows[i + 1]):
             for j in range(cols.size - 1):
-                # A run is short enough for single precision, the sum of all is not.
-                total = np.float32(0.0)
+                total = 0.0
                 for x in range(cols[j], cols[j + 1]):
                     total += values[y, x]
                 sums[i, j] += total
@@ -29,20 +28,26 @@ def block_sums(
 
 @njit(cache=True, nogil=True)
 def subtract_ground(
-    span: tuple[int, int], values: NDArray[np.float32], means: NDArray[np.float32],
-    rows: tuple[NDArray[np.int64], NDArray[np.float32]],
-    cols: tuple[NDArray[np.int64], NDArray[np.float32]], flat: NDArray[np.float32],
+    span: tuple[int, int], values: NDArray[np.float32], means: NDArray[np.float64],
+    rows: tuple[NDArray[np.int64], NDArray[np.float64]],
+    cols: tuple[NDArray[np.int64], NDArray[np.float64]], scale: float, flat: NDArray[np.float32],
 ) -> None:
-    """Take a ground, bilinear between the centres of blocks, off the rows of a span."""
-    left, u = cols
-    line = np.empty(means.shape[1], dtype=np.float32)
+    """Take a ground, bilinear between the centres of blocks, off the rows of a span, and scale.
+
+    `rows` and `cols`: first pixel between each two centres, place of each pixel between them.  In
+    double precision, so that a small contrast on a large offset is kept.
+    """
+    first, u = cols
+    line = np.empty(means.shape[1])
     for y in range(span[0], span[1]):
-        i, v = rows[0][y], rows[1][y]
+        i = np.searchsorted(rows[0], y, side="right") - 1
+        v = rows[1][y]
         for j in range(line.size):
             line[j] = means[i, j] + v * (means[i + 1, j] - means[i, j])
-        for x in range(values.shape[1]):
-            j = left[x]
-            flat[y, x] = values[y, x] - (line[j] + u[x] * (line[j + 1] - line[j]))
+        for j in range(line.size - 1):
+            begin, rise = line[j], line[j + 1] - line[j]
+            for x in range(first[j], first[j + 1]):
+                flat[y, x] = (values[y, x] - (begin + u[x] * rise)) * scale
 
 
 @njit(cache=True, nogil=True)

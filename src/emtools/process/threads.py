@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _WORTH_IT = 200_000  # numbers: fewer are done before a thread has started
-_SPANS = 16
+_SPANS = 8
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

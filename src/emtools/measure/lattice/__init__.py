@@ -109,13 +109,14 @@ def lattice(
         if length is not None and not 0 < length < np.inf:
             raise ParameterError(name, f"must be positive and finite, not {length}")
     candidates = [find_phase(name) for name in phases]
-    plane = as_plane(image)
+    plane = as_plane(image, copy=False)
     d_range = _searched(plane, min_d_nm, max_d_nm)
     reason = _not_measurable(plane, d_range)
     if reason is not None:
         return _result(plane, Found([], []), reason)
-    flat = flatten(plane.values, plane.mask, 2.0 * d_range[1] / plane.calibration.pixel_size)
-    _normalise(flat)
+    # Where the pixels are ours, in place: only the plane's calibration is needed from here on.
+    flat = flatten(plane.values, plane.mask, 2.0 * d_range[1] / plane.calibration.pixel_size,
+                   normal=True, out=plane.values if plane.values.flags.writeable else None)
     smallest = (window_nm if plane.unit == "nm" else _window_px(plane)) if local_map else None
     seeds, search = find_seeds(flat, plane.calibration, d_range, false_alarm_rate, smallest,
                                regions is None)
@@ -151,13 +152,6 @@ def _labels(
 def _window_px(plane: Plane) -> float:
     """Side of the smallest windows in an image without calibration."""
     return float(min(plane.values.shape)) / _WINDOWS_UNSCALED
-
-
-def _normalise(flat: NDArray[np.float32]) -> None:
-    """Scale to about 1: powers of very large or small values would leave float32."""
-    # A power of two takes no bits.
-    exponent = int(np.frexp(max(flat.max(), -flat.min()))[1])
-    np.ldexp(flat, -exponent, out=flat)
 
 
 def _check(false_alarm_rate: float, min_d_nm: float, max_d_nm: float, limit: int) -> None:

@@ -42,18 +42,14 @@ def demodulate(
     from emtools.measure.lattice._kernels import demodulate_rows
 
     n_y, n_x = values.shape
-    x = np.arange(n_x)
-    turn = 2 * np.pi * frequencies[:, 1:] * x
-    table = np.empty((len(frequencies), 4, n_x), dtype=np.float32)
-    table[:, 0], table[:, 1] = np.cos(turn), -np.sin(turn)
-    table[:, 2:] = table[:, :2] * ((x % block) / block).astype(np.float32)
-    phases_y = np.exp(-2j * np.pi * frequencies[:, :1] * np.arange(n_y))
+    table_y = _table(frequencies[:, 0], n_y, block).transpose(0, 2, 1).copy()
+    table_x = _table(frequencies[:, 1], n_x, block)
     n_segments = -(-n_y // block)
     shares = np.zeros((2, n_segments, len(frequencies), -(-n_x // block) + 1), dtype=complex)
 
     def fill(segments: tuple[int, int]) -> None:
         for segment in range(*segments):
-            demodulate_rows(values, segment, block, phases_y, table, shares[0, segment],
+            demodulate_rows(values, segment, block, table_y, table_x, shares[0, segment],
                             shares[1, segment])
 
     in_spans(fill, (0, n_segments), values.size * len(frequencies))
@@ -62,6 +58,16 @@ def demodulate(
     whole[1:] += shares[1]
     size = len(nodes(n_y, block)), len(nodes(n_x, block))
     return np.moveaxis(whole, 0, 1)[:, : size[0], : size[1]]
+
+
+def _table(frequencies: NDArray[np.float64], n: int, block: int) -> NDArray[np.float32]:
+    """Cosine, minus sine along a side, both times the place between nodes: ``(n_f, 4, n)``."""
+    place = np.arange(n)
+    turn = 2 * np.pi * frequencies[:, None] * place
+    table = np.empty((len(frequencies), 4, n), dtype=np.float32)
+    table[:, 0], table[:, 1] = np.cos(turn), -np.sin(turn)
+    table[:, 2:] = table[:, :2] * ((place % block) / block).astype(np.float32)
+    return table
 
 
 def smoothed(

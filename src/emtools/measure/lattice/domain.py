@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 from emtools.measure.lattice.demodulate import demodulate, nodes, smoothed
 
@@ -107,33 +108,35 @@ class Domain:
         self, on_nodes: NDArray[np.float64], rows_of: slice = EVERY, cols_of: slice = EVERY
     ) -> NDArray[np.float32]:
         """Interpolate values on the nodes linearly to the pixels, or to some of them."""
-        rows = _hats(self.shape[0], self.block)[rows_of].astype(np.float32)
-        cols = _hats(self.shape[1], self.block)[cols_of].astype(np.float32)
+        rows = _hats(np.arange(self.shape[0])[rows_of], self.envelope.shape[0], self.block)
+        cols = _hats(np.arange(self.shape[1])[cols_of], self.envelope.shape[1], self.block)
         return np.asarray(rows @ on_nodes.astype(np.float32) @ cols.T)
 
-    def holds(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether ``(n, 2)`` points of the plane lie inside."""
-        index = np.rint((points - self.origin) / self.block).astype(int)
-        there = ((index >= 0) & (index < self.envelope.shape)).all(axis=1)
-        index = np.clip(index, 0, np.array(self.envelope.shape) - 1)
-        return np.asarray(there & self.inside[index[:, 0], index[:, 1]])
+    def holds(self, y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether points of the plane (arrays of one shape, or that broadcast) lie inside."""
+        rows, cols = (np.rint((place - first) / self.block).astype(int)
+                      for place, first in zip((y, x), self.origin, strict=True))
+        n_rows, n_cols = self.envelope.shape
+        there = (rows >= 0) & (rows < n_rows) & (cols >= 0) & (cols < n_cols)
+        return np.asarray(there & self.inside[rows.clip(0, n_rows - 1), cols.clip(0, n_cols - 1)])
 
     def frames(self, point: NDArray[np.float64]) -> bool:
         """Whether a point lies in the rectangle around the domain."""
         inside = (point >= self.origin) & (point < np.add(self.origin, self.shape))
         return bool(inside.all())
 
-    def distance_px(self, point: NDArray[np.float64]) -> float:
-        """Distance of a point from the nearest node inside."""
+    def distances_px(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distances of ``(n, 2)`` points from the nearest node inside."""
         y, x = self.positions
         rows, cols = np.nonzero(self.inside)
-        return float(np.hypot(y[rows] - point[0], x[cols] - point[1]).min())
+        distances, _ = KDTree(np.column_stack([y[rows], x[cols]])).query(points)
+        return np.asarray(distances)
 
     def shared_with(self, other: Domain) -> float:
         """Part of this domain that lies inside another one."""
         rows, cols = np.nonzero(self.inside)
         y, x = self.positions
-        return float(other.holds(np.column_stack([y[rows], x[cols]])).mean())
+        return float(other.holds(y[rows], x[cols]).mean())
 
 
 def _hat_sums(n: int, block: int) -> NDArray[np.float64]:
@@ -145,10 +148,9 @@ def _hat_sums(n: int, block: int) -> NDArray[np.float64]:
     return np.asarray(sums[:-1])
 
 
-def _hats(n: int, block: int) -> NDArray[np.float64]:
-    place = np.arange(n) / block
-    apart = np.abs(place[:, None] - np.arange(len(nodes(n, block))))
-    return np.asarray(np.maximum(0.0, 1.0 - apart))
+def _hats(pixels: NDArray[np.int64], n_nodes: int, block: int) -> NDArray[np.float32]:
+    apart = np.abs(pixels[:, None] / block - np.arange(n_nodes))
+    return np.maximum(0.0, 1.0 - apart).astype(np.float32)
 
 
 def grow(values: NDArray[np.float32], seed: Seed) -> Domain | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.crystal import Modality, Phase, ZoneReflections
-    from emtools.measure.lattice.grains import Grain
+    from emtools.measure.lattice.grain import Grain
     from emtools.measure.lattice.spots import Spot
     from emtools.model import Calibration
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from emtools.measure.lattice.grains import Grain
+    from emtools.measure.lattice.grain import Grain
     from emtools.measure.lattice.report import Found
     from emtools.model import Layer
     from emtools.process.plane import Plane
@@ -49,7 +49,8 @@ def _strain_layers(plane: Plane, found: Found) -> Iterator[Layer]:
     mapped = [one for one in found.maps if one is not None]
     if not mapped:
         return
-    places, block = _places(plane)
+    y, x, block = _places(plane)
+    places = np.stack(np.broadcast_arrays(y[:, None], x), axis=-1)
     step = plane.calibration.vectors(np.diag([block, block])).diagonal()
     total = np.full((2, len(COMPONENTS), *places.shape[:2]), np.nan, dtype=np.float32)
     for one in mapped:
@@ -72,17 +73,16 @@ def _labels(plane: Plane, grains: list[Grain]) -> tuple[NDArray[np.uint16], floa
 
     Where crystals lie on top of each other the smaller one is shown.
     """
-    places, block = _places(plane)
-    labels = np.zeros(places.shape[:2], dtype=np.uint16)
+    y, x, block = _places(plane)
+    labels = np.zeros((len(y), len(x)), dtype=np.uint16)
     by_size = sorted(range(len(grains)), key=lambda n: -grains[n].domain.area_px)
     for n in by_size:
-        held = grains[n].domain.holds(places.reshape(-1, 2)).reshape(labels.shape)
-        labels[held] = n + 1
+        labels[grains[n].domain.holds(y[:, None], x)] = n + 1
     return labels, float(block)
 
 
-def _places(plane: Plane) -> tuple[NDArray[np.float64], int]:
-    """Places ``(y, x, 2)`` of a coarse grid in pixels, and its step."""
+def _places(plane: Plane) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Rows and columns of a coarse grid in pixels, and its step."""
     block = max(1, -(-max(plane.values.shape) // _LABELS))
     y, x = (np.arange(-(-n // block)) * block + 0.5 * (block - 1) for n in plane.values.shape)
-    return np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1), block
+    return y, x, block

@@ -10,14 +10,14 @@ from scipy import fft
 
 from emtools.measure.lattice.demodulate import demodulate
 from emtools.measure.lattice.domain import weights
-from emtools.process.threads import in_spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.measure.lattice.domain import Domain
+    from emtools.measure.lattice.remainder import Remainder
 
-_PASSES = 3  # over the pixels; between them the fringes are turned on the nodes
+_PASSES = 3  # over the frequencies, and over the pixels where they have moved since
 _STEPS = 3
 _LARGEST_STEP = 0.7  # of 1 / extent: a spot that moves further was not there
 _FAR = (2.5, 8.0)  # of 1 / extent: where the noise beside a spot is looked for
@@ -135,9 +135,14 @@ def refine(
     start, refined = frequencies, frequencies.copy()
     extent = domain.extent_px
     amplitude, on_nodes = np.zeros(0, dtype=complex), np.zeros((0, 0, 0), dtype=complex)
+    brought_down = np.full_like(refined, np.inf)
     for _ in range(_PASSES):
-        on_nodes = demodulate(crop, refined, domain.block)
-        on_nodes *= np.exp(2j * np.pi * refined @ lattice.centre)[:, None, None]
+        # What turning the nodes in place of the pixels leaves is of third order in the shift.
+        moved = np.abs(refined - brought_down)
+        if float(np.max((moved * domain.block) ** 2 * moved * extent)) > _LEAST:
+            brought_down = refined
+            on_nodes = demodulate(crop, refined, domain.block)
+            on_nodes *= np.exp(2j * np.pi * refined @ lattice.centre)[:, None, None]
         between = _Leaks.of(lattice, refined)
         for _ in range(_STEPS):
             amplitude, step = _newton(lattice, on_nodes, between)
@@ -153,7 +158,7 @@ def refine(
 
 
 def shared_noise(
-    left: NDArray[np.float32], domain: Domain, fringes: list[Fringes]
+    left: Remainder, domain: Domain, fringes: list[Fringes]
 ) -> NDArray[np.float64]:
     """Correlation of the errors of fringes in one domain.
 
@@ -164,7 +169,7 @@ def shared_noise(
     Parameters
     ----------
     left
-        ``(y, x)``: the plane without any fringes.
+        The plane without any fringes.
     domain
         Where the fringes are.
     fringes
@@ -175,11 +180,12 @@ def shared_noise(
     ndarray
         ``(n, n)``; 1 on the diagonal.
     """
-    middle = [slice(max(0, (n - _SAMPLE) // 2), max(0, (n - _SAMPLE) // 2) + _SAMPLE)
-              for n in domain.shape]
-    height = domain.per_pixel(domain.envelope, *middle)
-    square = (domain.crop(left)[middle[0], middle[1]] * height) ** 2
-    origin = np.array(domain.origin) + [part.start for part in middle]
+    first = [max(0, (n - _SAMPLE) // 2) for n in domain.shape]
+    middle = [slice(one, min(one + _SAMPLE, n)) for one, n in zip(first, domain.shape,
+                                                                 strict=True)]
+    origin = (domain.origin[0] + first[0], domain.origin[1] + first[1])
+    rest = left.part(origin, (middle[0].stop - first[0], middle[1].stop - first[1]))
+    square = (rest * domain.per_pixel(domain.envelope, *middle)) ** 2
     few = fringes[:_MOST_CORRELATED]
     f, phase = np.array([one.frequency for one in few]), np.array([one.phase for one in few])
     n = len(few)
@@ -195,33 +201,6 @@ def shared_noise(
     np.fill_diagonal(result, 1.0)
     values, vectors = np.linalg.eigh(result)
     return np.asarray((vectors * np.maximum(values, 0.01)) @ vectors.T)
-
-
-def take_off(crop: NDArray[np.float32], domain: Domain, fringes: list[Fringes]) -> None:
-    """Subtract fringes from the pixels under their domain, in place.
-
-    Parameters
-    ----------
-    crop
-        ``domain.crop(plane)``, or a copy of it.
-    domain
-        Where the fringes are.
-    fringes
-        As they were refined.
-    """
-    from emtools.measure.lattice._kernels import subtract_fringes
-
-    y, x = (np.arange(n) + o for n, o in zip(domain.shape, domain.origin, strict=True))
-    f = np.array([one.frequency for one in fringes])
-    start = np.array([one.amplitude * np.exp(1j * one.phase) for one in fringes])[:, None]
-    turn_y = (start * np.exp(2j * np.pi * np.outer(f[:, 0], y))).astype(np.complex64)
-    turn_x = np.exp(2j * np.pi * np.outer(f[:, 1], x)).astype(np.complex64)
-    envelope = domain.envelope
-
-    def subtract(rows: tuple[int, int]) -> None:
-        subtract_fringes(rows, crop, envelope, domain.block, turn_y, turn_x)
-
-    in_spans(subtract, (0, domain.shape[0]), crop.size)
 
 
 def _nodes(domain: Domain, lowest: float, frame: tuple[int, int]) -> _Nodes:

@@ -24,7 +24,7 @@ from emtools.model.calibration import (
 
 if TYPE_CHECKING:
     from emtools.measure.lattice.affine import Affine
-    from emtools.measure.lattice.grains import Grain
+    from emtools.measure.lattice.grain import Grain
     from emtools.measure.lattice.index import Candidate, Verdict
     from emtools.measure.lattice.spots import Spot
     from emtools.measure.lattice.strain import StrainMap

@@ -13,27 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import fft
 
-from emtools.measure.lattice.spectrum import (
-    cells,
-    find_peaks,
-    find_peaks_in_windows,
-    hann_weight,
-    noise_floor,
-    transform,
-    window,
-)
+from emtools.measure.lattice.cells import lay_out
+from emtools.measure.lattice.noise import noise_floor
+from emtools.measure.lattice.peaks import Peaks, find_peaks, hann_weight, transform, window
 from emtools.process.threads import in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
-    from emtools.measure.lattice.spectrum import Cells, NoiseFloor, Peak
+    from emtools.measure.lattice.cells import Cells
+    from emtools.measure.lattice.noise import NoiseFloor
+    from emtools.measure.lattice.peaks import Peak
     from emtools.model import Calibration
 
 _SMALLEST_PX = 48
-_RIVAL = 0.02  # of a peak's power: what beats with it
 _RATIO = 3.0  # from one size of windows to the next
 _FEWEST = 2.2  # how many times larger the frame has to be than a window
 
@@ -60,16 +53,48 @@ class Seed:
     apart: float
 
 
-def _seeds(
-    peaks: list[Peak], centre: NDArray[np.float64], side: NDArray[np.float64]
-) -> Iterator[Seed]:
-    """Seeds of one window."""
-    f = np.array([peak.frequency for peak in peaks]).reshape(-1, 2)
-    excess = np.array([peak.excess for peak in peaks])
-    for n, peak in enumerate(peaks):
-        away = np.minimum(np.hypot(*(f - f[n]).T), np.hypot(*(f + f[n]).T))
-        rival = (excess > _RIVAL * peak.excess) & (np.arange(len(peaks)) != n)
-        yield Seed(peak, centre, side, float(away[rival].min(initial=np.inf)))
+@dataclass(frozen=True)
+class Seeds:
+    """Peaks of many windows, the clearest first.
+
+    Parameters
+    ----------
+    peaks
+        The peaks; their `transform` is the row of their window.
+    centre, side
+        ``(n, 2)`` for each peak, see `Seed`.
+    """
+
+    peaks: Peaks
+    centre: NDArray[np.float64]
+    side: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.centre)
+
+    def __getitem__(self, n: int) -> Seed:
+        return Seed(self.peaks.one(n), self.centre[n], self.side[n], float(self.peaks.apart[n]))
+
+    def only(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Seeds:
+        """Return some of them."""
+        return Seeds(self.peaks.only(chosen), self.centre[chosen], self.side[chosen])
+
+    @classmethod
+    def none(cls) -> Seeds:
+        """Return no seeds."""
+        return cls(Peaks.none(), np.zeros((0, 2)), np.zeros((0, 2)))
+
+    @classmethod
+    def of(cls, parts: list[Seeds]) -> Seeds:
+        """Return the seeds of all parts, the clearest first.
+
+        Of two windows that see a crystal about as well the larger one tells its neighbours apart.
+        """
+        peaks = Peaks.all([part.peaks for part in parts])
+        centre, side = (np.concatenate([getattr(part, name) for part in parts])
+                        for name in ("centre", "side"))
+        order = np.argsort(-peaks.excess * side.min(axis=1), kind="stable")
+        return cls(peaks, centre, side).only(order)
 
 
 @dataclass(frozen=True)
@@ -99,9 +124,14 @@ class Search:
     frame: tuple[int, int]
     sides: tuple[int, ...] = ()
 
-    def cells(self, shape: tuple[int, int], whole: bool = True) -> Cells:
-        """Lay out the cells of a transform of this shape."""
-        return cells(shape, self.calibration, self.d_range, self.floor, whole)
+    @cached_property
+    def frame_cells(self) -> Cells:
+        """Cells of the transform of the whole frame."""
+        return lay_out(self.frame, self.calibration, self.d_range, self.floor)
+
+    def window_cells(self, shape: tuple[int, int]) -> Cells:
+        """Lay out the cells of the transform of a window of this shape."""
+        return lay_out(shape, self.calibration, self.d_range, self.floor, whole=False)
 
     @cached_property
     def clear_snr(self) -> float:
@@ -110,28 +140,51 @@ class Search:
         Noise beside the fringes, in the crystal itself, can be stronger than that of a window.
         """
         # Windows that overlap by half have four times the cells of the frame together.
-        trials = self.cells(self.frame).searched * (1 + 4 * len(self.sides))
+        trials = self.frame_cells.searched * (1 + 4 * len(self.sides))
         return float(np.sqrt(2.0 * np.log(max(trials, 1) / self.rate)))
 
     def seeds(
-        self, values: NDArray[np.float32], half: NDArray[np.complex64] | None = None
-    ) -> list[Seed]:
-        """Return the peaks of the frame (whose transform may be known) and of its windows."""
+        self, values: NDArray[np.float32], half: NDArray[np.complex64] | None = None,
+        again: Seeds | None = None,
+    ) -> Seeds:
+        """Return the peaks of the frame and of its windows.
+
+        Parameters
+        ----------
+        values
+            ``(y, x)``.
+        half
+            Transform of the frame, if it is known.
+        again
+            Only windows are searched in which these seeds have been seen.
+        """
         share = self.rate / (1 + len(self.sides))
-        middle = (np.array(self.frame) - 1) / 2
-        peaks = find_peaks(transform(values) if half is None else half, self.cells(self.frame),
-                           hann_weight(self.frame), share)
-        found = list(_seeds(peaks, middle, np.array(self.frame, dtype=float)))
+        frame = np.array(self.frame, dtype=float)
+        found = []
+        if again is None or (again.side == frame).all(axis=1).any():
+            half = transform(values) if half is None else half
+            peaks = find_peaks(half[None], self.frame_cells, hann_weight(self.frame), share)
+            found.append(_seeds(peaks, (frame[None] - 1) / 2, frame))
         for side in self.sides:
-            found += _in_windows(values, self, side, share)
-        # Of two windows that see a crystal about as well the larger one tells its neighbours apart.
-        return sorted(found, key=lambda seed: -seed.peak.excess * float(seed.side.min()))
+            rows = _rows_of_windows(self.frame, side)
+            n_windows = sum(len(lefts) for lefts in rows.values())
+            if again is not None:
+                rows = _those_of(rows, side, again.centre[(again.side == side).all(axis=1)])
+            found += _in_windows(values, self, side, share, (rows, n_windows))
+        return Seeds.of(found) if found else Seeds.none()
+
+
+def _seeds(
+    peaks: Peaks, centres: NDArray[np.float64], side: NDArray[np.float64]
+) -> Seeds:
+    """Seeds of windows of the same size."""
+    return Seeds(peaks, centres[peaks.transform], np.tile(side, (len(peaks.excess), 1)))
 
 
 def find_seeds(
     values: NDArray[np.float32], calibration: Calibration, d_range: tuple[float, float],
     rate: float, smallest: float | None, everywhere: bool = True,
-) -> tuple[list[Seed], Search]:
+) -> tuple[Seeds, Search]:
     """Find peaks in the transform of the whole frame and in those of windows.
 
     Parameters
@@ -151,7 +204,7 @@ def find_seeds(
 
     Returns
     -------
-    list of Seed
+    Seeds
         The clearest first.
     Search
         The same search, for windows inside domains and for what is left.
@@ -161,7 +214,7 @@ def find_seeds(
     floor = noise_floor(half, shape, hann_weight(shape))
     sides = () if smallest is None else _window_sides(shape, smallest / calibration.pixel_size)
     search = Search(calibration, d_range, rate, floor, shape, sides)
-    return search.seeds(values, half) if everywhere else [], search
+    return search.seeds(values, half) if everywhere else Seeds.none(), search
 
 
 def _window_sides(shape: tuple[int, int], smallest: float) -> tuple[int, ...]:
@@ -173,26 +226,42 @@ def _window_sides(shape: tuple[int, int], smallest: float) -> tuple[int, ...]:
     return tuple(side for side in sides if side <= min(shape))
 
 
+def _rows_of_windows(frame: tuple[int, int], side: int) -> dict[int, list[int]]:
+    """First columns of the windows of each row of them, by their first row."""
+    tops, lefts = (_starts(n, side) for n in frame)
+    return dict.fromkeys(tops, lefts)
+
+
+def _those_of(
+    rows: dict[int, list[int]], side: int, centres: NDArray[np.float64]
+) -> dict[int, list[int]]:
+    """Windows with these centres."""
+    wanted = {tuple(first) for first in np.rint(centres - (side - 1) / 2).astype(int).tolist()}
+    those = {top: [left for left in lefts if (top, left) in wanted] for top, lefts in rows.items()}
+    return {top: lefts for top, lefts in those.items() if lefts}
+
+
 def _in_windows(
-    values: NDArray[np.float32], search: Search, side: int, rate: float
-) -> list[Seed]:
-    """Peaks of Hann windows that overlap by half."""
-    tops, lefts = (_starts(n, side) for n in values.shape)
-    where = search.cells((side, side), whole=False)
-    if where.searched == 0:
+    values: NDArray[np.float32], search: Search, side: int, rate: float,
+    windows: tuple[dict[int, list[int]], int],
+) -> list[Seeds]:
+    """Peaks of Hann windows; `windows`: which, and how many there are in all."""
+    rows, n_windows = windows
+    cells = search.window_cells((side, side))
+    if cells.searched == 0:
         return []
     hann = np.outer(window(side), window(side))
     weight = hann_weight((side, side))
-    n_windows = len(tops) * len(lefts)
 
-    def row_of_windows(top: int) -> list[Seed]:
-        tiles = np.stack([values[top:top + side, left:left + side] for left in lefts]) * hann
-        halves = fft.rfft2(tiles, overwrite_x=True)
-        found = find_peaks_in_windows(halves, where, weight, rate, n_windows)
-        return [seed for left, peaks in zip(lefts, found, strict=True) for seed in
-                _seeds(peaks, np.array([top, left]) + (side - 1) / 2, np.full(2, float(side)))]
+    def row_of_windows(row: tuple[int, list[int]]) -> Seeds:
+        top, lefts = row
+        tiles = np.stack([values[top:top + side, left:left + side] for left in lefts])
+        tiles *= hann
+        peaks = find_peaks(fft.rfft2(tiles, overwrite_x=True), cells, weight, rate, n_windows)
+        centres = np.array([(top, left) for left in lefts]) + (side - 1) / 2
+        return _seeds(peaks, centres, np.full(2, float(side)))
 
-    return [seed for row in in_threads(row_of_windows, tops) for seed in row]
+    return in_threads(row_of_windows, rows.items())
 
 
 def _starts(n: int, side: int) -> list[int]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from emtools.measure.lattice.domain import Domain
     from emtools.measure.lattice.free import FreeLattice
-    from emtools.measure.lattice.grains import Grain
+    from emtools.measure.lattice.grain import Grain
     from emtools.measure.lattice.spots import Spot
     from emtools.model import Calibration
 
