@@ -14,7 +14,7 @@ PARTS = {
     "recall": lambda quick: figures.recall(coverage.recall(8 if quick else 40)),
     "negatives": lambda quick: negatives.negatives(1 if quick else 3),
     "alpha": lambda quick: negatives.alpha(200 if quick else 1200),
-    "coverage": lambda quick: figures.coverage(coverage.coverage(15 if quick else 60)),
+    "coverage": lambda quick: figures.coverage(coverage.coverage(15 if quick else 150)),
     "indexing": lambda quick: indexing.indexing(1 if quick else 4),
     "physics": lambda quick: physics.physics(2 if quick else 6),
 }

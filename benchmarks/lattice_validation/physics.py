@@ -197,9 +197,10 @@ def trial(job: Job) -> list[dict[str, Any]]:
     return rows
 
 
-def physics(n: int) -> pd.DataFrame:
-    """All cases, `n` pictures each."""
-    jobs = [(name, seed) for number, name in enumerate(CASES) for seed in seeds(n, 30000 + number)]
+def physics(n: int, only: str = "") -> pd.DataFrame:
+    """All cases whose name holds `only`, `n` pictures each."""
+    jobs = [(name, seed) for number, name in enumerate(CASES) if only in name
+            for seed in seeds(n, 30000 + number)]
     rows = table([row for one in each(trial, jobs) for row in one])
     report = Report("physics", f"Crystals under other physics, {n} pictures each")
     report.add("recall: of waves of at least 0.3 of the strongest.  |dd|/d: median.  stated: median"

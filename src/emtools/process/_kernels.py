@@ -1,4 +1,9 @@
-"""Compiled inner loops over the pixels of a plane."""
+"""Compiled inner loops over the pixels of a plane.
+
+Here and in the other modules of kernels, helpers whose sums the compiler may reorder are inlined
+for good.  Else a helper compiled alone and the same helper read from the cache with its caller may
+round differently, and results depend on what the cache held.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(nogil=True, inline="always")
 def _at(
     table: NDArray[np.float64], rho: float, blur: float, per_rho: float, per_blur: float
 ) -> float:

@@ -46,7 +46,7 @@ def demodulate_rows(
             upper[s, j + 1] += far - low_far
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(nogil=True, fastmath=True, inline="always")
 def _add_rows(
     rows: NDArray[np.float32], table: NDArray[np.float32], sums: NDArray[np.float32]
 ) -> None:
@@ -62,7 +62,7 @@ def _add_rows(
         d[x] += t[0, 3] * p + t[1, 3] * q + t[2, 3] * r + t[3, 3] * s
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(nogil=True, fastmath=True, inline="always")
 def _along_x(
     real: NDArray[np.float32], imag: NDArray[np.float32], table: NDArray[np.float32]
 ) -> tuple[complex, complex]:

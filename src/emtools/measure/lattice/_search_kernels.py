@@ -148,7 +148,7 @@ def quantile_of_each(
     return result
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _floor_at(table: NDArray[np.float32], radius: float, direction: float) -> float:
     """Noise density from a polar table of logarithms, interpolated between rings."""
     n_rings, n_sectors = table.shape
@@ -244,7 +244,7 @@ def in_order_of_class(
     return Listed(starts, ordered_index, ordered_floor)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
+@njit(nogil=True, fastmath={"reassoc", "nsz", "contract"}, inline="always")
 def _clipped_mean(values: NDArray[np.float32]) -> float:
     """Mean of a class without its spots: clipped at three times itself, corrected."""
     level = 0.0
@@ -266,7 +266,7 @@ def _clipped_mean(values: NDArray[np.float32]) -> float:
     return level
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})
 def class_levels(
     half: NDArray[np.complex64], cells: Listed, weight: float, ratio: NDArray[np.float32],
     levels: NDArray[np.float64],
@@ -312,7 +312,7 @@ def lowest_limits(
     return bounds
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _above_in_row(
     row: NDArray[np.complex64], bounds: NDArray[np.float32], first: float, step: float,
     hits: NDArray[np.int64],
@@ -353,7 +353,7 @@ def above(
     return found[:n]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _ratio_at(
     spectrum: Spectrum, cell_y: int, j: int,
 ) -> float:
@@ -370,7 +370,7 @@ def _ratio_at(
     return float((value.real**2 + value.imag**2) / spectrum.weight / expected)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _highest_around(
     spectrum: Spectrum, cell_y: int, j: int,
 ) -> bool:
@@ -385,7 +385,7 @@ def _highest_around(
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _streak_level(
     spectrum: Spectrum, cell_y: int, j: int, streak: tuple[int, int]
 ) -> float:
@@ -414,7 +414,7 @@ def _streak_level(
     return strongest
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _ring_level(
     spectrum: Spectrum, cell_y: int, j: int,
 ) -> float:
@@ -440,7 +440,7 @@ def _ring_level(
     return float(np.median(values[:n]) / np.log(2.0))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _between(
     spectrum: Spectrum, cell_y: int, j: int, axis: int,
 ) -> float:
@@ -496,7 +496,7 @@ def stand_out(
     return _one_for_each_spot(found[:n])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _one_for_each_spot(found: NDArray[np.float64]) -> NDArray[np.float64]:
     """Found peaks, strongest first, without those beside a stronger one; see `FOUND`."""
     order = np.argsort(-found[:, 2], kind="mergesort")
@@ -539,7 +539,7 @@ def search_windows(
     return result
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _above_their_class(
     ratio: NDArray[np.float32], cells: Listed, limits: NDArray[np.float64],
     half_shape: tuple[int, int],

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 _PASSES = 3  # over the frequencies, and over the pixels where they have moved since
 _STEPS = 3
 _LARGEST_STEP = 0.7  # of 1 / extent: a spot that moves further was not there
-_FAR = (2.5, 8.0)  # of 1 / extent: where the noise beside a spot is looked for
+_FAR = (2.5, 12.0)  # of 1 / extent: where the noise beside a spot is looked for
 _NEAR = (1.2, 2.5)  # and where fringes that bend or jump spread it
 _BENT = 1.8  # times the noise further out: more than chance
+_STREAK = (0.7, 1.2, 8.0)  # of 1 / extent: half width and reach of what jumping scan lines draw
+_STREAKED = 2.0  # times the noise around: more than chance
+_OUTLINE = 0.2  # part of their leaking into each other that an outline drawn from noise leaves
 _SAMPLE = 512  # pixels along a side that are enough to see how noise varies with the fringes
 _MOST_CORRELATED = 24  # fringes, the strongest come first
 _LEAST = 1e-6  # of 1 / extent: error of the arithmetic
@@ -152,8 +155,9 @@ def refine(
             on_nodes *= np.exp(-2j * np.pi * (np.outer(step[:, 0], lattice.y)[:, :, None]
                                               + np.outer(step[:, 1], lattice.x)[:, None, :]))
     noise = [_noise(lattice, on_nodes[i], amplitude[i], extent) for i in range(len(refined))]
+    least = np.hypot(_OUTLINE * between.steps(lattice, amplitude), _LEAST / extent)
     origin = np.array(domain.origin) + lattice.centre
-    return [_fringes(lattice, refined[i], amplitude[i], on_nodes[i], noise[i], extent, origin)
+    return [_fringes(lattice, refined[i], amplitude[i], on_nodes[i], noise[i], least[i], origin)
             for i in range(len(refined))]
 
 
@@ -230,6 +234,17 @@ class _Leaks:
         mirrored = lattice.leaks((-f[None, :] - f[:, None]).reshape(-1, 2)).reshape(n, n, 3)
         return cls(others, mirrored, float((lattice.weight * lattice.model).sum()))
 
+    def steps(
+        self, lattice: _Nodes, amplitude: NDArray[np.complex128]
+    ) -> NDArray[np.float64]:
+        """Return how far each spot is moved by the others ``(n, 2)``, whatever their phases."""
+        power = np.abs(amplitude) ** 2
+        moved = sum(np.einsum("stm,t->sm", np.abs(leaks[:, :, 1:]) ** 2, power)
+                    for leaks in (self.others, self.mirrored))
+        hessian, _ = lattice.second
+        size = np.maximum(np.sqrt(power), 1e-30)
+        return np.asarray(np.sqrt(moved) / hessian.diagonal() / (2 * np.pi * size[:, None]))
+
 
 def _newton(
     lattice: _Nodes, on_nodes: NDArray[np.complex128], between: _Leaks
@@ -259,17 +274,37 @@ def _amplitudes(
     return np.asarray(solved[:n] + 1j * solved[n:])
 
 
+@dataclass(frozen=True)
+class _Noise:
+    """Density of the noise beside a spot.
+
+    Parameters
+    ----------
+    far
+        A few cells away.
+    near
+        What turns the phase of the fringes: where they bend, more than that.
+    turning
+        What tilts the phase along y and along x: where scan lines jump, more than that along one of
+        them.
+    """
+
+    far: float
+    near: float
+    turning: NDArray[np.float64]
+
+
 def _noise(
     lattice: _Nodes, on_nodes: NDArray[np.complex128], amplitude: complex,
     extent: NDArray[np.float64],
-) -> tuple[float, float]:
-    """Density of the noise beside a spot, and of all that turns its phase, bends and jumps too."""
+) -> _Noise:
     size = max(abs(amplitude), 1e-30)
     rest = (on_nodes * (np.conj(amplitude) / size) - size * lattice.model) * lattice.weight
     shape = tuple(2 * n for n in rest.shape)
     scale = float((lattice.weight**2 * lattice.pixels).sum())
-    away = [fft.fftfreq(n) / lattice.block * span for n, span in zip(shape, extent, strict=True)]
-    distance = np.hypot(away[0][:, None], away[1])
+    away_y, away_x = (np.abs(fft.fftfreq(n)) / lattice.block * span
+                      for n, span in zip(shape, extent, strict=True))
+    distance = np.hypot(away_y[:, None], away_x)
     # Hats pass (2 + cos) / 3 of white noise, what folds over included.
     passed = [(2 + np.cos(2 * np.pi * fft.fftfreq(n))) / 3 for n in shape]
     expected = scale * np.outer(passed[0], passed[1])
@@ -280,12 +315,17 @@ def _noise(
     phase = 2 * np.abs(fft.fft2(rest.imag, shape)) ** 2 / expected
     inner = (distance > _NEAR[0]) & (distance < _NEAR[1])
     near = float(np.mean(phase[inner])) if inner.any() else far
-    return far, near if near > _BENT * far else far
+    near = near if near > _BENT * far else far
+    width, first, last = _STREAK
+    streaks = [np.outer((away_y > first) & (away_y < last), away_x < width),
+               np.outer(away_y < width, (away_x > first) & (away_x < last))]
+    along = [float(phase[streak].mean()) if streak.any() else near for streak in streaks]
+    return _Noise(far, near, np.array([one if one > _STREAKED * near else near for one in along]))
 
 
 def _fringes(
     lattice: _Nodes, frequency: NDArray[np.float64], amplitude: complex,
-    on_nodes: NDArray[np.complex128], noise: tuple[float, float], extent: NDArray[np.float64],
+    on_nodes: NDArray[np.complex128], noise: _Noise, least: NDArray[np.float64],
     origin: NDArray[np.float64],
 ) -> Fringes:
     hessian, gram = lattice.second
@@ -295,10 +335,11 @@ def _fringes(
     if np.linalg.eigvalsh(seen_there)[0] < 0.1 * size * np.linalg.eigvalsh(hessian)[0]:
         seen_there = 0.1 * size * hessian
     inverse = np.linalg.inv(seen_there)
-    covariance = noise[1] / (2 * (2 * np.pi) ** 2) * inverse @ gram @ inverse
-    covariance += np.diag((_LEAST / extent) ** 2)
+    root = np.diag(np.sqrt(noise.turning))
+    covariance = inverse @ root @ gram @ root @ inverse / (2 * (2 * np.pi) ** 2)
+    covariance += np.diag(least**2)
     seen = size * float((lattice.weight * lattice.model).sum())
-    under = 0.5 * noise[1] * float((lattice.weight**2 * lattice.pixels).sum())
+    under = 0.5 * noise.near * float((lattice.weight**2 * lattice.pixels).sum())
     spread = np.sqrt(max(under, 1e-300))
     phase = float(np.angle(amplitude * np.exp(-2j * np.pi * frequency @ origin)))
-    return Fringes(frequency, covariance, float(seen / spread), 2 * size, phase, noise[0])
+    return Fringes(frequency, covariance, float(seen / spread), 2 * size, phase, noise.far)
