@@ -199,20 +199,47 @@ def flatten(
     ndarray
         ``(y, x)`` float32.
     """
-    from emtools.process._kernels import subtract_ground
-
     blocks = [max(2, round(n / max(scale_px, 2.0))) for n in values.shape]
     means, largest = _block_means(values, mask, (blocks[0], blocks[1]))
     scale = float(np.ldexp(1.0, -int(np.frexp(largest)[1])) if normal else 1.0)
-    rows, cols = (_between_blocks(n, b) for n, b in zip(values.shape, blocks, strict=True))
+    flat = off_ground(values, means, scale=scale, out=out)
+    if mask is not None:
+        flat[~mask] = 0.0
+    return flat
+
+
+def off_ground(
+    values: NDArray[np.float32], levels: NDArray[np.float64], *, scale: float = 1.0,
+    out: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Subtract a ground that is bilinear between the centres of even blocks.
+
+    Parameters
+    ----------
+    values
+        ``(y, x)``.
+    levels
+        Of the blocks, at least two along each side.
+    scale
+        What the difference is multiplied by.
+    out
+        Where to put the result (`values` itself is allowed).
+
+    Returns
+    -------
+    ndarray
+        ``(y, x)`` float32.
+    """
+    from emtools.process._kernels import subtract_ground
+
+    rows, cols = (_between_blocks(n, b)
+                  for n, b in zip(values.shape, levels.shape, strict=True))
     flat = np.empty_like(values) if out is None else out
 
     def subtract(span: tuple[int, int]) -> None:
-        subtract_ground(span, values, means, rows, cols, scale, flat)
+        subtract_ground(span, values, levels, rows, cols, scale, flat)
 
     in_spans(subtract, (0, len(values)), values.size)
-    if mask is not None:
-        flat[~mask] = 0.0
     return flat
 
 

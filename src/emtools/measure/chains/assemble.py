@@ -320,18 +320,22 @@ def count_crossings(tables: Tables) -> None:
     curves: dict[int, list[tuple[float, float]]] = {}
     for row in tables.axes:
         curves.setdefault(row["chain"], []).append((row["y_nm"], row["x_nm"]))
-    arrays = {number: np.array(points) for number, points in curves.items()}
-    for row in tables.chains:
-        if "n_crossings" not in row:
-            own = arrays[row["chain"]]
-            row["n_crossings"] = sum(_crossings(own, other) for number, other in arrays.items()
-                                     if number != row["chain"])
+    arrays = [np.array(curves[row["chain"]]) for row in tables.chains]
+    if not arrays:
+        return
+    low, high = (np.array([extreme(points, axis=0) for points in arrays])
+                 for extreme in (np.min, np.max))
+    for number, row in enumerate(tables.chains):
+        if "n_crossings" in row:
+            continue
+        apart = (low > high[number]) | (high < low[number])
+        near = np.flatnonzero(~apart.any(axis=1)).tolist()
+        row["n_crossings"] = sum(_crossings(arrays[number], arrays[other]) for other in near
+                                 if other != number)
 
 
 def _crossings(a: NDArray[np.float64], b: NDArray[np.float64]) -> int:
     """How many segments of one polyline cross segments of the other."""
-    if (a.max(axis=0) < b.min(axis=0)).any() or (b.max(axis=0) < a.min(axis=0)).any():
-        return 0
     p, r = a[:-1, None], np.diff(a, axis=0)[:, None]
     q, s = b[None, :-1], np.diff(b, axis=0)[None]
     cross = r[..., 0] * s[..., 1] - r[..., 1] * s[..., 0]

@@ -16,6 +16,8 @@ from scipy import fft, ndimage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from emtools.measure.chains._kernels import Profile
+
 SHAPES = (2.0, 3.0, 4.0, 8.0)
 _RADIUS = 32  # pixels of the table's body
 _SUPERSAMPLED = 4
@@ -56,6 +58,14 @@ def _fine_table(shape: float) -> NDArray[np.float64]:
                                               prefilter=False))
 
 
+def table_of(shape: float) -> Profile:
+    """Return the table of blurred profiles of a body of exponent `shape` (one of `SHAPES`)."""
+    from emtools.measure.chains._kernels import Profile
+
+    return Profile(_fine_table(shape), float(_FINER / (_BLURS[1] - _BLURS[0])),
+                   float(_FINER * _RADIUS))
+
+
 def profile(
     rho: NDArray[np.float64], blur: NDArray[np.float64] | float, shape: float
 ) -> NDArray[np.float64]:
@@ -78,37 +88,5 @@ def profile(
     from emtools.measure.chains._kernels import interpolate
 
     rho, blurs = np.broadcast_arrays(np.asarray(rho, dtype=float), blur)
-    flat = interpolate(_fine_table(shape), np.ravel(rho), np.ravel(blurs).astype(float),
-                       _FINER * _RADIUS, _FINER / (_BLURS[1] - _BLURS[0]))
+    flat = interpolate(table_of(shape), np.ravel(rho), np.ravel(blurs).astype(float))
     return np.asarray(flat).reshape(rho.shape)
-
-
-def render(
-    parameters: NDArray[np.float64], blur: float, shape: float,
-    pixels: tuple[NDArray[np.int64], NDArray[np.int64]], subpixels: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return blurred ellipsoids, each on its own pixels.
-
-    Parameters
-    ----------
-    parameters
-        ``(n, 6)``: y, x, c_yy, c_yx, c_xx, height (see `dots.Dots`).
-    blur
-        1 sigma in pixels.
-    shape
-        Exponent m; one of `SHAPES`.
-    pixels
-        Rows and columns, ``(n, w)`` each.
-    subpixels
-        ``(s, 2)`` places inside a pixel over which it averages.
-
-    Returns
-    -------
-    ndarray
-        ``(n, w)``.
-    """
-    from emtools.measure.chains._kernels import ellipsoids
-
-    return np.asarray(ellipsoids(
-        _fine_table(shape), parameters, blur, pixels[0], pixels[1], subpixels,
-        (float(_FINER * _RADIUS), float(_FINER / (_BLURS[1] - _BLURS[0])))))

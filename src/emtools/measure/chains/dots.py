@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.spatial import cKDTree
 
-from emtools.measure.chains.body import SHAPES, render
+from emtools.measure.chains.body import SHAPES, table_of
+from emtools.process.threads import in_spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,12 +24,15 @@ if TYPE_CHECKING:
     from emtools.measure.chains.ground import Ground
 
 _STEPS = 40
-_CONVERGED = 1e-5  # relative change of the sum of squares
+_RESTING = 1e-3  # squared step over squared error: a dot that has arrived
+_UNSETTLING = 1e-2  # and a step that its neighbours notice
+_MOST = 0.3  # of the dots still moving: the blur is settled
 _SUBSET = 40  # dots that decide the shape
-_SMALLEST_BLUR_PX = 0.1  # below this no fit can tell
-_COARSE_PX = 14.0  # width below which a pixel is sampled at three points along each axis
+_PIXELS = 1000  # places in the box of a dot at which its model is worked out
+# Variance of a pixel's own width.  A Gaussian of it in place of the square moves radii of two
+# pixels and more by less than 0.1 %.
+_PIXEL = 1.0 / 12.0
 _LARGEST_BLUR = 0.75  # of the radius: beyond it extent and blur cannot be told apart
-_GAUSS_POINT = 0.28867513459481287  # of a pixel: 1 / sqrt(12)
 _SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have
 _OVERLAP = 0.6  # of the sum of the radii: closer centres are one dot fitted twice
 _CLEAR_EVIDENCE = 60.0  # in chi squared, against the sphere: no real body is a model exactly
@@ -50,7 +55,7 @@ class Dots:
     common
         ``(2, n, 6)``: change of the parameters with 1 sigma of the blur, and of the shape.
     blur, blur_err
-        1 sigma of the Gaussian in pixels, and its uncertainty.
+        1 sigma of the Gaussian in pixels, without the pixel's own width, and its uncertainty.
     shape
         Exponent of the body.
     """
@@ -116,7 +121,7 @@ class Dots:
 
 @dataclass(eq=False)
 class _Fit:
-    """A fit under way."""
+    """A fit under way; the blur holds the pixel's own width."""
 
     parameters: NDArray[np.float64]
     blur: float
@@ -138,107 +143,116 @@ class _Equations:
 
 
 class _Fitter:
-    """The image, and the windows around the dots in it."""
+    """The image, and the boxes around the dots in it."""
 
     def __init__(self, ground: Ground, start: NDArray[np.float64], width_px: float) -> None:
+        from emtools.measure.chains._kernels import Sums
+
         self.ground = ground
         self.start = start
         self.width_px = width_px
         half = int(np.ceil(0.8 * width_px + 2))
-        offset = np.arange(-half, half + 1)
-        dy, dx = (a.ravel() for a in np.meshgrid(offset, offset, indexing="ij"))
-        ny, nx = ground.signal.shape
-        centre = np.rint(start[:, :2]).astype(int)
-        rows, cols = centre[:, :1] + dy, centre[:, 1:] + dx
-        inside = (rows >= 0) & (rows < ny) & (cols >= 0) & (cols < nx)
-        self.rows, self.cols = rows.clip(0, ny - 1), cols.clip(0, nx - 1)
-        self.used = inside
-        # A pixel averages over itself; the coarser it is, the more the sharp edge matters.
-        points = (-1 / 3, 0.0, 1 / 3) if width_px < _COARSE_PX else (-_GAUSS_POINT, _GAUSS_POINT)
-        self.subpixels = np.array([(above, left) for above in points for left in points])
-        if ground.mask is not None:
-            self.used = inside & ground.mask[self.rows, self.cols]
-
-    def model(self, parameters: NDArray[np.float64], blur: float, shape: float
-              ) -> NDArray[np.float64]:
-        """Return the model of each dot in its own window, ``(n, w)``."""
-        return render(parameters, blur, shape, (self.rows, self.cols), self.subpixels)
-
-    def total(self, own: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the model of all dots together, in the window of each."""
-        total = np.zeros(self.ground.signal.shape)
-        np.add.at(total, (self.rows, self.cols), np.where(self.used, own, 0.0))
-        return np.asarray(total[self.rows, self.cols])
+        centre = np.rint(start[:, :2]).astype(np.int64)
+        shape = np.array(ground.signal.shape)
+        low, high = np.clip(centre - half, 0, shape), np.clip(centre + half + 1, 0, shape)
+        self.boxes = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=-1)
+        self.mask = np.zeros((0, 0), dtype=bool) if ground.mask is None else ground.mask
+        self.model = np.zeros(ground.signal.shape, dtype=np.float32)
+        self.neighbours = cKDTree(start[:, :2]).query_pairs(1.5 * width_px, output_type="ndarray")
+        n = len(start)
+        self.sums = Sums(np.zeros((n, 6, 6)), np.zeros((n, 6)), np.zeros((n, 6)),
+                         np.zeros((n, 2)), np.zeros((n, 2)))
 
     def gain(self, fit: _Fit) -> float:
         """Estimate how the variance of the noise grows with the signal."""
-        total = self.total(self.model(fit.parameters, fit.blur, fit.shape))
-        residual = np.where(self.used, self.ground.signal[self.rows, self.cols] - total, 0.0)
-        excess = np.where(self.used, residual**2 - self.ground.noise**2, 0.0)
-        total = np.maximum(total, 0.0)
-        return max(0.0, float(np.sum(excess * total) / max(np.sum(total**2), 1e-300)))
+        self._draw(fit)
+        excess, squares = 0.0, 0.0
+        for top, bottom, left, right in self.boxes.tolist():
+            box = slice(top, bottom), slice(left, right)
+            used = slice(None) if self.ground.mask is None else self.ground.mask[box]
+            total = self.model[box][used].astype(float)
+            residual = self.ground.signal[box][used] - total
+            total = np.maximum(total, 0.0)
+            excess += float(np.sum((residual**2 - self.ground.noise**2) * total))
+            squares += float(np.sum(total**2))
+        return max(0.0, excess / max(squares, 1e-300))
 
-    def equations(self, fit: _Fit) -> _Equations:
-        """Linearise about the fit's parameters."""
-        own = self.model(fit.parameters, fit.blur, fit.shape)
-        total = self.total(own)
-        # Relative to the noise of the ground, so that sums of squares stay in its unit.
-        square = max(self.ground.noise**2, 1e-300)
-        weight = np.where(self.used, np.sqrt(
-            square / (square + fit.gain * np.maximum(total, 0.0))), 0.0)
-        residual = weight * (self.ground.signal[self.rows, self.cols] - total)
-        columns = []
-        for i, step in enumerate(self._steps(fit.parameters).T):
-            moved = fit.parameters.copy()
-            moved[:, i] += step
-            difference = self.model(moved, fit.blur, fit.shape) - own
-            columns.append(weight * difference / step[:, None])
-        jacobian = np.stack(columns, axis=-1)
-        # The blur enters through its square: there the derivative does not vanish at no blur.
-        more = 1.04 * fit.blur**2 + 0.01
-        by_blur = self.model(fit.parameters, float(np.sqrt(more)), fit.shape) - own
-        by_blur *= weight / (more - fit.blur**2)
-        n_used = np.maximum(self.used.sum(axis=1), 1)
-        fit.chi2 = float(np.sum(residual**2))
-        return _Equations(
-            np.einsum("nwi,nwj->nij", jacobian, jacobian),
-            np.einsum("nwi,nw->ni", jacobian, residual),
-            np.einsum("nwi,nw->ni", jacobian, by_blur),
-            float(np.sum(by_blur**2)), float(np.sum(by_blur * residual)),
-            np.sum(residual**2, axis=1) / n_used,
-        )
+    def _draw(self, fit: _Fit) -> None:
+        """Draw all dots together."""
+        from emtools.measure.chains._kernels import add_bodies, clear_boxes
 
-    def _steps(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        radius2 = np.sqrt(parameters[:, 2] * parameters[:, 4])
-        pixel = np.full(len(parameters), 0.02 * self.width_px)
-        return np.stack([pixel, pixel, 0.03 * radius2, 0.03 * radius2, 0.03 * radius2,
-                         0.05 * parameters[:, 5]], axis=-1)
+        clear_boxes(self.boxes, self.model)
+        add_bodies(table_of(fit.shape), fit.parameters, fit.blur, self.boxes, self.model)
+
+    def _redraw(self, fit: _Fit, before: NDArray[np.float64]) -> None:
+        """Draw the dots that moved anew."""
+        from emtools.measure.chains._kernels import add_bodies
+
+        changed = np.flatnonzero((fit.parameters != before).any(axis=1))
+        for bodies, sign in ((before[changed], -1.0), (fit.parameters[changed], 1.0)):
+            bodies[:, 5] *= sign
+            add_bodies(table_of(fit.shape), bodies, fit.blur, self.boxes[changed], self.model)
+
+    def equations(self, fit: _Fit, moving: NDArray[np.bool_] | None = None) -> _Equations:
+        """Linearise about the fit's parameters; anew only for those that move, if given."""
+        from emtools.measure.chains._kernels import add_equations
+
+        if moving is None:
+            self._draw(fit)
+        chosen = np.arange(len(fit.parameters)) if moving is None else np.flatnonzero(moving)
+        planes = (self.ground.signal, self.model, self.mask)
+        noise = (max(self.ground.noise**2, 1e-300), fit.gain)
+        in_spans(lambda span: add_equations(
+            chosen[slice(*span)], table_of(fit.shape), (fit.parameters, fit.blur), self.boxes,
+            planes, noise, self.sums), (0, len(chosen)), len(chosen) * _PIXELS)
+        sums = self.sums
+        hessian = sums.hessian + np.swapaxes(np.tril(sums.hessian, -1), 1, 2)
+        curvature, slope = sums.blur.sum(axis=0).tolist()
+        fit.chi2 = float(sums.misfit[:, 0].sum())
+        return _Equations(hessian, sums.gradient, sums.mixed, curvature, slope,
+                          sums.misfit[:, 0] / np.maximum(sums.misfit[:, 1], 1))
 
     def run(self, fit: _Fit, steps: int) -> _Equations:
-        """Take Gauss-Newton steps."""
+        """Take Gauss-Newton steps; once most dots rest, the blur does, and they are left alone."""
         equations = self.equations(fit)
+        moving = np.ones(len(fit.parameters), dtype=bool)
         for _ in range(steps):
-            before = fit.chi2
-            self._advance(fit, equations)
-            equations = self.equations(fit)
-            if abs(before - fit.chi2) < _CONVERGED * before:
+            step, blur_square = self._step(fit, equations)
+            settling = moving.mean() < _MOST
+            if not settling:
+                fit.blur = float(np.sqrt(blur_square))
+            before = fit.parameters
+            fit.parameters = np.where(moving[:, None], self._bounded(before + step), before)
+            moved = np.einsum("ni,nij,nj->n", step, equations.hessian, step)
+            moving &= self._still_moving(moved / max(float(np.median(equations.variance)), 1e-300))
+            if not moving.any():
                 break
-        return equations
+            if settling:
+                self._redraw(fit, before)
+            equations = self.equations(fit, moving if settling else None)
+        return self.equations(fit)
 
-    def _advance(self, fit: _Fit, equations: _Equations) -> None:
+    def _still_moving(self, moved: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which dots moved by a notable part of their errors, or have a neighbour that did."""
+        moving = moved > _RESTING
+        unsettled = moved[self.neighbours] > _UNSETTLING
+        moving[self.neighbours[unsettled[:, 0], 1]] = True
+        moving[self.neighbours[unsettled[:, 1], 0]] = True
+        return np.asarray(moving)
+
+    def _step(self, fit: _Fit, equations: _Equations) -> tuple[NDArray[np.float64], float]:
+        """Return a step of all parameters, and the new square of the blur."""
         damped = equations.hessian + _damping(equations.hessian)
-        towards = np.linalg.solve(damped, equations.gradient[..., None])[..., 0]
-        response = np.linalg.solve(damped, equations.mixed[..., None])[..., 0]
+        both = np.stack([equations.gradient, equations.mixed], axis=-1)
+        towards, response = np.moveaxis(np.linalg.solve(damped, both), -1, 0)
         curvature = equations.blur_hessian - float(np.sum(equations.mixed * response))
         pull = equations.blur_gradient - float(np.sum(equations.mixed * towards))
         # Early on the blur runs away before the dots have found their size.
         blur_step = pull / max(curvature, 1e-3 * equations.blur_hessian, 1e-300)
         limit = 0.5 * fit.blur**2 + 0.02
         square = fit.blur**2 + float(np.clip(blur_step, -limit, limit))
-        square = float(np.clip(square, _SMALLEST_BLUR_PX**2, (0.5 * self.width_px) ** 2))
-        step = towards - response * (square - fit.blur**2)
-        fit.blur = float(np.sqrt(square))
-        fit.parameters = self._bounded(fit.parameters + 0.8 * step)
+        square = float(np.clip(square, _PIXEL, (0.5 * self.width_px) ** 2))
+        return 0.8 * (towards - response * (square - fit.blur**2)), square
 
     def _bounded(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
         """Keep dots near where they were found, of a sensible size, and positive."""
@@ -281,17 +295,21 @@ def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Do
     """
     if len(maxima) == 0:
         return None
-    fit = _Fit(_start(ground, maxima, width_px), 0.1 * width_px, SHAPES[0])
-    equations = _settled(fit, ground, width_px)
-    if equations is None:
-        return None
-    subset = _Fitter(ground, _brightest(fit.parameters, width_px), width_px)
-    gain = subset.gain(_Fit(subset.start, fit.blur, fit.shape))
-    trials = [_Fit(subset.start.copy(), fit.blur, shape, gain) for shape in SHAPES]
+    start = _start(ground, maxima, width_px)
+    few = _Fit(_typical(start, width_px), _first_blur(width_px), SHAPES[0])
+    if _settled(few, ground, width_px) is None:
+        few = _Fit(start.copy(), _first_blur(width_px), SHAPES[0])
+        if _settled(few, ground, width_px) is None:
+            return None
+    subset = _Fitter(ground, few.parameters, width_px)
+    gain = subset.gain(few)
+    trials = [_Fit(few.parameters.copy(), few.blur, shape, gain) for shape in SHAPES]
     variances = [np.median(subset.run(trial, _STEPS).variance) for trial in trials]
     noise = ground.correlation * max(ground.noise**2, float(min(variances)))
     best = _likeliest(trials, noise)
-    fit = _Fit(fit.parameters, best.blur, best.shape, gain)
+    size = np.median(best.parameters[:, _EXTENT], axis=0)
+    start[:, 2] = start[:, 4] = np.sqrt(max(size[0] * size[2] - size[1] ** 2, 1e-6))
+    fit = _Fit(start, best.blur, best.shape, gain)
     equations = _settled(fit, ground, width_px)
     if equations is None:
         return None
@@ -299,6 +317,10 @@ def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Do
     if ground.contrast == "dark":
         open_shape = float(np.hypot(open_shape, _FRESNEL))
     return _uncertain(fit, equations, ground, open_shape)
+
+
+def _first_blur(width_px: float) -> float:
+    return float(np.hypot(0.1 * width_px, np.sqrt(_PIXEL)))
 
 
 def _settled(fit: _Fit, ground: Ground, width_px: float) -> _Equations | None:
@@ -312,11 +334,19 @@ def _settled(fit: _Fit, ground: Ground, width_px: float) -> _Equations | None:
     return None
 
 
-def _brightest(parameters: NDArray[np.float64], width_px: float) -> NDArray[np.float64]:
-    """Some dots, and their neighbours, whose light would else be taken for blur."""
-    chosen = parameters[np.argsort(-parameters[:, 5], kind="stable")[:_SUBSET]]
-    distance = np.linalg.norm(parameters[:, None, :2] - chosen[None, :, :2], axis=-1)
-    return np.asarray(parameters[distance.min(axis=1) < 2.0 * width_px])
+def _typical(start: NDArray[np.float64], width_px: float) -> NDArray[np.float64]:
+    """Some dots of clear but usual height, and their neighbours, whose light else looks like blur.
+
+    The very brightest may be contamination, or two on top of each other.
+    """
+    order = np.argsort(start[:, 5], kind="stable")
+    clear = order[int(0.5 * len(order)):int(np.ceil(0.97 * len(order)))]
+    if len(order) <= _SUBSET:
+        clear = order
+    chosen = clear[np.linspace(0, len(clear) - 1, min(_SUBSET, len(clear))).astype(int)]
+    tree = cKDTree(start[:, :2])
+    near = tree.query_ball_point(start[chosen, :2], 2.0 * width_px, return_sorted=True)
+    return np.asarray(start[np.unique(np.concatenate(list(near)).astype(int))])
 
 
 def _separate(
@@ -327,14 +357,18 @@ def _separate(
     inverse = np.linalg.inv(equations.hessian + _damping(equations.hessian))
     height_err = np.sqrt(variance * inverse[:, 5, 5])
     keep = parameters[:, 5] > _SIGNIFICANT * height_err
-    distance = np.linalg.norm(parameters[:, None, :2] - parameters[None, :, :2], axis=-1)
     radius = np.sqrt(np.sqrt(np.maximum(
         parameters[:, 2] * parameters[:, 4] - parameters[:, 3] ** 2, 0.0)))
-    close = distance < _OVERLAP * (radius[:, None] + radius[None, :])
-    for dot in np.argsort(-parameters[:, 5], kind="stable"):
-        rivals = close[dot] & (parameters[:, 5] < parameters[dot, 5])
-        if keep[dot]:
-            keep[rivals] = False
+    pairs = cKDTree(parameters[:, :2]).query_pairs(2 * _OVERLAP * float(radius.max()),
+                                                   output_type="ndarray")
+    distance = np.linalg.norm(parameters[pairs[:, 0], :2] - parameters[pairs[:, 1], :2], axis=-1)
+    pairs = pairs[distance < _OVERLAP * radius[pairs].sum(axis=1)]
+    # The brighter of two stays, the brightest of all first.
+    brighter = np.where(parameters[pairs[:, 0], 5] >= parameters[pairs[:, 1], 5], 0, 1)
+    each = np.arange(len(pairs))
+    pairs = np.stack([pairs[each, brighter], pairs[each, 1 - brighter]], axis=-1)
+    for bright, faint in pairs[np.argsort(-parameters[pairs[:, 0], 5], kind="stable")].tolist():
+        keep[faint] &= not keep[bright]
     return np.asarray(keep)
 
 
@@ -382,6 +416,7 @@ def _uncertain(fit: _Fit, equations: _Equations, ground: Ground, open_shape: flo
                                / max(curvature, 1e-9 * equations.blur_hessian, 1e-300)))
     by_shape = np.zeros_like(fit.parameters)
     by_shape[:, _EXTENT] = 2.0 * open_shape * fit.parameters[:, _EXTENT]
+    blur = float(np.sqrt(max(fit.blur**2 - _PIXEL, 0.0)))
+    blur_err = 0.5 * square_err / max(blur, float(np.sqrt(square_err)))
     return Dots(fit.parameters, inverse * variance[:, None, None],
-                np.stack([response * square_err, by_shape]), fit.blur,
-                0.5 * square_err / fit.blur, fit.shape)
+                np.stack([response * square_err, by_shape]), blur, blur_err, fit.shape)

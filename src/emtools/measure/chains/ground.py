@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import ndimage
 from scipy.special import log_ndtr, ndtri_exp, stdtrit
 
-from emtools.process.plane import flatten
+from emtools.process.plane import flatten, off_ground
+from emtools.process.threads import in_spans
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from emtools.process.plane import Plane
@@ -21,9 +25,17 @@ Contrast = Literal["bright", "dark"]
 _DARK_MODALITIES = ("TEM", "BF")
 _BRIGHT_MODALITIES = ("HAADF", "ADF", "DF", "STEM")
 _GROUND_WIDTHS = 4.0  # side of a background block in largest widths
+_CELL = 4  # pixels along a side of the cells in which ground and bodies are told apart
+_CLIP = 2.0  # sigma above the ground: what rough levels leave out
+_LEAST_GROUND = 0.05  # of a block: with less of it in sight its level is its neighbours'
+_ROUNDS = 3
 _MEDIAN_EFFICIENCY = 0.37  # of a median deviation against a standard deviation
+_QUIETEST = 0.3  # of the plane's noise: rounding may look quieter
+_ENOUGH = 200  # independent values that tell the noise of one block
+_SAMPLE = 400_000  # pixels that tell the noise of a pixel
 _ROUNDING = 3e-4  # of the range: no micrograph is better than that
 _LOCAL_HALF = 0.4  # of the local height: where a body's edge is drawn for a first guess
+_TRUNCATED = 4.0  # sigma: reach of a Gaussian
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,9 @@ class Ground:
     ----------
     signal
         ``(y, x)``, bodies positive whatever the contrast.
-    foreground
+    smooth
+        The signal smoothed to the size of the smallest body.
+    outline
         Pixels of significant bodies, to about half their height.
     noise
         1 sigma of a pixel of the ground.
@@ -45,11 +59,13 @@ class Ground:
     mask
         True = use; None = all.
     threshold
-        Height of the smoothed signal that noise reaches at the false-alarm rate.
+        Height of the smoothed signal that noise reaches at the false-alarm rate; the median, where
+        the noise varies.
     """
 
     signal: NDArray[np.float32]
-    foreground: NDArray[np.bool_]
+    smooth: NDArray[np.float32]
+    outline: NDArray[np.bool_]
     noise: float
     correlation: float
     contrast: Contrast
@@ -68,10 +84,24 @@ def find_contrast(plane: Plane, modality: str | None, scale_px: float) -> Contra
     if modality in _DARK_MODALITIES:
         return "dark"
     flat = flatten(plane.values, plane.mask, _GROUND_WIDTHS * scale_px)
-    smooth = ndimage.gaussian_filter(flat, max(1.0, scale_px / 6))
+    smooth = smoothed(flat, max(1.0, scale_px / 6))
     used = smooth if plane.mask is None else smooth[plane.mask]
-    low, middle, high = np.percentile(used, [0.5, 50.0, 99.5])
+    step = max(1, used.size // _SAMPLE)
+    low, middle, high = np.percentile(used.ravel()[::step], [0.5, 50.0, 99.5])
     return "bright" if high - middle >= middle - low else "dark"
+
+
+def smoothed(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Return a plane under a Gaussian of 1 sigma in pixels, its border repeated outwards."""
+    from emtools.measure.chains._segment_kernels import smooth_rows
+
+    along = np.arange(int(_TRUNCATED * sigma + 0.5) + 1)
+    weights = np.exp(-0.5 * (along / sigma) ** 2)
+    weights /= weights[0] + 2 * weights[1:].sum()
+    out = np.empty_like(values)
+    in_spans(lambda rows: smooth_rows(rows, values, weights.astype(np.float32), out),
+             (0, len(values)), values.size)
+    return out
 
 
 def find_ground(
@@ -90,31 +120,20 @@ def find_ground(
     false_alarm_rate
         Accepted probability that an image of noise shows any body.
     """
-    values = plane.values if contrast == "bright" else -plane.values
-    sigma = max(0.7, 0.2 * widths_px[0])
-    block = _GROUND_WIDTHS * widths_px[1]
-    usable = plane.mask
-    signal = flatten(values, usable, block)
-    noise, smooth_noise, smooth = _noise(signal, usable, sigma)
-    height = smooth_noise * _deviate(false_alarm_rate, signal.size / (4 * np.pi * sigma**2))
-    foreground = np.zeros(signal.shape, dtype=bool)
-    for _ in range(4):
+    film = _Film(plane, contrast, widths_px)
+    significant = _deviate(false_alarm_rate, film.signal.size / film.independent_px)
+    for _ in range(_ROUNDS):
         # Bodies pull the ground up; it is estimated again without them.
-        bodies = _holding(smooth > 0.5 * height, smooth > height)
-        if not bodies.any():
+        if not film.exclude_bodies(significant * film.noise().smooth):
             break
-        ground_only = ~ndimage.binary_dilation(bodies, iterations=2 + round(0.5 * widths_px[0]))
-        ground_only = ground_only if usable is None else ground_only & usable
-        if ground_only.mean() < 0.05:
-            break
-        signal = _off_ground(values, usable, ground_only, block)
-        noise, smooth_noise, smooth = _noise(signal, ground_only, sigma)
-        height = smooth_noise * _deviate(false_alarm_rate, signal.size / (4 * np.pi * sigma**2))
-    foreground = _foreground(smooth, height, widths_px)
+    film.level()
+    noise = film.noise()
+    outline = film.outline(significant * film.local_noise(noise.smooth), widths_px)
     # White noise smoothed by a Gaussian has the variance noise^2 / (4 pi sigma^2).
-    white = noise**2 / (4 * np.pi * max(sigma, 0.7) ** 2)
-    return Ground(signal, foreground, noise, max(1.0, smooth_noise**2 / max(white, 1e-300)),
-                  contrast, usable, height)
+    white = noise.pixel**2 / film.independent_px
+    return Ground(film.signal, film.smooth, outline, noise.pixel,
+                  max(1.0, noise.smooth**2 / max(white, 1e-300)), contrast, plane.mask,
+                  significant * noise.smooth)
 
 
 def _deviate(false_alarm_rate: float, independent: float) -> float:
@@ -129,69 +148,197 @@ def _deviate(false_alarm_rate: float, independent: float) -> float:
     return max(normal, float(-stdtrit(degrees, np.exp(max(tail, -200.0)))))
 
 
-def _off_ground(
-    values: NDArray[np.float32], usable: NDArray[np.bool_] | None,
-    ground_only: NDArray[np.bool_], block: float,
-) -> NDArray[np.float32]:
-    filled = values.copy()
-    median = np.float32(np.median(values[ground_only]))
-    filled -= median
-    flat = flatten(filled, ground_only, block)
-    # `flatten` leaves 0 where it was masked; the bodies want the same ground taken off.
-    ground = _spread(filled - flat, ground_only, block)
-    signal: NDArray[np.float32] = filled - ground
-    if usable is not None:
-        signal[~usable] = 0.0
-    return signal
+@dataclass(frozen=True)
+class _Noise:
+    """1 sigma of a pixel and of the smoothed signal."""
+
+    pixel: float
+    smooth: float
 
 
-def _spread(
-    ground: NDArray[np.float32], known: NDArray[np.bool_], block: float
-) -> NDArray[np.float32]:
-    """Carry the ground smoothly under the bodies: normalised convolution."""
-    sigma = max(2.0, 0.25 * block)
-    step = max(1, int(sigma // 3))
-    small_known = known[::step, ::step].astype(np.float32)
-    small = np.where(known, ground, 0.0).astype(np.float32)[::step, ::step]
-    weight = ndimage.gaussian_filter(small_known, sigma / step, mode="nearest")
-    spread = ndimage.gaussian_filter(small, sigma / step, mode="nearest")
-    spread /= np.maximum(weight, 1e-6)
-    if step > 1:
-        y, x = (np.arange(n) / step for n in ground.shape)
-        spread = ndimage.map_coordinates(spread, np.meshgrid(y, x, indexing="ij"), order=1,
-                                         mode="nearest", output=np.float32)
-    return np.where(known, ground, spread)
+class _Film:
+    """Signal and smoothed signal of a plane; the cells in which ground and bodies are told apart.
+
+    While the ground is sought only the cells are kept level: their mean, their highest smoothed
+    pixel, and one pixel of each that tells the noise.
+    """
+
+    def __init__(self, plane: Plane, contrast: Contrast, widths_px: tuple[float, float]) -> None:
+        self.mask = plane.mask
+        self.sigma = max(0.7, 0.2 * widths_px[0])
+        self.margin = int(np.ceil((2.0 + 0.5 * widths_px[0]) / _CELL))
+        means, used = _cell_means(plane.values, plane.mask)
+        self.used = used > 0.5 if (used > 0.5).any() else used > 0
+        self.ground = self.used
+        self.blocks = tuple(
+            np.linspace(0, n, max(2, round(n * _CELL / (_GROUND_WIDTHS * widths_px[1]))) + 1
+                        ).astype(int) for n in means.shape)
+        sign = 1.0 if contrast == "bright" else -1.0
+        self.signal = off_ground(plane.values, sign * self._rough(sign * means), scale=sign)
+        if self.mask is not None:
+            self.signal[~self.mask] = 0.0
+        self.smooth = smoothed(self.signal, self.sigma)
+        self.levels = np.zeros(self._n_blocks)
+        self.means, _ = _cell_means(self.signal, self.mask)
+        self.maxima = _cell_maxima(self.smooth)
+        self.pixels = (self.signal[::_CELL, ::_CELL], self.smooth[::_CELL, ::_CELL].copy())
+        self.range = float(np.ptp(self.pixels[1][self.used]))
+
+    @property
+    def independent_px(self) -> float:
+        """Pixels of the smoothed signal that count as one."""
+        return float(4.0 * np.pi * self.sigma**2)
+
+    @property
+    def _n_blocks(self) -> tuple[int, int]:
+        return len(self.blocks[0]) - 1, len(self.blocks[1]) - 1
+
+    def _of_blocks(
+        self, cells: NDArray[np.float32], level: Callable[[NDArray[np.float32]], float]
+    ) -> NDArray[np.float64]:
+        """A level of the ground's cells in each block; NaN where hardly any ground is in sight."""
+        levels = np.full(self._n_blocks, np.nan)
+        for i, rows in enumerate(pairwise(self.blocks[0])):
+            for j, cols in enumerate(pairwise(self.blocks[1])):
+                part = slice(*rows), slice(*cols)
+                ground = cells[part][self.ground[part]]
+                if ground.size > _LEAST_GROUND * self.used[part].size:
+                    levels[i, j] = level(ground)
+        return levels
+
+    def _rough(self, means: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Ground without what stands above it."""
+        return _filled(self._of_blocks(means, _robust_level))
+
+    def noise(self) -> _Noise:
+        """Noise of the ground, from what lies below its middle: bodies do not reach there."""
+        least = _ROUNDING * self.range
+        pixel, smooth = (max(_deviation(p[self.ground]), least) for p in self.pixels)
+        return _Noise(pixel, smooth)
+
+    def local_noise(self, smooth: float) -> NDArray[np.float32]:
+        """Noise of the smoothed signal at each cell; the plane's where a block tells too little."""
+        independent = min(1.0, _CELL**2 / self.independent_px)
+        local = self._of_blocks(self.pixels[1], lambda ground: (
+            _deviation(ground) ** 2 if ground.size * independent > _ENOUGH else np.nan))
+        local = np.where(np.isfinite(local), local, smooth**2)
+        local = ndimage.uniform_filter(local, 3, mode="nearest")
+        squares = -off_ground(np.zeros_like(self.means), local)
+        return np.sqrt(np.maximum(squares, (_QUIETEST * smooth) ** 2))
+
+    def exclude_bodies(self, height: float) -> bool:
+        """Level the cells by the ground beside bodies; False where nothing more is to be had."""
+        labels, n = ndimage.label(self.maxima > 0.5 * height)
+        held = np.zeros(n + 1, dtype=bool)
+        held[np.unique(labels[self.maxima > height])] = True
+        held[0] = False
+        if not held.any():
+            return False
+        bodies = ndimage.binary_dilation(held[labels], np.ones((3, 3), dtype=bool), self.margin)
+        ground = self.used & ~bodies
+        if ground.mean() < _LEAST_GROUND or (ground == self.ground).all():
+            return False
+        self.ground = ground
+        levels = _filled(self._of_blocks(self.means, lambda ground: float(ground.mean())))
+        self.levels += levels
+        for cells in (self.means, self.maxima, self.pixels[1]):
+            off_ground(cells, levels, out=cells)
+        return True
+
+    def level(self) -> None:
+        """Take what was found to be left of the ground off the pixels."""
+        for values in (self.signal, self.smooth):
+            off_ground(values, self.levels, out=values)
+            if self.mask is not None:
+                values[~self.mask] = 0.0
+        self.maxima = _cell_maxima(self.smooth)
+
+    def outline(
+        self, height: NDArray[np.float32], widths_px: tuple[float, float]
+    ) -> NDArray[np.bool_]:
+        """Pixels above half the height, and part of what is highest around, of one that has it."""
+        from emtools.measure.chains import _segment_kernels as kernels
+
+        outline = np.zeros(self.signal.shape, dtype=bool)
+        reach = max(1, round(0.75 * widths_px[0]))
+        around = ndimage.maximum_filter(self.maxima, 2 * int(np.ceil(reach / _CELL)) + 1)
+        how = (_CELL, reach, _LOCAL_HALF)
+        in_spans(lambda rows: kernels.outline_rows(rows, self.smooth, 0.5 * height, self.maxima,
+                                                   around, how, outline),
+                 (0, len(self.maxima)), self.smooth.size)
+        runs = kernels.find_runs(outline)
+        labels, n = kernels.label_runs(runs)
+        over = kernels.highest_over(self.smooth, height, _CELL, runs, labels, n)
+        kernels.draw_runs(runs, over[labels - 1] > 1.0, outline)
+        return outline
 
 
-def _noise(
-    signal: NDArray[np.float32], used: NDArray[np.bool_] | None, sigma: float
-) -> tuple[float, float, NDArray[np.float32]]:
-    """Noise of a pixel and of the smoothed signal (median deviations), and the smoothed signal."""
-    smooth = ndimage.gaussian_filter(signal, sigma)
-    pixels, smoothed = (a if used is None else a[used] for a in (signal, smooth))
-    # An image without noise still has rounding, which is no evidence of anything.
-    least = _ROUNDING * float(np.ptp(smooth))
-    return max(_deviation(pixels), least), max(_deviation(smoothed), least), smooth
+def _cell_means(
+    values: NDArray[np.float32], mask: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Means of cells over the pixels in use, and the part of each that is."""
+    from emtools.measure.chains._segment_kernels import cell_means
+
+    shape = tuple(-(-n // _CELL) for n in values.shape)
+    means, used = (np.empty(shape, dtype=np.float32) for _ in range(2))
+    pixels = np.zeros((0, 0), dtype=bool) if mask is None else mask
+    in_spans(lambda rows: cell_means(rows, values, pixels, _CELL, means, used),
+             (0, shape[0]), values.size)
+    return means, used
+
+
+def _cell_maxima(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    from emtools.measure.chains._segment_kernels import cell_maxima
+
+    maxima = np.empty(tuple(-(-n // _CELL) for n in values.shape), dtype=np.float32)
+    in_spans(lambda rows: cell_maxima(rows, values, _CELL, maxima), (0, len(maxima)), values.size)
+    return maxima
+
+
+def _filled(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Levels where unknown ones are those of their neighbourhood."""
+    known = np.isfinite(levels)
+    if known.all():
+        return levels
+    if not known.any():
+        return np.zeros_like(levels)
+    reach = 0.5
+    filled = levels.copy()
+    while not np.isfinite(filled).all():
+        weight = ndimage.gaussian_filter(known.astype(float), reach, mode="nearest")
+        spread = ndimage.gaussian_filter(np.where(known, levels, 0.0), reach, mode="nearest")
+        near = ~np.isfinite(filled) & (weight > 1e-6)
+        filled[near] = spread[near] / weight[near]
+        reach *= 2.0
+    return filled
+
+
+def _robust_level(values: NDArray[np.float32]) -> float:
+    """Level of the ground among values of which some are bodies, all higher.
+
+    Its spread is that of what lies below it, where no bodies are; what is further above than
+    `_CLIP` times that is left out of the next level.
+    """
+    ordered = np.sort(values)
+    level = float(ordered[ordered.size // 2])
+    for _ in range(20):
+        below = int(np.searchsorted(ordered, level))
+        if below < 2:
+            break
+        spread = 1.4826 * (level - float(ordered[below // 2]))
+        end = int(np.searchsorted(ordered, level + _CLIP * spread, side="right"))
+        renewed = float(ordered[end // 2])
+        if renewed >= level:
+            break
+        level = renewed
+    return level
 
 
 def _deviation(sample: NDArray[np.float32]) -> float:
-    """Standard deviation of the lower half, which bodies do not reach."""
-    middle = float(np.median(sample))
-    below = sample[sample <= middle]
-    return float(1.4826 * np.median(middle - below)) if below.size else 0.0
-
-
-def _foreground(
-    smooth: NDArray[np.float32], height: float, widths_px: tuple[float, float]
-) -> NDArray[np.bool_]:
-    local = ndimage.maximum_filter(smooth, size=max(3, round(1.5 * widths_px[0])))
-    return _holding((smooth > _LOCAL_HALF * local) & (smooth > 0.5 * height), smooth > height)
-
-
-def _holding(grown: NDArray[np.bool_], seeds: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The objects of `grown` that hold a seed."""
-    labels, n = ndimage.label(grown)
-    keep = np.zeros(n + 1, dtype=bool)
-    keep[np.unique(labels[seeds])] = True
-    keep[0] = False
-    return np.asarray(keep[labels])
+    """Standard deviation of the lower half, which bodies do not reach: from its two quartiles."""
+    if sample.size < 2:
+        return 0.0
+    sample = sample[:: max(1, sample.size // _SAMPLE)]
+    low, middle = sample.size // 4, sample.size // 2
+    parts = np.partition(sample, (low, middle))
+    return float(1.4826 * (parts[middle] - parts[low]))

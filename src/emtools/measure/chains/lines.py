@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.measure.chains.ground import Ground
+    from emtools.measure.chains.outline import Shape
 
 _EXPONENTS = (0.5, 1.0)  # (1 - x^2)^p: cylinder, row of touching spheres
 _FINE = 400  # points across the profile at which the model is blurred
@@ -60,13 +61,12 @@ class Line:
     n_crossings: int
 
 
-def measure_lines(ground: Ground, labels: NDArray[np.int32], width_px: float) -> list[Line]:
+def measure_lines(ground: Ground, shapes: list[Shape], width_px: float) -> list[Line]:
     """Measure every line-like object."""
     lines = []
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        mask = np.pad(labels[box] == number, 1)
-        origin = np.array([part.start - 1 for part in box], dtype=float)
-        paths, crossings = trace_lines(mask, width_px)
+    for shape in shapes:
+        origin = np.array(shape.origin, dtype=float) - 1.0
+        paths, crossings = trace_lines(np.pad(shape.mask, 1), width_px)
         for path in paths:
             here = path + origin
             # As chains of dots, lines start at the end nearer to the corner of pixel 0, 0.

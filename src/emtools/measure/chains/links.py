@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -106,44 +106,98 @@ def _paths(n: int, links: set[tuple[int, int]]) -> list[Chain]:
     return paths
 
 
+class _End(NamedTuple):
+    """One end of a chain: where it is, where it looks (a unit vector), and its pitch."""
+
+    chain: int
+    side: int  # 0 or -1
+    place: NDArray[np.float64]
+    outward: NDArray[np.float64]
+    pitch: float
+
+
 def _bridge(chains: list[Chain], dots: Dots) -> list[Chain]:
-    """Join chains whose ends face each other across another chain."""
-    chains = [list(chain) for chain in chains]
-    joined = True
-    while joined:
-        joined = False
-        for i, a in enumerate(chains):
-            for j in range(i + 1, len(chains)):
-                both = _joined(a, chains[j], chains, dots)
-                if both is not None:
-                    chains[i] = both
-                    del chains[j]
-                    joined = True
-                    break
-            if joined:
-                break
-    return chains
+    """Join chains whose ends face each other across another chain, the straightest first."""
+    ends = [_end(chain, number, side, dots) for number, chain in enumerate(chains)
+            for side in (0, -1)]
+    if not ends:
+        return chains
+    others = _Others(chains, dots)
+    places = cKDTree(np.array([end.place for end in ends]))
+    reach = _BRIDGE * max(end.pitch for end in ends)
+    facing = [(_turn(ends[i], ends[j]), i, j)
+              for i, j in sorted(places.query_pairs(reach)) if _faces(ends[i], ends[j], others)]
+    joined: dict[tuple[int, int], tuple[int, int]] = {}
+    for _, i, j in sorted(facing):
+        a, b = ends[i][:2], ends[j][:2]
+        if a not in joined and b not in joined and not _meets(a, b, joined):
+            joined[a], joined[b] = b, a
+    return [_followed(start, chains, joined) for start in range(len(chains))
+            if _is_first(start, joined)]
 
 
-def _joined(a: Chain, b: Chain, chains: list[Chain], dots: Dots) -> Chain | None:
-    for first in (a, a[::-1]):
-        for second in (b, b[::-1]):
-            if _faces(first, second, chains, dots):
-                return first + second
-    return None
+def _end(chain: Chain, number: int, side: int, dots: Dots) -> _End:
+    inner = chain[min(2, len(chain) - 1)] if side == 0 else chain[max(-3, -len(chain))]
+    away = dots.centre[chain[side]] - dots.centre[inner]
+    steps = min(2, len(chain) - 1)
+    length = max(float(np.hypot(*away)), 1e-9)
+    return _End(number, side, dots.centre[chain[side]], away / length, length / steps)
 
 
-def _faces(first: Chain, second: Chain, chains: list[Chain], dots: Dots) -> bool:
-    """Whether the end of `first` looks at the start of `second` across another chain."""
-    c = dots.centre
-    across = c[second[0]] - c[first[-1]]
-    pitch = np.median([np.hypot(*(c[chain[1]] - c[chain[0]])) for chain in (first, second)])
-    if not 0.5 * pitch < np.hypot(*across) < _BRIDGE * pitch:
+class _Others:
+    """The dots of all chains, to ask whose lie where."""
+
+    def __init__(self, chains: list[Chain], dots: Dots) -> None:
+        self.chain = np.array([number for number, chain in enumerate(chains) for _ in chain])
+        self.tree = cKDTree(dots.centre[[i for chain in chains for i in chain]])
+
+    def near(self, place: NDArray[np.float64], reach: float, own: tuple[int, int]) -> bool:
+        """Whether a dot of a chain other than these two lies near a place."""
+        found = self.chain[self.tree.query_ball_point(place, reach)]
+        return bool(np.any((found != own[0]) & (found != own[1])))
+
+
+def _turn(a: _End, b: _End) -> float:
+    across = b.place - a.place
+    return max(_angle_deg(a.outward, across), _angle_deg(-b.outward, across))
+
+
+def _faces(a: _End, b: _End, others: _Others) -> bool:
+    """Whether two ends look at each other across another chain."""
+    if a.chain == b.chain:
         return False
-    straight = (_angle_deg(c[first[-1]] - c[first[-2]], across) < _BRIDGE_DEG
-                and _angle_deg(c[second[1]] - c[second[0]], across) < _BRIDGE_DEG)
-    middle = 0.5 * (c[second[0]] + c[first[-1]])
-    others = [i for chain in chains if chain is not first and chain is not second
-              for i in chain if i not in first and i not in second]
-    return bool(straight and others
-                and np.linalg.norm(c[others] - middle, axis=1).min() < 0.75 * pitch)
+    distance, pitch = float(np.hypot(*(b.place - a.place))), 0.5 * (a.pitch + b.pitch)
+    if not 0.5 * pitch < distance < _BRIDGE * pitch or _turn(a, b) > _BRIDGE_DEG:
+        return False
+    return others.near(0.5 * (a.place + b.place), 0.75 * pitch, (a.chain, b.chain))
+
+
+Joints = dict[tuple[int, int], tuple[int, int]]
+
+
+def _walk(start: int, side: int, joined: Joints) -> list[tuple[int, int]]:
+    """Chains met from one on, leaving it by one side, each with the side it is left by."""
+    met = [(start, side)]
+    while met[-1] in joined:
+        chain, entered = joined[met[-1]]
+        met.append((chain, -1 if entered == 0 else 0))
+    return met
+
+
+def _meets(a: tuple[int, int], b: tuple[int, int], joined: Joints) -> bool:
+    """Whether joining two ends would close a ring."""
+    return any(chain == b[0] for chain, _ in _walk(a[0], -1 if a[1] == 0 else 0, joined))
+
+
+def _is_first(chain: int, joined: Joints) -> bool:
+    """Whether a chain is the end of a row of joined ones that the row is followed from."""
+    ends = [_walk(chain, side, joined)[-1][0] for side in (0, -1)]
+    return chain in ends and chain == min(ends)
+
+
+def _followed(start: int, chains: list[Chain], joined: Joints) -> Chain:
+    side = 0 if (start, 0) in joined else -1
+    row: Chain = []
+    for chain, left_by in _walk(start, side, joined):
+        row += chains[chain] if left_by == -1 else chains[chain][::-1]
+    return row

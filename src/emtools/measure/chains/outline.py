@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from skimage.morphology import reconstruction
+from scipy.spatial import cKDTree
+
+from emtools.measure.chains.ground import smoothed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,10 +18,26 @@ if TYPE_CHECKING:
 
 TOO_WIDE = 1.3  # of the largest width sought: contamination, and edges of the film
 _OUTLINE = 0.92  # the foreground's outline lies at about this fraction of a body's radius
-_DIP = 0.08  # of the height: the least dip between two dots that are told apart
+_DIP = 0.06  # of a top's height: the least dip between two dots that are told apart
 _LINE_WIDTHS = 3.0  # a line-like object is at least this many widths long
 _FITTABLE_PX = 3.6  # width below which a dot cannot be told from the blur
 _DOT_PITCH = 1.8  # widths; fewer maxima per length: not a row of dots
+_NEIGHBOURS = 1.7  # widths: tops further apart are not two of one hill
+
+
+class Shape(NamedTuple):
+    """One object of the foreground.
+
+    Parameters
+    ----------
+    origin
+        Row and column of its mask's pixel 0, 0.
+    mask
+        ``(y, x)``.
+    """
+
+    origin: tuple[int, int]
+    mask: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -31,7 +49,7 @@ class Outline:
     maxima
         ``(n, 2)`` centres of dots to be fitted.
     lines
-        Labels of line-like objects without resolved dots.
+        Line-like objects without resolved dots.
     width_px
         Typical width of the bodies.
     n_blobs
@@ -39,7 +57,7 @@ class Outline:
     """
 
     maxima: NDArray[np.float64]
-    lines: NDArray[np.int32]
+    lines: list[Shape]
     width_px: float
     n_blobs: int
 
@@ -58,14 +76,12 @@ def sort_foreground(
     max_gap_px
         Largest gap in a chain: bridged where dots are too small to be told apart.
     """
-    objects = _Objects(ground.foreground, widths_px)
+    objects = _Objects(ground.outline, widths_px)
     if not objects.usable.any():
-        return Outline(np.zeros((0, 2)), np.zeros_like(objects.labels), widths_px[0],
-                       int(objects.blob.sum()))
+        return Outline(np.zeros((0, 2)), [], widths_px[0], int(objects.blob.sum()))
     if objects.width < _FITTABLE_PX:
         return only_lines(ground, widths_px, max_gap_px)
-    maxima = _maxima(ground, objects.width)
-    owner = objects.labels[tuple(np.rint(maxima).astype(int).T)]
+    maxima, owner = _maxima(ground, objects)
     n_maxima = np.bincount(owner, minlength=len(objects.widest) + 1)[1:]
     line = objects.long & (n_maxima * _DOT_PITCH * objects.widest < objects.length)
     kept = np.concatenate([[False], objects.usable & ~line])
@@ -74,26 +90,37 @@ def sort_foreground(
 
 
 class _Objects:
-    """Connected objects of a foreground, with their size."""
+    """Connected objects of a foreground, as runs of pixels, with their size."""
 
     def __init__(self, foreground: NDArray[np.bool_], widths_px: tuple[float, float]) -> None:
-        self.labels, n = ndimage.label(foreground, structure=np.ones((3, 3)))
-        depth = ndimage.distance_transform_edt(np.pad(foreground, 1))[1:-1, 1:-1]
-        deepest = np.asarray(ndimage.maximum(depth, self.labels, np.arange(1, n + 1)))
-        self.widest = 2.0 * deepest.reshape(n) / _OUTLINE
+        from emtools.measure.chains import _segment_kernels as kernels
+
+        self.runs = kernels.find_runs(foreground)
+        self.labels, n = kernels.label_runs(self.runs)
+        deepest = kernels.depths(foreground.shape, self.runs, self.labels, n)
+        self.widest = 2.0 * deepest.astype(float) / _OUTLINE
         self.blob = self.widest > TOO_WIDE * widths_px[1]
         self.usable = ~self.blob & (self.widest >= 0.5 * widths_px[0])
-        area = np.bincount(self.labels.ravel(), minlength=n + 1)[1:]
+        area = np.bincount(self.labels, self.runs[:, 2] - self.runs[:, 1], minlength=n + 1)[1:]
         self.length = area / np.maximum(0.85 * self.widest, 1.0)
         self.long = self.usable & (self.length > _LINE_WIDTHS * self.widest)
         typical = float(np.median(self.widest[self.usable])) if self.usable.any() else widths_px[0]
         self.width = float(np.clip(typical, *widths_px))
 
-    def only(self, chosen: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """Return labels of the chosen objects, numbered anew."""
-        labels, _ = ndimage.label(np.concatenate([[False], chosen])[self.labels],
-                                  structure=np.ones((3, 3)))
-        return np.asarray(labels, dtype=np.int32)
+    def only(self, chosen: NDArray[np.bool_]) -> list[Shape]:
+        """Return the chosen objects."""
+        order = np.argsort(self.labels, kind="stable")
+        starts = np.searchsorted(self.labels[order], np.arange(1, len(chosen) + 2))
+        return [_shape(self.runs[order[starts[i]:starts[i + 1]]])
+                for i in np.flatnonzero(chosen).tolist()]
+
+
+def _shape(runs: NDArray[np.int32]) -> Shape:
+    top, left, right = int(runs[0, 0]), int(runs[:, 1].min()), int(runs[:, 2].max())
+    mask = np.zeros((int(runs[-1, 0]) - top + 1, right - left), dtype=bool)
+    for y, first, end in runs.tolist():
+        mask[y - top, first - left:end - left] = True
+    return Shape((top, left), mask)
 
 
 def only_lines(
@@ -102,22 +129,32 @@ def only_lines(
     """Sort a foreground of bodies so small that no dot can be fitted: rows of them are lines."""
     reach = max(1, round(0.5 * max_gap_px))
     margin = reach + 1
-    closed = ndimage.binary_closing(np.pad(ground.foreground, margin), np.ones((3, 3), dtype=bool),
+    closed = ndimage.binary_closing(np.pad(ground.outline, margin), np.ones((3, 3), dtype=bool),
                                     iterations=reach)[margin:-margin, margin:-margin]
-    objects = _Objects(closed, widths_px)
+    objects = _Objects(np.ascontiguousarray(closed), widths_px)
     return Outline(np.zeros((0, 2)), objects.only(objects.long), objects.width,
                    int(objects.blob.sum()))
 
 
-def _maxima(ground: Ground, width_px: float) -> NDArray[np.float64]:
-    """Maxima that rise above the saddles around them by more than noise and texture do."""
-    smooth = ndimage.gaussian_filter(ground.signal, max(0.7, 0.15 * width_px))
-    typical = float(np.median(smooth[ground.foreground]))
-    rise = np.float32(max(_DIP * typical, 0.7 * ground.threshold))
-    domed = reconstruction(smooth - rise, smooth, method="dilation")
-    tops = (smooth - domed >= 0.999 * rise) & ground.foreground
-    labels, n = ndimage.label(tops, structure=np.ones((3, 3)))
-    if n == 0:
-        return np.zeros((0, 2))
-    highest = ndimage.maximum_position(smooth, labels, np.arange(1, n + 1))
-    return np.array(highest, dtype=float)
+def _maxima(
+    ground: Ground, objects: _Objects
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Maxima that rise above the saddles around them by more than noise and texture do.
+
+    Returns their places and the numbers of their objects.  Saddles are sought on the straight way
+    between neighbours: dots are round, and what is further away is another dot's.
+    """
+    from emtools.measure.chains import _segment_kernels as kernels
+
+    smooth = smoothed(ground.signal, max(0.7, 0.15 * objects.width))
+    tops = kernels.find_tops(smooth, objects.runs)
+    if len(tops) == 0:
+        return np.zeros((0, 2)), np.zeros(0, dtype=np.int64)
+    heights = smooth[tops[:, 0], tops[:, 1]]
+    rise = max(_DIP * float(np.median(heights)), 0.7 * ground.threshold)
+    owner = objects.labels[tops[:, 2]]
+    pairs = cKDTree(tops[:, :2]).query_pairs(_NEIGHBOURS * objects.width, output_type="ndarray")
+    pairs = pairs[owner[pairs[:, 0]] == owner[pairs[:, 1]]]
+    saddles = kernels.lowest_between(smooth, tops, pairs)
+    keep = kernels.prominent(heights, pairs, saddles, np.argsort(-saddles, kind="stable"), rise)
+    return tops[keep, :2].astype(float), owner[keep].astype(np.int64)
