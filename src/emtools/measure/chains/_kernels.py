@@ -27,6 +27,27 @@ class Profile(NamedTuple):
     per_rho: float
 
 
+class Planes(NamedTuple):
+    """What a fit compares, pixel by pixel.
+
+    Parameters
+    ----------
+    signal
+        What was recorded.
+    model
+        All bodies together.
+    widening
+        How the model changes with the square of the blur.
+    cover
+        How many boxes hold a pixel; 0 where it is not used.
+    """
+
+    signal: NDArray[np.float32]
+    model: NDArray[np.float32]
+    widening: NDArray[np.float32]
+    cover: NDArray[np.uint8]
+
+
 class Sums(NamedTuple):
     """Normal equations of each body and the common blur, ``n`` bodies.
 
@@ -35,9 +56,10 @@ class Sums(NamedTuple):
     hessian, gradient, mixed
         ``(n, 6, 6)``, ``(n, 6)`` and ``(n, 6)``: the last one couples to the square of the blur.
     blur
-        ``(n, 2)``: curvature and slope by the square of the blur.
+        ``(n, 2)``: share in curvature and slope by the square of the blur.
     misfit
-        ``(n, 2)``: sum of squared residuals, and how many pixels they are of.
+        ``(n, 3)``: sum of squared residuals, how many pixels they are of, and the sum in which
+        pixels that several bodies see count once.
     """
 
     hessian: NDArray[np.float64]
@@ -78,101 +100,140 @@ def interpolate(
 
 
 @njit(cache=True, nogil=True)
-def add_bodies(
+def draw_bodies(
     profile: Profile, bodies: NDArray[np.float64], blur: float, boxes: NDArray[np.int64],
-    plane: NDArray[np.float32],
+    planes: Planes,
 ) -> None:
-    """Add bodies to a plane, each inside its box (first row, end, first column, end)."""
+    """Draw bodies, each inside its box (first row, end, first column, end)."""
+    model, widening = planes.model, planes.widening
+    for n in range(len(bodies)):
+        model[boxes[n, 0] : boxes[n, 1], boxes[n, 2] : boxes[n, 3]] = 0.0
+        widening[boxes[n, 0] : boxes[n, 1], boxes[n, 2] : boxes[n, 3]] = 0.0
     for n in range(len(bodies)):
         y, x, c_yy, c_yx, c_xx, height = bodies[n]
-        det = max(c_yy * c_xx - c_yx * c_yx, _FLATTEST * c_yy * c_xx)
-        relative = blur / det**0.25
-        reach = (1.0 + _REACH * relative) ** 2
+        inverse, relative, reach = _outline(bodies[n], blur)
+        scale = 0.5 * height * relative / (blur * blur)
         for v in range(boxes[n, 0], boxes[n, 1]):
             for u in range(boxes[n, 2], boxes[n, 3]):
                 dy, dx = v - y, u - x
-                square = (c_xx * dy * dy - 2 * c_yx * dy * dx + c_yy * dx * dx) / det
+                square = (c_xx * dy * dy - 2 * c_yx * dy * dx + c_yy * dx * dx) * inverse
                 if square < reach:
-                    value = _read(profile, np.sqrt(max(square, 0.0)), relative)[0]
-                    plane[v, u] += np.float32(height * value)
+                    rho = np.sqrt(max(square, 0.0))
+                    value, _, by_relative = _read(profile, rho, relative)
+                    model[v, u] += np.float32(height * value)
+                    widening[v, u] += np.float32(scale * by_relative)
 
 
 @njit(cache=True, nogil=True)
-def clear_boxes(boxes: NDArray[np.int64], plane: NDArray[np.float32]) -> None:
-    """Set the boxes of a plane to 0."""
+def count_boxes(
+    boxes: NDArray[np.int64], mask: NDArray[np.bool_], cover: NDArray[np.uint8]
+) -> None:
+    """Count how many boxes hold each pixel in use (all, if `mask` is empty)."""
     for n in range(len(boxes)):
-        plane[boxes[n, 0] : boxes[n, 1], boxes[n, 2] : boxes[n, 3]] = 0.0
+        for v in range(boxes[n, 0], boxes[n, 1]):
+            for u in range(boxes[n, 2], boxes[n, 3]):
+                if (mask.size == 0 or mask[v, u]) and cover[v, u] < 255:
+                    cover[v, u] += 1
+
+
+@njit(nogil=True, inline="always")
+def _outline(body: NDArray[np.float64], blur: float) -> tuple[float, float, float]:
+    """One over the determinant of a body's extent, its relative blur, and its reach squared."""
+    det = max(body[2] * body[4] - body[3] * body[3], _FLATTEST * body[2] * body[4])
+    relative = blur / np.sqrt(np.sqrt(det))
+    return 1.0 / det, relative, (1.0 + _REACH * relative) ** 2
 
 
 @njit(nogil=True, inline="always")
 def _derivatives(
-    profile: Profile, body: NDArray[np.float64], blur: float, place: tuple[float, float],
-    slopes: NDArray[np.float64],
-) -> None:
-    """Derivatives of a body at a place by its parameters and the square of the blur."""
-    y, x, c_yy, c_yx, c_xx, height = body
-    det = max(c_yy * c_xx - c_yx * c_yx, _FLATTEST * c_yy * c_xx)
-    relative = blur / det**0.25
-    dy, dx = place[0] - y, place[1] - x
-    square = max(c_xx * dy * dy - 2 * c_yx * dy * dx + c_yy * dx * dx, 0.0) / det
-    if square >= (1.0 + _REACH * relative) ** 2:
-        slopes[:] = 0.0
-        return
-    rho = max(np.sqrt(square), 1e-6)
+    profile: Profile, body: NDArray[np.float64], outline: tuple[float, float, float],
+    place: tuple[float, float], slopes: NDArray[np.float64],
+) -> bool:
+    """Derivatives of a body at a place by its parameters and its relative blur, if it is seen."""
+    inverse, relative, reach = outline
+    dy, dx = place[0] - body[0], place[1] - body[1]
+    c_yy, c_yx, c_xx = body[2], body[3], body[4]
+    square = (c_xx * dy * dy - 2 * c_yx * dy * dx + c_yy * dx * dx) * inverse
+    if square >= reach:
+        return False
+    rho = np.sqrt(max(square, 1e-12))
     value, by_rho, by_relative = _read(profile, rho, relative)
-    by_square = height * by_rho / (2 * rho * det)
-    widening = height * by_relative * relative / det
-    slopes[0] = by_square * 2 * (c_yx * dx - c_xx * dy)
-    slopes[1] = by_square * 2 * (c_yx * dy - c_yy * dx)
-    slopes[2] = by_square * (dx * dx - square * c_xx) - 0.25 * widening * c_xx
-    slopes[3] = by_square * 2 * (square * c_yx - dy * dx) + 0.5 * widening * c_yx
-    slopes[4] = by_square * (dy * dy - square * c_yy) - 0.25 * widening * c_yy
+    by_square = body[5] * by_rho * inverse / rho
+    widening = 0.25 * body[5] * by_relative * relative * inverse
+    slopes[0] = by_square * (c_yx * dx - c_xx * dy)
+    slopes[1] = by_square * (c_yx * dy - c_yy * dx)
+    slopes[2] = 0.5 * by_square * (dx * dx - square * c_xx) - widening * c_xx
+    slopes[3] = by_square * (square * c_yx - dy * dx) + 2 * widening * c_yx
+    slopes[4] = 0.5 * by_square * (dy * dy - square * c_yy) - widening * c_yy
     slopes[5] = value
-    slopes[6] = 0.5 * height * by_relative * relative / (blur * blur)
+    slopes[6] = body[5] * by_relative
+    return True
 
 
 @njit(cache=True, nogil=True)
 def add_equations(
-    chosen: NDArray[np.int64], profile: Profile, bodies: tuple[NDArray[np.float64], float],
-    boxes: NDArray[np.int64],
-    planes: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]],
-    noise: tuple[float, float], sums: Sums,
+    span: tuple[int, int], profile: Profile, bodies: tuple[NDArray[np.float64], float],
+    boxes: NDArray[np.int64], planes: Planes, noise: tuple[float, float], sums: Sums,
 ) -> None:
-    """Renew the normal equations of some of the bodies.
+    """Fill in the normal equations of the bodies of a span.
 
-    `bodies`: their parameters, and the blur.  `planes`: signal, model of all bodies, pixels in use
-    (empty for all).  `noise`: variance of the ground, and by how much it grows with the signal;
-    residuals are weighted relative to the ground.
+    `bodies`: their parameters, and the blur.  `noise`: variance of the ground, and by how much it
+    grows with the signal; residuals are weighted relative to the ground.
     """
     parameters, blur = bodies
-    signal, model, mask = planes
+    signal, model, widening, cover = planes
     variance, gain = noise
     slopes = np.empty(7)
-    for n in chosen:
-        sums.hessian[n], sums.gradient[n], sums.mixed[n] = 0.0, 0.0, 0.0
-        sums.blur[n], sums.misfit[n] = 0.0, 0.0
+    for n in range(span[0], span[1]):
+        body, outline = parameters[n], _outline(parameters[n], blur)
+        scale = 0.5 * outline[1] / (blur * blur)
         for v in range(boxes[n, 0], boxes[n, 1]):
             for u in range(boxes[n, 2], boxes[n, 3]):
-                if mask.size and not mask[v, u]:
+                if cover[v, u] == 0:
                     continue
                 weight = variance / (variance + gain * max(model[v, u], 0.0))
                 residual = signal[v, u] - model[v, u]
                 sums.misfit[n, 0] += weight * residual * residual
                 sums.misfit[n, 1] += 1.0
-                _derivatives(profile, parameters[n], blur, (float(v), float(u)), slopes)
-                if slopes[5] != 0.0:
-                    _add_pixel(n, slopes, residual, weight, sums)
+                sums.misfit[n, 2] += weight * residual * residual / cover[v, u]
+                if not _derivatives(profile, body, outline, (float(v), float(u)), slopes):
+                    continue
+                for i in range(6):
+                    weighted = weight * slopes[i]
+                    for j in range(i + 1):
+                        sums.hessian[n, i, j] += weighted * slopes[j]
+                    sums.gradient[n, i] += weighted * residual
+                    sums.mixed[n, i] += weighted * widening[v, u]
+                sums.blur[n, 0] += weight * scale * slopes[6] * widening[v, u]
+                sums.blur[n, 1] += weight * scale * slopes[6] * residual
 
 
-@njit(nogil=True, inline="always")
-def _add_pixel(
-    n: int, slopes: NDArray[np.float64], residual: float, weight: float, sums: Sums
+@njit(cache=True, nogil=True)
+def add_couplings(
+    span: tuple[int, int], pairs: NDArray[np.int64], profile: Profile,
+    bodies: tuple[NDArray[np.float64], float], boxes: NDArray[np.int64],
+    weighing: tuple[Planes, float, float], couplings: NDArray[np.float64],
 ) -> None:
-    for i in range(6):
-        weighted = weight * slopes[i]
-        for j in range(i + 1):
-            sums.hessian[n, i, j] += weighted * slopes[j]
-        sums.gradient[n, i] += weighted * residual
-        sums.mixed[n, i] += weighted * slopes[6]
-    sums.blur[n, 0] += weight * slopes[6] * slopes[6]
-    sums.blur[n, 1] += weight * slopes[6] * residual
+    """Fill in how the equations of two bodies that overlap are coupled, ``(n_pairs, 6, 6)``.
+
+    `weighing`: the planes, the variance of the ground, and by how much it grows with the signal.
+    """
+    parameters, blur = bodies
+    planes, variance, gain = weighing
+    one, other = np.empty(7), np.empty(7)
+    for p in range(span[0], span[1]):
+        i, j = pairs[p]
+        outlines = _outline(parameters[i], blur), _outline(parameters[j], blur)
+        for v in range(max(boxes[i, 0], boxes[j, 0]), min(boxes[i, 1], boxes[j, 1])):
+            for u in range(max(boxes[i, 2], boxes[j, 2]), min(boxes[i, 3], boxes[j, 3])):
+                if planes.cover[v, u] == 0:
+                    continue
+                place = (float(v), float(u))
+                if not _derivatives(profile, parameters[i], outlines[0], place, one):
+                    continue
+                if not _derivatives(profile, parameters[j], outlines[1], place, other):
+                    continue
+                weight = variance / (variance + gain * max(planes.model[v, u], 0.0))
+                for a in range(6):
+                    for b in range(6):
+                        couplings[p, a, b] += weight * one[a] * other[b]

@@ -15,30 +15,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from emtools.measure.chains.body import SHAPES, table_of
-from emtools.process.threads import in_spans
+from emtools.measure.chains.body import SHAPES
+from emtools.measure.chains.fit import EXTENT, PIXEL, Fit, Fitter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from emtools.measure.chains.fit import Equations
     from emtools.measure.chains.ground import Ground
 
 _STEPS = 40
-_RESTING = 1e-3  # squared step over squared error: a dot that has arrived
-_UNSETTLING = 1e-2  # and a step that its neighbours notice
-_MOST = 0.3  # of the dots still moving: the blur is settled
 _SUBSET = 40  # dots that decide the shape
-_PIXELS = 1000  # places in the box of a dot at which its model is worked out
-# Variance of a pixel's own width.  A Gaussian of it in place of the square moves radii of two
-# pixels and more by less than 0.1 %.
-_PIXEL = 1.0 / 12.0
 _LARGEST_BLUR = 0.75  # of the radius: beyond it extent and blur cannot be told apart
 _SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have
 _OVERLAP = 0.6  # of the sum of the radii: closer centres are one dot fitted twice
 _CLEAR_EVIDENCE = 60.0  # in chi squared, against the sphere: no real body is a model exactly
 _OVERDISPERSED = 8.0  # by how much differences of chi squared overstate what is known of the shape
 _FRESNEL = 0.05  # of the radius: where in the fringes of a TEM image the edge lies
-_EXTENT = slice(2, 5)  # c_yy, c_yx, c_xx among the parameters y, x, c_yy, c_yx, c_xx, height
 
 
 @dataclass(frozen=True)
@@ -95,7 +88,7 @@ class Dots:
 
     def tensor(self, dot: int) -> NDArray[np.float64]:
         """Matrix C of one dot."""
-        c_yy, c_yx, c_xx = self.parameters[dot, _EXTENT]
+        c_yy, c_yx, c_xx = self.parameters[dot, EXTENT]
         return np.array([[c_yy, c_yx], [c_yx, c_xx]])
 
     def half_extent(self, dot: int, along: NDArray[np.float64]) -> float:
@@ -119,163 +112,6 @@ class Dots:
                        common=self.common[:, keep])
 
 
-@dataclass(eq=False)
-class _Fit:
-    """A fit under way; the blur holds the pixel's own width."""
-
-    parameters: NDArray[np.float64]
-    blur: float
-    shape: float
-    gain: float = 0.0  # variance of the noise for each unit of signal (counting statistics)
-    chi2: float = np.inf
-
-
-@dataclass(frozen=True)
-class _Equations:
-    """Normal equations of all dots and the blur: an arrow-shaped matrix."""
-
-    hessian: NDArray[np.float64]  # (n, 6, 6)
-    gradient: NDArray[np.float64]  # (n, 6)
-    mixed: NDArray[np.float64]  # (n, 6)
-    blur_hessian: float  # by the square of the blur
-    blur_gradient: float
-    variance: NDArray[np.float64]  # (n,) mean square residual in each window
-
-
-class _Fitter:
-    """The image, and the boxes around the dots in it."""
-
-    def __init__(self, ground: Ground, start: NDArray[np.float64], width_px: float) -> None:
-        from emtools.measure.chains._kernels import Sums
-
-        self.ground = ground
-        self.start = start
-        self.width_px = width_px
-        half = int(np.ceil(0.8 * width_px + 2))
-        centre = np.rint(start[:, :2]).astype(np.int64)
-        shape = np.array(ground.signal.shape)
-        low, high = np.clip(centre - half, 0, shape), np.clip(centre + half + 1, 0, shape)
-        self.boxes = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=-1)
-        self.mask = np.zeros((0, 0), dtype=bool) if ground.mask is None else ground.mask
-        self.model = np.zeros(ground.signal.shape, dtype=np.float32)
-        self.neighbours = cKDTree(start[:, :2]).query_pairs(1.5 * width_px, output_type="ndarray")
-        n = len(start)
-        self.sums = Sums(np.zeros((n, 6, 6)), np.zeros((n, 6)), np.zeros((n, 6)),
-                         np.zeros((n, 2)), np.zeros((n, 2)))
-
-    def gain(self, fit: _Fit) -> float:
-        """Estimate how the variance of the noise grows with the signal."""
-        self._draw(fit)
-        excess, squares = 0.0, 0.0
-        for top, bottom, left, right in self.boxes.tolist():
-            box = slice(top, bottom), slice(left, right)
-            used = slice(None) if self.ground.mask is None else self.ground.mask[box]
-            total = self.model[box][used].astype(float)
-            residual = self.ground.signal[box][used] - total
-            total = np.maximum(total, 0.0)
-            excess += float(np.sum((residual**2 - self.ground.noise**2) * total))
-            squares += float(np.sum(total**2))
-        return max(0.0, excess / max(squares, 1e-300))
-
-    def _draw(self, fit: _Fit) -> None:
-        """Draw all dots together."""
-        from emtools.measure.chains._kernels import add_bodies, clear_boxes
-
-        clear_boxes(self.boxes, self.model)
-        add_bodies(table_of(fit.shape), fit.parameters, fit.blur, self.boxes, self.model)
-
-    def _redraw(self, fit: _Fit, before: NDArray[np.float64]) -> None:
-        """Draw the dots that moved anew."""
-        from emtools.measure.chains._kernels import add_bodies
-
-        changed = np.flatnonzero((fit.parameters != before).any(axis=1))
-        for bodies, sign in ((before[changed], -1.0), (fit.parameters[changed], 1.0)):
-            bodies[:, 5] *= sign
-            add_bodies(table_of(fit.shape), bodies, fit.blur, self.boxes[changed], self.model)
-
-    def equations(self, fit: _Fit, moving: NDArray[np.bool_] | None = None) -> _Equations:
-        """Linearise about the fit's parameters; anew only for those that move, if given."""
-        from emtools.measure.chains._kernels import add_equations
-
-        if moving is None:
-            self._draw(fit)
-        chosen = np.arange(len(fit.parameters)) if moving is None else np.flatnonzero(moving)
-        planes = (self.ground.signal, self.model, self.mask)
-        noise = (max(self.ground.noise**2, 1e-300), fit.gain)
-        in_spans(lambda span: add_equations(
-            chosen[slice(*span)], table_of(fit.shape), (fit.parameters, fit.blur), self.boxes,
-            planes, noise, self.sums), (0, len(chosen)), len(chosen) * _PIXELS)
-        sums = self.sums
-        hessian = sums.hessian + np.swapaxes(np.tril(sums.hessian, -1), 1, 2)
-        curvature, slope = sums.blur.sum(axis=0).tolist()
-        fit.chi2 = float(sums.misfit[:, 0].sum())
-        return _Equations(hessian, sums.gradient, sums.mixed, curvature, slope,
-                          sums.misfit[:, 0] / np.maximum(sums.misfit[:, 1], 1))
-
-    def run(self, fit: _Fit, steps: int) -> _Equations:
-        """Take Gauss-Newton steps; once most dots rest, the blur does, and they are left alone."""
-        equations = self.equations(fit)
-        moving = np.ones(len(fit.parameters), dtype=bool)
-        for _ in range(steps):
-            step, blur_square = self._step(fit, equations)
-            settling = moving.mean() < _MOST
-            if not settling:
-                fit.blur = float(np.sqrt(blur_square))
-            before = fit.parameters
-            fit.parameters = np.where(moving[:, None], self._bounded(before + step), before)
-            moved = np.einsum("ni,nij,nj->n", step, equations.hessian, step)
-            moving &= self._still_moving(moved / max(float(np.median(equations.variance)), 1e-300))
-            if not moving.any():
-                break
-            if settling:
-                self._redraw(fit, before)
-            equations = self.equations(fit, moving if settling else None)
-        return self.equations(fit)
-
-    def _still_moving(self, moved: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which dots moved by a notable part of their errors, or have a neighbour that did."""
-        moving = moved > _RESTING
-        unsettled = moved[self.neighbours] > _UNSETTLING
-        moving[self.neighbours[unsettled[:, 0], 1]] = True
-        moving[self.neighbours[unsettled[:, 1], 0]] = True
-        return np.asarray(moving)
-
-    def _step(self, fit: _Fit, equations: _Equations) -> tuple[NDArray[np.float64], float]:
-        """Return a step of all parameters, and the new square of the blur."""
-        damped = equations.hessian + _damping(equations.hessian)
-        both = np.stack([equations.gradient, equations.mixed], axis=-1)
-        towards, response = np.moveaxis(np.linalg.solve(damped, both), -1, 0)
-        curvature = equations.blur_hessian - float(np.sum(equations.mixed * response))
-        pull = equations.blur_gradient - float(np.sum(equations.mixed * towards))
-        # Early on the blur runs away before the dots have found their size.
-        blur_step = pull / max(curvature, 1e-3 * equations.blur_hessian, 1e-300)
-        limit = 0.5 * fit.blur**2 + 0.02
-        square = fit.blur**2 + float(np.clip(blur_step, -limit, limit))
-        square = float(np.clip(square, _PIXEL, (0.5 * self.width_px) ** 2))
-        return 0.8 * (towards - response * (square - fit.blur**2)), square
-
-    def _bounded(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Keep dots near where they were found, of a sensible size, and positive."""
-        reach = 0.6 * self.width_px
-        bounded = parameters.copy()
-        bounded[:, :2] = np.clip(bounded[:, :2], self.start[:, :2] - reach,
-                                 self.start[:, :2] + reach)
-        tensors = bounded[:, [2, 3, 3, 4]].reshape(-1, 2, 2)
-        sizes, vectors = np.linalg.eigh(tensors)
-        radius = 0.5 * self.width_px
-        sizes = np.clip(sizes, (0.25 * radius) ** 2, (3.0 * radius) ** 2)
-        tensors = np.einsum("nij,nj,nkj->nik", vectors, sizes, vectors)
-        bounded[:, _EXTENT] = tensors.reshape(-1, 4)[:, [0, 1, 3]]
-        bounded[:, 5] = np.maximum(bounded[:, 5], 1e-3 * self.start[:, 5])
-        return bounded
-
-
-def _damping(hessian: NDArray[np.float64]) -> NDArray[np.float64]:
-    diagonal = np.einsum("nii->ni", hessian)
-    ridge = 1e-3 * diagonal + 1e-12 * diagonal.max() + 1e-300
-    return np.asarray(np.einsum("ni,ij->nij", ridge, np.eye(6)))
-
-
 def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Dots | None:
     """Fit a dot at each of the maxima.
 
@@ -296,20 +132,22 @@ def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Do
     if len(maxima) == 0:
         return None
     start = _start(ground, maxima, width_px)
-    few = _Fit(_typical(start, width_px), _first_blur(width_px), SHAPES[0])
-    if _settled(few, ground, width_px) is None:
-        few = _Fit(start.copy(), _first_blur(width_px), SHAPES[0])
-        if _settled(few, ground, width_px) is None:
+    left_out: NDArray[np.float64] | None
+    few, left_out = _typical(start, width_px)
+    sphere = Fit(few, _first_blur(width_px), SHAPES[0])
+    if _settled(sphere, ground, width_px, left_out) is None:
+        sphere, left_out = Fit(start.copy(), _first_blur(width_px), SHAPES[0]), None
+        if _settled(sphere, ground, width_px) is None:
             return None
-    subset = _Fitter(ground, few.parameters, width_px)
-    gain = subset.gain(few)
-    trials = [_Fit(few.parameters.copy(), few.blur, shape, gain) for shape in SHAPES]
+    subset = Fitter(ground, sphere.parameters, width_px, left_out)
+    gain = subset.gain(sphere)
+    trials = [Fit(sphere.parameters.copy(), sphere.blur, shape, gain) for shape in SHAPES]
     variances = [np.median(subset.run(trial, _STEPS).variance) for trial in trials]
     noise = ground.correlation * max(ground.noise**2, float(min(variances)))
     best = _likeliest(trials, noise)
-    size = np.median(best.parameters[:, _EXTENT], axis=0)
+    size = np.median(best.parameters[:, EXTENT], axis=0)
     start[:, 2] = start[:, 4] = np.sqrt(max(size[0] * size[2] - size[1] ** 2, 1e-6))
-    fit = _Fit(start, best.blur, best.shape, gain)
+    fit = Fit(start, best.blur, best.shape, gain)
     equations = _settled(fit, ground, width_px)
     if equations is None:
         return None
@@ -320,13 +158,15 @@ def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Do
 
 
 def _first_blur(width_px: float) -> float:
-    return float(np.hypot(0.1 * width_px, np.sqrt(_PIXEL)))
+    return float(np.hypot(0.1 * width_px, np.sqrt(PIXEL)))
 
 
-def _settled(fit: _Fit, ground: Ground, width_px: float) -> _Equations | None:
+def _settled(
+    fit: Fit, ground: Ground, width_px: float, left_out: NDArray[np.float64] | None = None
+) -> Equations | None:
     """Fit until only separate, significant dots are left; None if there are none."""
     while len(fit.parameters):
-        equations = _Fitter(ground, fit.parameters, width_px).run(fit, _STEPS)
+        equations = Fitter(ground, fit.parameters, width_px, left_out).run(fit, _STEPS)
         keep = _separate(fit.parameters, equations, ground)
         if keep.all():
             return equations
@@ -334,8 +174,10 @@ def _settled(fit: _Fit, ground: Ground, width_px: float) -> _Equations | None:
     return None
 
 
-def _typical(start: NDArray[np.float64], width_px: float) -> NDArray[np.float64]:
-    """Some dots of clear but usual height, and their neighbours, whose light else looks like blur.
+def _typical(
+    start: NDArray[np.float64], width_px: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Some dots of clear but usual height with their neighbours, and where the next ones are.
 
     The very brightest may be contamination, or two on top of each other.
     """
@@ -345,17 +187,19 @@ def _typical(start: NDArray[np.float64], width_px: float) -> NDArray[np.float64]
         clear = order
     chosen = clear[np.linspace(0, len(clear) - 1, min(_SUBSET, len(clear))).astype(int)]
     tree = cKDTree(start[:, :2])
-    near = tree.query_ball_point(start[chosen, :2], 2.0 * width_px, return_sorted=True)
-    return np.asarray(start[np.unique(np.concatenate(list(near)).astype(int))])
+    near = tree.query_ball_point(start[chosen, :2], 1.5 * width_px, return_sorted=True)
+    few = np.unique(np.concatenate(list(near)).astype(int))
+    around = tree.query_ball_point(start[few, :2], 3.0 * width_px, return_sorted=True)
+    left_out = np.setdiff1d(np.concatenate(list(around)).astype(int), few)
+    return start[few], start[left_out, :2]
 
 
 def _separate(
-    parameters: NDArray[np.float64], equations: _Equations, ground: Ground
+    parameters: NDArray[np.float64], equations: Equations, ground: Ground
 ) -> NDArray[np.bool_]:
     """Which dots are significant, and not a second fit of a brighter neighbour."""
     variance = np.maximum(equations.variance, ground.noise**2) * ground.correlation
-    inverse = np.linalg.inv(equations.hessian + _damping(equations.hessian))
-    height_err = np.sqrt(variance * inverse[:, 5, 5])
+    height_err = np.sqrt(variance * equations.covariance[:, 5, 5])
     keep = parameters[:, 5] > _SIGNIFICANT * height_err
     radius = np.sqrt(np.sqrt(np.maximum(
         parameters[:, 2] * parameters[:, 4] - parameters[:, 3] ** 2, 0.0)))
@@ -381,13 +225,13 @@ def _start(
     return np.column_stack([maxima, c, np.zeros_like(c), c, height]).astype(float)
 
 
-def _likeliest(trials: list[_Fit], noise: float) -> _Fit:
+def _likeliest(trials: list[Fit], noise: float) -> Fit:
     """The likeliest shape; the sphere unless the image clearly speaks against it."""
     best = min(trials, key=lambda trial: trial.chi2)
     return trials[0] if trials[0].chi2 - best.chi2 < _CLEAR_EVIDENCE * noise else best
 
 
-def _open_shape(trials: list[_Fit], chosen: _Fit, noise: float) -> float:
+def _open_shape(trials: list[Fit], chosen: Fit, noise: float) -> float:
     """Relative change of the radius that the choice of the shape leaves open, 1 sigma."""
     radius = [float(np.mean(np.sqrt(np.sqrt(t.parameters[:, 2] * t.parameters[:, 4]))))
               for t in trials]
@@ -407,16 +251,15 @@ def _open_outline(shape: float) -> float:
     return math.sqrt(area / math.pi) - 1.0
 
 
-def _uncertain(fit: _Fit, equations: _Equations, ground: Ground, open_shape: float) -> Dots:
-    inverse = np.linalg.inv(equations.hessian + 1e-6 * _damping(equations.hessian))
+def _uncertain(fit: Fit, equations: Equations, ground: Ground, open_shape: float) -> Dots:
     variance = np.maximum(equations.variance, ground.noise**2) * ground.correlation
-    response = -np.einsum("nij,nj->ni", inverse, equations.mixed)
+    response = -equations.solve(equations.mixed, 1e-9, 1e-6)
     curvature = equations.blur_hessian + float(np.sum(equations.mixed * response))
     square_err = float(np.sqrt(np.median(variance)
                                / max(curvature, 1e-9 * equations.blur_hessian, 1e-300)))
     by_shape = np.zeros_like(fit.parameters)
-    by_shape[:, _EXTENT] = 2.0 * open_shape * fit.parameters[:, _EXTENT]
-    blur = float(np.sqrt(max(fit.blur**2 - _PIXEL, 0.0)))
+    by_shape[:, EXTENT] = 2.0 * open_shape * fit.parameters[:, EXTENT]
+    blur = float(np.sqrt(max(fit.blur**2 - PIXEL, 0.0)))
     blur_err = 0.5 * square_err / max(blur, float(np.sqrt(square_err)))
-    return Dots(fit.parameters, inverse * variance[:, None, None],
+    return Dots(fit.parameters, equations.covariance * variance[:, None, None],
                 np.stack([response * square_err, by_shape]), blur, blur_err, fit.shape)

@@ -31,6 +31,7 @@ _LEAST_GROUND = 0.05  # of a block: with less of it in sight its level is its ne
 _ROUNDS = 3
 _MEDIAN_EFFICIENCY = 0.37  # of a median deviation against a standard deviation
 _QUIETEST = 0.3  # of the plane's noise: rounding may look quieter
+_NOTHING = 1e-30  # variance of a plane without noise and without contrast
 _ENOUGH = 200  # independent values that tell the noise of one block
 _SAMPLE = 400_000  # pixels that tell the noise of a pixel
 _ROUNDING = 3e-4  # of the range: no micrograph is better than that
@@ -45,9 +46,7 @@ class Ground:
     Parameters
     ----------
     signal
-        ``(y, x)``, bodies positive whatever the contrast.
-    smooth
-        The signal smoothed to the size of the smallest body.
+        ``(y, x)``, bodies positive whatever the contrast, brought to about 1.
     outline
         Pixels of significant bodies, to about half their height.
     noise
@@ -64,7 +63,6 @@ class Ground:
     """
 
     signal: NDArray[np.float32]
-    smooth: NDArray[np.float32]
     outline: NDArray[np.bool_]
     noise: float
     correlation: float
@@ -131,8 +129,8 @@ def find_ground(
     outline = film.outline(significant * film.local_noise(noise.smooth), widths_px)
     # White noise smoothed by a Gaussian has the variance noise^2 / (4 pi sigma^2).
     white = noise.pixel**2 / film.independent_px
-    return Ground(film.signal, film.smooth, outline, noise.pixel,
-                  max(1.0, noise.smooth**2 / max(white, 1e-300)), contrast, plane.mask,
+    correlation = max(1.0, noise.smooth**2 / max(white, 1e-300))
+    return Ground(film.signal, outline, noise.pixel, correlation, contrast, plane.mask,
                   significant * noise.smooth)
 
 
@@ -174,7 +172,11 @@ class _Film:
             np.linspace(0, n, max(2, round(n * _CELL / (_GROUND_WIDTHS * widths_px[1]))) + 1
                         ).astype(int) for n in means.shape)
         sign = 1.0 if contrast == "bright" else -1.0
-        self.signal = off_ground(plane.values, sign * self._rough(sign * means), scale=sign)
+        # About 1, by a power of two that takes no bits: squares of others may leave float32.
+        largest = float(np.abs(means[self.used]).max(initial=0.0))
+        scale = float(np.ldexp(1.0, -int(np.frexp(largest)[1])))
+        self.signal = off_ground(plane.values, sign * self._rough(sign * means),
+                                 scale=sign * scale)
         if self.mask is not None:
             self.signal[~self.mask] = 0.0
         self.smooth = smoothed(self.signal, self.sigma)
@@ -224,7 +226,7 @@ class _Film:
         local = np.where(np.isfinite(local), local, smooth**2)
         local = ndimage.uniform_filter(local, 3, mode="nearest")
         squares = -off_ground(np.zeros_like(self.means), local)
-        return np.sqrt(np.maximum(squares, (_QUIETEST * smooth) ** 2))
+        return np.sqrt(np.maximum(squares, max((_QUIETEST * smooth) ** 2, _NOTHING)))
 
     def exclude_bodies(self, height: float) -> bool:
         """Level the cells by the ground beside bodies; False where nothing more is to be had."""

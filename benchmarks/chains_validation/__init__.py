@@ -1,0 +1,1 @@
+"""Validation of the chains measurement on simulated truth varied in its physics."""

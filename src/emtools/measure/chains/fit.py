@@ -1,0 +1,275 @@
+"""Many bodies fitted together: damped Gauss-Newton steps of all of them and their common blur.
+
+The residual that each body sees is that of the whole image, and bodies that overlap step together,
+so that neighbours are told apart.  The equations are sparse: a block for each body, one for each
+two that overlap, and a border for the blur (Levenberg, Quart. Appl. Math. 2 (1944) 164; Marquardt,
+SIAM J. 11 (1963) 431; solved by conjugate gradients, Hestenes & Stiefel 1952).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import bsr_array
+from scipy.sparse.linalg import LinearOperator, cg
+from scipy.spatial import cKDTree
+
+from emtools.measure.chains.body import table_of
+from emtools.process.threads import in_spans
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emtools.measure.chains._kernels import Planes
+    from emtools.measure.chains.ground import Ground
+
+# Variance of a pixel's own width.  A Gaussian of it in place of the square moves radii of two
+# pixels and more by less than 0.1 %.
+PIXEL = 1.0 / 12.0
+EXTENT = slice(2, 5)  # c_yy, c_yx, c_xx among the parameters y, x, c_yy, c_yx, c_xx, height
+_PIXELS = 1000  # in the box of a body
+_DAMPING = (1e-3, 1e-7, 1e4)  # at first, least and most
+_RESTING = 1e-2  # squared step over squared error: a body that has arrived
+_ARRIVED = 0.98  # of the bodies
+_SOLVED = 1e-3  # relative residual of a step
+_COVERED = 0.65  # of the width: how far from its centre a body is seen
+
+
+@dataclass(eq=False)
+class Fit:
+    """A fit under way.
+
+    Parameters
+    ----------
+    parameters
+        ``(n, 6)``: y, x in pixels; c_yy, c_yx, c_xx with the half extent along a unit vector t
+        sqrt(t' C t); height.
+    blur
+        1 sigma in pixels, the pixel's own width included.
+    shape
+        Exponent of the bodies.
+    gain
+        Variance of the noise for each unit of signal (counting statistics).
+    chi2
+        Sum of squared residuals, relative to the noise of the ground.
+    """
+
+    parameters: NDArray[np.float64]
+    blur: float
+    shape: float
+    gain: float = 0.0
+    chi2: float = np.inf
+
+
+@dataclass(frozen=True)
+class Equations:
+    """Normal equations of all bodies and the blur.
+
+    Parameters
+    ----------
+    hessian, gradient, mixed
+        ``(n, 6, 6)``, ``(n, 6)``, ``(n, 6)``; the last one with the square of the blur.
+    pairs, couplings
+        ``(m, 2)`` bodies that overlap and ``(m, 6, 6)`` their blocks.
+    blur_hessian, blur_gradient
+        By the square of the blur.
+    variance
+        ``(n,)`` mean square residual in each box.
+    """
+
+    hessian: NDArray[np.float64]
+    gradient: NDArray[np.float64]
+    mixed: NDArray[np.float64]
+    pairs: NDArray[np.int64]
+    couplings: NDArray[np.float64]
+    blur_hessian: float
+    blur_gradient: float
+    variance: NDArray[np.float64]
+
+    def damped(self, damping: float) -> NDArray[np.float64]:
+        """Blocks of the bodies with their diagonals raised."""
+        diagonal = np.einsum("nii->ni", self.hessian)
+        ridge = damping * diagonal + 1e-12 * diagonal.max() + 1e-300
+        return np.asarray(self.hessian + np.einsum("ni,ij->nij", ridge, np.eye(6)))
+
+    def solve(
+        self, right: NDArray[np.float64], damping: float, accuracy: float = _SOLVED
+    ) -> NDArray[np.float64]:
+        """Solve for all bodies at a given blur, ``(n, 6)``."""
+        blocks = self.damped(damping)
+        n = len(blocks)
+        i, j = self.pairs.T
+        rows = np.concatenate([np.arange(n), i, j])
+        cols = np.concatenate([np.arange(n), j, i])
+        data = np.concatenate([blocks, self.couplings, np.swapaxes(self.couplings, 1, 2)])
+        order = np.lexsort((cols, rows))
+        starts = np.searchsorted(rows[order], np.arange(n + 1))
+        matrix = bsr_array((data[order], cols[order], starts), shape=(6 * n, 6 * n))
+        inverse = np.linalg.inv(blocks)
+        nearly = LinearOperator((6 * n, 6 * n), dtype=float, matvec=lambda v: np.einsum(
+            "nij,nj->ni", inverse, v.reshape(n, 6)).ravel())
+        solved, _ = cg(matrix, right.ravel(), rtol=accuracy, maxiter=60, M=nearly)
+        return np.asarray(solved).reshape(n, 6)
+
+    def step(self, damping: float) -> tuple[NDArray[np.float64], float]:
+        """Step of the bodies, and of the square of the blur."""
+        towards, response = (self.solve(right, damping) for right in (self.gradient, self.mixed))
+        curvature = self.blur_hessian * (1 + damping) - float(np.sum(self.mixed * response))
+        pull = self.blur_gradient - float(np.sum(self.mixed * towards))
+        blur = pull / max(curvature, 1e-3 * self.blur_hessian, 1e-300)
+        return towards - response * blur, blur
+
+    @cached_property
+    def covariance(self) -> NDArray[np.float64]:
+        """Of each body at a given blur, for noise of variance 1; overlapping neighbours are free.
+
+        Neighbours of neighbours are taken to be known.
+        """
+        inverse = np.linalg.inv(self.damped(1e-9))
+        free = self.damped(1e-9)
+        for (i, j), block in ((self.pairs.T, self.couplings),
+                              (self.pairs.T[::-1], np.swapaxes(self.couplings, 1, 2))):
+            np.subtract.at(free, i, block @ inverse[j] @ np.swapaxes(block, 1, 2))
+        # Where two bodies cannot be told apart, their errors are large but not infinite.
+        sound = np.linalg.eigvalsh(free)[:, 0] > 1e-3 * np.linalg.eigvalsh(self.hessian)[:, 0]
+        covariance = 10.0 * inverse
+        covariance[sound] = np.linalg.inv(free[sound])
+        return np.asarray(covariance)
+
+
+class Fitter:
+    """The image, and the boxes around the bodies in it.
+
+    Parameters
+    ----------
+    ground
+        The image without its ground.
+    start
+        ``(n, 6)`` parameters near which the bodies are kept.
+    width_px
+        Their usual width.
+    left_out
+        ``(m, 2)`` centres of bodies that are not fitted: what they cover is not used.
+    """
+
+    def __init__(
+        self, ground: Ground, start: NDArray[np.float64], width_px: float,
+        left_out: NDArray[np.float64] | None = None,
+    ) -> None:
+        from emtools.measure.chains._kernels import Planes, count_boxes
+
+        self.ground = ground
+        self.start = start
+        self.width_px = width_px
+        half = int(np.ceil(0.8 * width_px + 2))
+        centre = np.rint(start[:, :2]).astype(np.int64)
+        shape = np.array(ground.signal.shape)
+        low, high = np.clip(centre - half, 0, shape), np.clip(centre + half + 1, 0, shape)
+        self.boxes = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=-1)
+        mask = np.zeros((0, 0), dtype=bool) if ground.mask is None else ground.mask
+        cover = np.zeros(ground.signal.shape, dtype=np.uint8)
+        count_boxes(self.boxes, mask, cover)
+        if left_out is not None:
+            _clear_discs(cover, left_out, _COVERED * width_px + 1.5)
+        model, widening = (np.zeros(ground.signal.shape, dtype=np.float32) for _ in range(2))
+        self.planes: Planes = Planes(ground.signal, model, widening, cover)
+        self.pairs = cKDTree(start[:, :2]).query_pairs(1.4 * width_px + 3.0, output_type="ndarray")
+
+    def gain(self, fit: Fit) -> float:
+        """Estimate how the variance of the noise grows with the signal."""
+        self._draw(fit)
+        excess, squares = 0.0, 0.0
+        for top, bottom, left, right in self.boxes.tolist():
+            box = slice(top, bottom), slice(left, right)
+            used = self.planes.cover[box] > 0
+            total = self.planes.model[box][used].astype(float)
+            residual = self.ground.signal[box][used] - total
+            total = np.maximum(total, 0.0)
+            excess += float(np.sum((residual**2 - self.ground.noise**2) * total))
+            squares += float(np.sum(total**2))
+        return max(0.0, excess / max(squares, 1e-300))
+
+    def _draw(self, fit: Fit) -> None:
+        from emtools.measure.chains._kernels import draw_bodies
+
+        draw_bodies(table_of(fit.shape), fit.parameters, fit.blur, self.boxes, self.planes)
+
+    def equations(self, fit: Fit) -> Equations:
+        """Linearise about the fit's parameters, and note their sum of squares."""
+        from emtools.measure.chains import _kernels as kernels
+
+        self._draw(fit)
+        n, table = len(fit.parameters), table_of(fit.shape)
+        sums = kernels.Sums(np.zeros((n, 6, 6)), np.zeros((n, 6)), np.zeros((n, 6)),
+                            np.zeros((n, 2)), np.zeros((n, 3)))
+        couplings = np.zeros((len(self.pairs), 6, 6))
+        variance = max(self.ground.noise**2, 1e-300)
+        bodies = (fit.parameters, fit.blur)
+        in_spans(lambda span: kernels.add_equations(
+            span, table, bodies, self.boxes, self.planes, (variance, fit.gain), sums),
+            (0, n), n * _PIXELS)
+        in_spans(lambda span: kernels.add_couplings(
+            span, self.pairs, table, bodies, self.boxes, (self.planes, variance, fit.gain),
+            couplings), (0, len(couplings)), len(couplings) * _PIXELS)
+        hessian = sums.hessian + np.swapaxes(np.tril(sums.hessian, -1), 1, 2)
+        fit.chi2 = float(sums.misfit[:, 2].sum())
+        curvature, slope = sums.blur.sum(axis=0).tolist()
+        return Equations(hessian, sums.gradient, sums.mixed, self.pairs, couplings, curvature,
+                         slope, sums.misfit[:, 0] / np.maximum(sums.misfit[:, 1], 1))
+
+    def run(self, fit: Fit, steps: int) -> Equations:
+        """Take steps until almost all bodies rest."""
+        equations = self.equations(fit)
+        damping, least, most = _DAMPING
+        for _ in range(steps):
+            step, blur = equations.step(damping)
+            trial = self._stepped(fit, step, blur)
+            renewed = self.equations(trial)
+            if trial.chi2 > fit.chi2 * (1 + 1e-12):
+                damping *= 8.0
+                if damping > most:
+                    break
+                continue
+            moved = np.einsum("ni,nij,nj->n", step, equations.hessian, step)
+            moved /= max(float(np.median(equations.variance)), 1e-300)
+            fit.parameters, fit.blur, fit.chi2 = trial.parameters, trial.blur, trial.chi2
+            equations, damping = renewed, max(0.2 * damping, least)
+            if np.quantile(moved, _ARRIVED) < _RESTING:
+                break
+        return equations
+
+    def _stepped(self, fit: Fit, step: NDArray[np.float64], blur: float) -> Fit:
+        limit = 0.5 * fit.blur**2 + 0.02
+        square = fit.blur**2 + float(np.clip(blur, -limit, limit))
+        square = float(np.clip(square, PIXEL, (0.5 * self.width_px) ** 2))
+        return replace(fit, parameters=self._bounded(fit.parameters + step),
+                       blur=float(np.sqrt(square)))
+
+    def _bounded(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Keep bodies near where they were found, of a sensible size, and positive."""
+        reach = 0.6 * self.width_px
+        bounded = parameters.copy()
+        bounded[:, :2] = np.clip(bounded[:, :2], self.start[:, :2] - reach,
+                                 self.start[:, :2] + reach)
+        tensors = bounded[:, [2, 3, 3, 4]].reshape(-1, 2, 2)
+        sizes, vectors = np.linalg.eigh(tensors)
+        radius = 0.5 * self.width_px
+        sizes = np.clip(sizes, (0.25 * radius) ** 2, (3.0 * radius) ** 2)
+        tensors = np.einsum("nij,nj,nkj->nik", vectors, sizes, vectors)
+        bounded[:, EXTENT] = tensors.reshape(-1, 4)[:, [0, 1, 3]]
+        bounded[:, 5] = np.maximum(bounded[:, 5], 1e-3 * self.start[:, 5])
+        return bounded
+
+
+def _clear_discs(
+    cover: NDArray[np.uint8], centres: NDArray[np.float64], radius: float
+) -> None:
+    reach = int(np.ceil(radius))
+    for y, x in np.rint(centres).astype(int).tolist():
+        rows = np.arange(max(y - reach, 0), min(y + reach + 1, cover.shape[0]))
+        cols = np.arange(max(x - reach, 0), min(x + reach + 1, cover.shape[1]))
+        inside = (rows[:, None] - y) ** 2 + (cols - x) ** 2 < radius**2
+        cover[rows[0]:rows[-1] + 1, cols[0]:cols[-1] + 1][inside] = 0
