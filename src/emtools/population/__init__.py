@@ -1,0 +1,17 @@
+"""The population that many images show: distributions, order, aggregation, differences of groups.
+
+>>> from emtools.population import Frame, compare, population
+>>> frames = [Frame.of(image, emtools.chains(image)) for image in images]  # doctest: +SKIP
+>>> population(frames)                                                    # doctest: +SKIP
+>>> compare({"before": before, "after": after}, "width")                  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from emtools.population.clustering import pair_correlation
+from emtools.population.compare import compare
+from emtools.population.frames import Frame
+from emtools.population.lengths import length_distribution
+from emtools.population.summary import population
+
+__all__ = ["Frame", "compare", "length_distribution", "pair_correlation", "population"]

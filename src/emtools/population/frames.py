@@ -1,0 +1,267 @@
+"""What a population is made of: the tables of each image, and all of them pooled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emtools.errors import ParameterError
+from emtools.population.ends import Course, follow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from emtools.model import Image, Result
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+# What is read of each table; the measurement declares more.
+_NEEDED = {
+    "chains": ("chain", "length_nm", "width_nm", "width_err_nm", "aspect_ratio", "n_dots",
+               "gap_nm", "pitch_nm", "pitch_err_nm", "touches_edge"),
+    "gaps": ("chain", "gap_nm", "gap_err_nm", "gap_limit_nm", "resolved"),
+    "dots": ("chain", "y_nm", "x_nm", "diameter_nm", "diameter_err_nm", "length_nm", "width_nm",
+             "touches_edge"),
+    "axes": ("chain", "s_nm", "y_nm", "x_nm", "width_nm"),
+}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image's chains, and the size of what was seen.
+
+    Parameters
+    ----------
+    tables
+        ``chains``, ``gaps``, ``dots`` and ``axes`` of `emtools.chains`, in nm.
+    shape_nm
+        Height and width of the frame.
+    group
+        What is compared: before, after ...
+    sample
+        The specimen that the image shows a part of; empty if it is not stated.
+    name
+        Of the image.
+    scale_err
+        Relative 1 sigma of the image's pixel size.  It is common to all rows, and taken to be
+        common to all images.
+    origin_nm
+        Where the frame's corner lies in the places of the tables.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    shape_nm: tuple[float, float]
+    group: str = ""
+    sample: str = ""
+    name: str = ""
+    scale_err: float = 0.0
+    origin_nm: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        subject = self.name or "frame"
+        sides = tuple(float(side) for side in self.shape_nm)
+        if len(sides) != 2 or not all(np.isfinite(side) and side > 0 for side in sides):
+            raise ParameterError(subject, f"shape_nm must be two positive numbers, not {sides}")
+        if not (np.isfinite(self.scale_err) and self.scale_err >= 0):
+            raise ParameterError(subject, f"scale_err must be 0 or positive, not {self.scale_err}")
+        for table, columns in _NEEDED.items():
+            if table not in self.tables:
+                raise ParameterError(subject, f"has no table {table!r}",
+                                     "give the tables of emtools.chains")
+            missing = sorted(set(columns) - set(self.tables[table].columns))
+            if missing:
+                raise ParameterError(subject, f"table {table!r} lacks {', '.join(missing)}",
+                                     "measure an image that is calibrated in nm")
+
+    @classmethod
+    def of(
+        cls, image: Image, result: Result, *, group: str = "", sample: str = "",
+    ) -> Frame:
+        """Return the frame of an image and of its result of `emtools.chains`.
+
+        Parameters
+        ----------
+        image
+            The image that was measured, calibrated in nm.
+        result
+            Its chains.
+        group, sample
+            What the image belongs to.
+
+        Raises
+        ------
+        CalibrationError
+            If the image has no pixel size in nm.
+        ParameterError
+            If the result is not one of chains.
+        """
+        if result.measurement != "chains":
+            raise ParameterError("result", f"is of {result.measurement}, not of chains")
+        sizes = np.array(image.pixel_size("nm"))
+        seen = np.ones(image.shape[-2:], dtype=bool) if image.mask is None else image.mask
+        # A banner is no part of the frame: what lies around all that may be used.
+        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+        if len(rows) == 0:
+            raise ParameterError(image.name, "is masked everywhere")
+        first = np.array([rows[0], columns[0]])
+        sides = sizes * (np.array([rows[-1], columns[-1]]) + 1 - first)
+        # The integer is the centre of a pixel: the corner lies half a pixel before it.
+        corner = sizes * (first - 0.5)
+        return cls(result.tables, (float(sides[0]), float(sides[1])), group, sample, image.name,
+                   image.calibration("nm").scale_err, (float(corner[0]), float(corner[1])))
+
+    @property
+    def area_nm2(self) -> float:
+        """Of what was seen."""
+        return float(self.shape_nm[0] * self.shape_nm[1])
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """The tables of all images, with what a row belongs to.
+
+    Every statistic is a function of weights of *units*: the images, or, where there is only one
+    image, its chains (a dot outside of any chain is a unit of its own).  Whole units are drawn
+    again in the bootstrap and left out in the jackknife, never single dots.
+
+    Parameters
+    ----------
+    frames
+        The images.
+    chains, gaps, dots
+        All rows; ``image`` and ``unit`` are added, and to the chains ``ends`` (how many of the two
+        true ends are seen), ``followed_nm`` and ``followed_dots`` (how far it is seen from them).
+    courses
+        The centreline of each chain, in the order of `chains`.
+    n_units
+        Number of units.
+    """
+
+    frames: tuple[Frame, ...]
+    chains: pd.DataFrame
+    gaps: pd.DataFrame
+    dots: pd.DataFrame
+    courses: tuple[Course, ...]
+    n_units: int
+
+    @property
+    def by_image(self) -> bool:
+        """Whether the units are the images."""
+        return len(self.frames) > 1
+
+    @cached_property
+    def areas(self) -> Floats:
+        """Area of each image in nm²."""
+        return np.array([frame.area_nm2 for frame in self.frames])
+
+    @property
+    def scale_err(self) -> float:
+        """Relative 1 sigma of the scale, taken to be common to all images."""
+        return float(np.sqrt(np.mean([frame.scale_err**2 for frame in self.frames])))
+
+    def area_of(self, weights: Floats, areas: Floats | None = None) -> Floats:
+        """Area that the weighted units were seen in, for each row of `weights`."""
+        areas = self.areas if areas is None else areas
+        if self.by_image:
+            return np.asarray(weights @ areas)
+        return np.full(len(weights), float(areas.sum()))
+
+    @cached_property
+    def weight(self) -> Floats:
+        """How much each chain counts: 1/2 for each true end that is seen.
+
+        A long chain meets more frames, but each chain has two ends.
+        """
+        return np.asarray(0.5 * self.chains["ends"].to_numpy(dtype=float))
+
+    def column(self, table: str, name: str) -> Floats:
+        """Return a column as numbers."""
+        return np.asarray(getattr(self, table)[name].to_numpy(dtype=float))
+
+    def units(self, table: str) -> Ints:
+        """Return the unit of each row."""
+        return np.asarray(getattr(self, table)["unit"].to_numpy(dtype=np.int64))
+
+    def images(self, table: str) -> Ints:
+        """Return the image of each row."""
+        return np.asarray(getattr(self, table)["image"].to_numpy(dtype=np.int64))
+
+
+def as_frames(frames: Iterable[Frame] | Frame, subject: str = "frames") -> tuple[Frame, ...]:
+    """Return the frames as a tuple.
+
+    Raises
+    ------
+    ParameterError
+        If there are none, or something else is among them.
+    """
+    given = (frames,) if isinstance(frames, Frame) else tuple(frames)
+    if not given:
+        raise ParameterError(subject, "has no frame", "give at least one image")
+    for frame in given:
+        if not isinstance(frame, Frame):
+            raise ParameterError(subject, f"holds a {type(frame).__name__}, not a Frame",
+                                 "make it with Frame(tables, shape_nm) or Frame.of(image, result)")
+    return given
+
+
+def pool(frames: tuple[Frame, ...]) -> Pooled:
+    """Return the tables of all images in one, with the ends of the chains found."""
+    import pandas as pd
+
+    parts: dict[str, list[Any]] = {"chains": [], "gaps": [], "dots": []}
+    courses: list[Course] = []
+    for image, frame in enumerate(frames):
+        axes = _axes(frame.tables["axes"], frame.origin_nm)
+        chains = frame.tables["chains"]
+        own = [Course.of(row, axes.get(row["chain"]), frame.shape_nm)
+               for row in chains.to_dict("records")]
+        followed = pd.DataFrame([follow(course) for course in own],
+                                columns=["ends", "followed_nm", "followed_dots"],
+                                index=chains.index)
+        courses += own
+        parts["chains"].append(pd.concat([chains, followed], axis=1).assign(image=image))
+        dots = frame.tables["dots"]
+        parts["gaps"].append(frame.tables["gaps"].assign(image=image))
+        parts["dots"].append(dots.assign(
+            image=image, y_nm=dots["y_nm"] - frame.origin_nm[0],
+            x_nm=dots["x_nm"] - frame.origin_nm[1]))
+    return _with_units(frames, {table: pd.concat([part for part in of if len(part)] or of[:1],
+                                                 ignore_index=True)
+                                for table, of in parts.items()}, tuple(courses))
+
+
+def _axes(table: pd.DataFrame, origin: tuple[float, float]) -> dict[int, Floats]:
+    """Centreline of each chain: columns s, y, x, from the frame's corner."""
+    columns = table[["chain", "s_nm", "y_nm", "x_nm"]].to_numpy(dtype=float)
+    columns = columns[np.argsort(columns[:, 0], kind="stable")] - np.array([0.0, 0.0, *origin])
+    numbers, starts = np.unique(columns[:, 0], return_index=True)
+    return {int(number): part[:, 1:]
+            for number, part in zip(numbers, np.split(columns, starts[1:]), strict=False)}
+
+
+def _with_units(
+    frames: tuple[Frame, ...], tables: dict[str, pd.DataFrame], courses: tuple[Course, ...]
+) -> Pooled:
+    if len(frames) > 1:
+        named = {name: table.assign(unit=table["image"]) for name, table in tables.items()}
+        return Pooled(frames, **named, courses=courses, n_units=len(frames))
+    chains, dots = tables["chains"], tables["dots"]
+    unit_of = {int(chain): unit for unit, chain in enumerate(chains["chain"])}
+    # Dots outside of chains are units of their own, after those of the chains.
+    single = (~dots["chain"].isin(list(unit_of))).to_numpy()
+    alone = len(unit_of) + np.cumsum(single) - 1
+    of_dots = np.where(single, alone, dots["chain"].map(unit_of).fillna(0)).astype(np.int64)
+    gaps = tables["gaps"]
+    gaps = gaps[gaps["chain"].isin(list(unit_of))]
+    return Pooled(
+        frames, chains.assign(unit=np.arange(len(chains))),
+        gaps.assign(unit=gaps["chain"].map(unit_of).to_numpy(dtype=np.int64)),
+        dots.assign(unit=of_dots), courses, max(len(unit_of) + int(single.sum()), 1))
