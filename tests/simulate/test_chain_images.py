@@ -233,13 +233,16 @@ OPTIONS = {
     "curvature_per_nm": 0.005, "crossings": 1, "border_cuts": True, "blobs": 2, "lattice": "PbS",
     "modality": "TEM", "contrast": 0.5, "brightness_std": 0.3, "blur_nm": 1.0,
     "background": 0.6, "background_gradient": 0.3, "film": 0.2, "counts": 40.0, "read_noise": 4.0,
-    "line_noise": 0.1, "scan_noise_nm": 0.3, "banner": "masked", "rng": 1,
+    "line_noise": 0.1, "scan_noise_nm": 0.3, "banner": "masked", "rng": 1, "helices": 1,
 }
 DEPENDENT = {
     "defocus_nm": ({"modality": "TEM"}, 50.0),
     "zone_axis": ({"lattice": "PbS"}, (1, 1, 0)),
     "lattice_tilt_deg": ({"lattice": "PbS"}, 20.0),
     "lattice_orientation": ({"lattice": "PbS"}, "random"),
+    "helix_pitch_nm": ({"helices": 1}, 40.0),
+    "helix_radius_nm": ({"helices": 1}, 6.0),
+    "helix_turns": ({"helices": 1}, 2.0),
 }
 
 

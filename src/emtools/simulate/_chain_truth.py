@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emtools.model.calibration import line_angle_deg
-from emtools.simulate._truth import AXES, CHAINS, DOTS, GAPS, LATTICE_TABLES
+from emtools.simulate._truth import AXES, CHAINS, COILED_CHAINS, DOTS, GAPS, LATTICE_TABLES
 from emtools.simulate._walk import Layout, Strand, arc_lengths, clipped, crossing_points
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Truth:
             "orientation_deg": float(line_angle_deg(chord)),
             "tortuosity": float(arcs[-1] / np.hypot(*chord)),
             "n_crossings": sum(_inside(crossing_points(path, other), self) for other in others),
-            "touches_edge": cut,
+            "touches_edge": cut, **_coil_columns(strand),
         })
         offset = float(arc_lengths(whole[: first + 1])[-1]) + entered
         self._gaps(number, strand, first, last, offset)
@@ -164,10 +164,18 @@ class Truth:
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return the finished tables, the lattice tables with zero rows."""
         return {
-            "chains": CHAINS.frame(self.chains), "gaps": GAPS.frame(self.gaps),
+            "chains": (COILED_CHAINS if any("helix" in row for row in self.chains) else CHAINS
+                       ).frame(self.chains), "gaps": GAPS.frame(self.gaps),
             "dots": DOTS.frame(self.dots), "axes": AXES.frame(self.axes),
             **{name: table.frame() for name, table in LATTICE_TABLES.items()},
         }
+
+
+def _coil_columns(strand: Strand) -> Row:
+    """Columns of a strand of a double helix; none of other chains."""
+    coil = strand.coil
+    return {} if coil is None else {"helix": coil.number, "helix_pitch_nm": coil.pitch_nm,
+                                    "helix_radius_nm": coil.radius_nm}
 
 
 def _inside(points: Floats, frame: Truth) -> int:

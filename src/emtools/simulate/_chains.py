@@ -27,6 +27,7 @@ from emtools.simulate._detector import (
     uneven_ground,
 )
 from emtools.simulate._dot_lattices import DotLattices
+from emtools.simulate._helix import HelixRecipe, place_helix
 from emtools.simulate._optics import Optics, amorphous_film, exit_wave_image
 from emtools.simulate._walk import Layout, Recipe
 
@@ -67,6 +68,10 @@ def chains(
     curvature_per_nm: float = 0.0,
     crossings: int = 0,
     border_cuts: bool = False,
+    helices: int = 0,
+    helix_pitch_nm: float = 60.0,
+    helix_radius_nm: float = 4.0,
+    helix_turns: float = 3.0,
     blobs: int = 0,
     lattice: str | Phase | None = None,
     zone_axis: tuple[int, int, int] = (0, 0, 1),
@@ -90,7 +95,9 @@ def chains(
     """Simulate an image of chains of dots.
 
     Bodies are drawn as projected thickness, averaged over each pixel, then blurred.  A chain is a
-    two-dimensional worm-like chain of bodies; its axis is the line through their centres.
+    two-dimensional worm-like chain of bodies; its axis is the line through their centres.  A double
+    helix is two chains in space around a common axis in the plane, seen in projection: where one
+    hides the other their thickness adds, and the gaps of the truth are those of the projection.
 
     Parameters
     ----------
@@ -122,6 +129,14 @@ def chains(
         So many chains cross an earlier one, once each; the others keep clear.
     border_cuts
         Whether chains and dots may leave the frame.
+    helices
+        Double helices, placed beside the chains; their axes bend as chains do.
+    helix_pitch_nm
+        One full turn of a strand along the helix's axis (two crossings).
+    helix_radius_nm
+        From the helix's axis to the centres of the dots.
+    helix_turns
+        Full turns of each helix.
     blobs
         Blobs of contamination.
     lattice
@@ -173,7 +188,8 @@ def chains(
         float32, in counts.
     dict of DataFrame
         ``chains``, ``gaps``, ``dots``, ``axes``: what lies in the frame (above the banner).  With
-        `lattice` also ``reflections``, ``grains`` (grain = dot) and ``angles``.
+        `lattice` also ``reflections``, ``grains`` (grain = dot) and ``angles``; with `helices` the
+        chains have the columns ``helix``, ``helix_pitch_nm`` and ``helix_radius_nm``.
 
     Raises
     ------
@@ -193,6 +209,9 @@ def chains(
     recipe = Recipe(diameter_nm, diameter_std_nm, elongation, gap_nm, gap_std_nm,
                     persistence_length_nm, curvature_per_nm)
     _place(layout, recipe, _numbers(n_chains, n_dots, random), crossings, isolated_dots)
+    for number in range(1, helices + 1):
+        place_helix(layout, recipe, HelixRecipe(helix_pitch_nm, helix_radius_nm, helix_turns),
+                    number)
     bodies = bodies_of(layout.strands, dot_shape, brightness_std, random)
     crystals = None
     if lattice is not None:

@@ -58,6 +58,14 @@ CHAINS = Table("one run of at least three bodies in the frame", (
     TOUCHES,
 ))
 
+# With double helices in the image.
+COILED_CHAINS = Table(CHAINS.meaning, (
+    *CHAINS.columns,
+    Column("helix", "int", "number of the double helix that it is a strand of, 0 = none"),
+    Column("helix_pitch_nm", "float", "along the helix's axis, one full turn"),
+    Column("helix_radius_nm", "float", "from the helix's axis to the strand's centre"),
+))
+
 GAPS = Table("one gap between neighbours of a chain", (
     Column("gap", "int", "number of the gap, from 1"),
     CHAIN,

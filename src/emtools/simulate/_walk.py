@@ -25,6 +25,25 @@ ATTEMPTS = 600
 
 
 @dataclass(frozen=True)
+class Coil:
+    """The double helix that a strand belongs to.
+
+    Parameters
+    ----------
+    number
+        Of the helix, from 1.
+    pitch_nm
+        Along the helix's axis, one full turn.
+    radius_nm
+        From the helix's axis to the centres of the bodies.
+    """
+
+    number: int
+    pitch_nm: float
+    radius_nm: float
+
+
+@dataclass(frozen=True)
 class Strand:
     """A row of bodies, from one body up.
 
@@ -38,6 +57,8 @@ class Strand:
         ``(n,)`` extents in nm along and across the heading.
     gaps
         ``(n - 1,)`` edge to edge in nm.
+    coil
+        The double helix that it is one strand of.
     """
 
     centres: Floats
@@ -45,6 +66,7 @@ class Strand:
     lengths: Floats
     widths: Floats
     gaps: Floats
+    coil: Coil | None = None
 
     def path(self) -> Floats:
         """The axis from outer edge to outer edge: ``(n + 2, 2)`` points (y, x) in nm."""
@@ -95,11 +117,7 @@ class Recipe:
 
     def strand(self, n: int, rng: np.random.Generator) -> Strand:
         """Return a strand of `n` bodies with its middle body at the origin."""
-        spread = np.clip(rng.standard_normal(n), -3, 3)
-        widths = np.maximum(self.diameter_nm + self.diameter_std_nm * spread,
-                            0.3 * self.diameter_nm)
-        lengths = self.elongation * widths
-        gaps = np.maximum(self.gap_nm + self.gap_std_nm * rng.standard_normal(n - 1), 0.0)
+        widths, lengths, gaps = self.sizes(n, rng)
         bonds = 0.5 * (lengths[1:] + lengths[:-1]) + gaps
         # In two dimensions <cos> falls as exp(-s / 2P), so each bond turns by sqrt(bond / P).
         turns = np.sqrt(bonds / self.persistence_length_nm) * rng.standard_normal(n - 1)
@@ -112,6 +130,14 @@ class Recipe:
             around = np.concatenate([angles[:1], angles, angles[-1:]])
             headings = 0.5 * (around[1:] + around[:-1])
         return Strand(centres - centres[n // 2], headings, lengths, widths, gaps)
+
+    def sizes(self, n: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+        """Return widths and lengths of `n` bodies and the gaps between them, in nm."""
+        spread = np.clip(rng.standard_normal(n), -3, 3)
+        widths = np.maximum(self.diameter_nm + self.diameter_std_nm * spread,
+                            0.3 * self.diameter_nm)
+        gaps = np.maximum(self.gap_nm + self.gap_std_nm * rng.standard_normal(n - 1), 0.0)
+        return widths, self.elongation * widths, gaps
 
 
 def crossing_points(first: Floats, second: Floats) -> Floats:
@@ -202,6 +228,9 @@ class Layout:
                 return False
         return found == crossings
 
+    def free(self, sheath: Strand, strands: list[Strand]) -> bool:
+        """Whether strands that cross each other fit in, and their sheath keeps off the others."""
+        return all(self._fits(strand) for strand in strands) and self._clear(sheath, 0)
 
     def _near(self, strand: Strand) -> list[Strand]:
         """Strands whose surroundings this one's touch; looking at all would be slow."""
