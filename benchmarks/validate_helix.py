@@ -64,8 +64,8 @@ IMAGES: dict[str, dict[str, Any]] = {
     "0.25 nm a pixel": {"pixel_size_nm": 0.25, "shape": (1400, 1400)},
     "1 nm a pixel": {"pixel_size_nm": 1.0, "shape": (350, 350)},
     "20 counts": {"counts": 20.0},
-    "no helix: 8 chains, 3 crossings": {"helices": 0, "n_chains": 8, "crossings": 3,
-                                        "shape": (900, 900), "n_dots": (12, 25)},
+    "no helix: 6 chains, 2 crossings": {"helices": 0, "n_chains": 6, "crossings": 2,
+                                        "shape": (900, 900)},
 }
 
 

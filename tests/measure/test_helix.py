@@ -72,7 +72,7 @@ def test_pitch_and_radius(options):
     assert helix.turns == pytest.approx(true["turns"], abs=0.35)
     assert abs(helix.n_crossings - 2 * true["turns"]) <= 1
     assert len(helix.members) >= 0.7 * len(pieces)
-    assert helix.false_alarm < 1e-3
+    assert helix.false_alarm < 1e-4
 
 
 def test_errors_cover_the_truth():

@@ -109,7 +109,7 @@ class Helix:
     coil: Coil = field(repr=False)
 
 
-def find_helices(strands: Sequence[Strand], false_alarm_rate: float = 0.001) -> list[Helix]:
+def find_helices(strands: Sequence[Strand], false_alarm_rate: float = 1e-4) -> list[Helix]:
     """Find double helices among rows of dots.
 
     A helix has at least one full turn with two crossings, and dots of both strands between any two
@@ -178,9 +178,10 @@ def _search(
         if coil is None or not _is_helix(coil):
             continue
         coil = _cleaned(strands, members, coil, spacing)
+        members = _on(strands, members, coil)
         false_alarm = min(1.0, n * _false_alarm(coil, spacing))
-        if false_alarm <= rate:
-            return _helix(coil, _on(strands, members, coil), false_alarm)
+        if members and false_alarm <= rate:
+            return _helix(coil, members, false_alarm)
     return None
 
 
