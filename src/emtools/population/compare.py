@@ -109,19 +109,26 @@ def _pair(
     common = {name: min(of[name] for of in reach) for name in reach[0]}
     level = _level(frames)
     if level == "chains":
-        rows = _chains_apart(pooled, common, confidence, rng)
+        apart = [_undirected(quantities(of, rng, common)) for of in pooled]
+        known = {a.name: (a, b) for a, b in zip(*apart, strict=True)}
     else:
-        rows = _images_apart(frames, common, level, confidence, rng)
-    chosen = list(rows) if wanted == "all" else [wanted] if isinstance(wanted, str) else wanted
+        # What is chosen on the way (separations, distances, starting values) is chosen once, of all
+        # images together: otherwise groups of one kind would differ by it.
+        both = pool((*frames[0], *frames[1]))
+        known = {of.name: (of, of) for of in _undirected(quantities(both, rng, common))}
+    chosen = list(known) if wanted == "all" else [wanted] if isinstance(wanted, str) else wanted
+    rows = []
     for name in chosen:
-        if name not in rows:
+        if name not in known:
             raise ParameterError("quantity", f"unknown: {name!r}",
-                                 f"one of {', '.join(rows)}, all")
+                                 f"one of {', '.join(known)}, all")
+        row = _chains_apart(known[name], pooled, confidence, rng) if level == "chains" else \
+            _images_apart(known[name][0], both, (len(frames[0]), level), confidence, rng)
         if name in common:
-            unit = rows[name]["unit"]
-            rows[name]["method"] += f"; mean up to {common[name]:.4g} {unit}".rstrip()
-    shared = _counts(pooled) | {"group_a": names[0], "group_b": names[1], "_level": level}
-    return [rows[name] | shared for name in chosen]
+            row["method"] += f"; mean up to {common[name]:.4g} {row['unit']}".rstrip()
+        rows.append(row | _counts(pooled) | {"group_a": names[0], "group_b": names[1],
+                                             "_level": level})
+    return rows
 
 
 def _level(frames: tuple[tuple[Frame, ...], tuple[Frame, ...]]) -> str:
@@ -136,34 +143,38 @@ def _level(frames: tuple[tuple[Frame, ...], tuple[Frame, ...]]) -> str:
 
 
 def _images_apart(
-    frames: tuple[tuple[Frame, ...], tuple[Frame, ...]], reach: dict[str, float], level: str,
-    confidence: float, rng: np.random.Generator,
-) -> dict[str, dict[str, Any]]:
-    """Return the rows of groups of images, by quantity.
+    quantity: Quantity, both: Pooled, split: tuple[int, str], confidence: float,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Return the row of one quantity of two groups of images.
 
-    What is chosen on the way (separations, distances, starting values) is chosen once, of all
-    images together: otherwise groups of one kind would differ by it.
+    Parameters
+    ----------
+    quantity
+        Of the images of both groups.
+    both
+        All images, those of the first group first.
+    split
+        How many are in the first group, and what the units of the test are.
+    confidence, rng
+        As in `compare`.
     """
-    both = pool((*frames[0], *frames[1]))
-    in_a = np.arange(both.n_units) < len(frames[0])
-    rows = {}
-    for quantity in _undirected(quantities(both, rng, reach)):
-        seen = np.zeros(both.n_units, dtype=bool)
-        seen[quantity.units] = True
-        members = (seen & in_a, seen & ~in_a)
-        if quantity.statistic is None:
-            test, values = two_samples(np.zeros(0), np.zeros(0), confidence, rng), [np.zeros(0)] * 2
-        elif level == "samples":
-            values = [_of_samples(_of_images(quantity, mask), both, mask) for mask in members]
-            test = two_samples(values[0], values[1], confidence, rng)
-        else:
-            values = [_of_images(quantity, mask) for mask in members]
-            values = [of[np.isfinite(of)] for of in values]
-            test = two_samples(values[0], values[1], confidence, rng) if quantity.image_means else \
-                two_estimates(quantity.statistic, members, (values[0], values[1]), confidence, rng)
-        effect = hedges(values[0], values[1], confidence)
-        rows[quantity.name] = _row(quantity, test, (values[0], values[1]), effect)
-    return rows
+    if quantity.statistic is None:
+        none = np.zeros(0)
+        return _row(quantity, two_samples(none, none, confidence, rng), (none, none))
+    seen = np.zeros(both.n_units, dtype=bool)
+    seen[quantity.units] = True
+    in_a = np.arange(both.n_units) < split[0]
+    members = (seen & in_a, seen & ~in_a)
+    found = [_of_images(quantity, mask) for mask in members]
+    if split[1] == "samples":
+        found = [_of_samples(of, both, mask) for of, mask in zip(found, members, strict=True)]
+    values = (found[0][np.isfinite(found[0])], found[1][np.isfinite(found[1])])
+    if quantity.image_means or split[1] == "samples":
+        test = two_samples(*values, confidence, rng)
+    else:
+        test = two_estimates(quantity.statistic, members, values, confidence, rng)
+    return _row(quantity, test, values, hedges(*values, confidence))
 
 
 def _undirected(found: list[Quantity]) -> list[Quantity]:
@@ -189,20 +200,17 @@ def _of_samples(values: Floats, both: Pooled, mask: NDArray[np.bool_]) -> Floats
 
 
 def _chains_apart(
-    pooled: list[Pooled], reach: dict[str, float], confidence: float, rng: np.random.Generator
-) -> dict[str, dict[str, Any]]:
-    """Return the rows where a group is a single image: its chains are the units."""
+    pair: tuple[Quantity, Quantity], pooled: list[Pooled], confidence: float,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Return the row of one quantity where a group is a single image: its chains are the units."""
     mixed = pooled[0].by_image != pooled[1].by_image
-    both = [_undirected(quantities(of, rng, reach)) for of in pooled]
-    rows = {}
-    for pair in zip(*both, strict=True):
-        values = [_of_parts(quantity, of) for quantity, of in zip(pair, pooled, strict=True)]
-        test = two_samples(values[0], values[1], confidence, None if mixed else rng)
-        # The spread of images and that of chains are not the same thing.
-        effect = (np.nan,) * 3 if mixed else hedges(values[0], values[1], confidence)
-        poorer = pair[0] if pair[0].statistic is None else pair[1]
-        rows[pair[0].name] = _row(poorer, test, (values[0], values[1]), effect)
-    return rows
+    values = (_of_parts(pair[0], pooled[0]), _of_parts(pair[1], pooled[1]))
+    test = two_samples(*values, confidence, None if mixed else rng)
+    poorer = pair[0] if pair[0].statistic is None else pair[1]
+    if mixed:  # the spread of images and that of chains are not the same thing
+        return _row(poorer, test, values)
+    return _row(poorer, test, values, hedges(*values, confidence))
 
 
 def _of_parts(quantity: Quantity, pooled: Pooled) -> Floats:
@@ -218,7 +226,7 @@ def _of_parts(quantity: Quantity, pooled: Pooled) -> Floats:
 
 def _row(
     quantity: Quantity, test: Difference, values: tuple[Floats, Floats],
-    effect: tuple[float, float, float],
+    effect: tuple[float, float, float] = (np.nan, np.nan, np.nan),
 ) -> dict[str, Any]:
     """Return the row of one quantity of two groups."""
     means = [float(of.mean()) if len(of) else float("nan") for of in values]

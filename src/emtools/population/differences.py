@@ -58,7 +58,7 @@ def two_samples(
         return Difference(difference, difference - times * err, difference + times * err, p_value,
                     f"Welch's t, {freedom:.1f} degrees of freedom")
     exchanged = _exchanged(a, b, rng)
-    return _against(difference, err, exchanged, confidence)
+    return _against(difference, err, (exchanged, t), confidence)
 
 
 def two_estimates(
@@ -99,9 +99,13 @@ def two_estimates(
     parts = [_jackknifed(statistic, group) for group in (first, either & ~first)]
     with np.errstate(divide="ignore", invalid="ignore"):
         exchanged = np.abs(parts[1][0] - parts[0][0]) / np.sqrt(parts[0][1] + parts[1][1])
-    # The given groups are one of the exchanges, as measured near their own estimates.
-    exchanged[(within == members[0][either]).all(axis=1)] = abs(difference) / err
-    return _against(difference, err, exchanged[np.isfinite(exchanged)], confidence)
+    # The given groups are one of the exchanges, and are ranked as all of them are: the values may
+    # be of an estimate nearer to each group, which no exchange has had.
+    own = int(np.flatnonzero((within == members[0][either]).all(axis=1))[0])
+    if not np.isfinite(exchanged[own]):
+        exchanged[own] = abs(difference) / err
+    return _against(difference, err, (exchanged[np.isfinite(exchanged)], float(exchanged[own])),
+                    confidence)
 
 
 def pseudo_values(statistic: Statistic, mask: Bools) -> Floats:
@@ -128,10 +132,13 @@ def _jackknifed(statistic: Statistic, masks: Bools) -> tuple[Floats, Floats]:
     return np.concatenate(means), np.concatenate(variances)
 
 
-def _against(difference: float, err: float, exchanged: Floats, confidence: float) -> Difference:
-    """Return the test of a difference by |t| of all exchanges."""
+def _against(
+    difference: float, err: float, ranked: tuple[Floats, float], confidence: float
+) -> Difference:
+    """Return the test of a difference by |t| of all exchanges and of the given groups."""
+    exchanged, given = ranked
     times = float(np.quantile(exchanged, confidence, method="higher"))
-    p_value = float(np.mean(exchanged >= abs(difference) / err * (1.0 - 1e-9)))
+    p_value = float(np.mean(exchanged >= given * (1.0 - 1e-9)))
     return Difference(difference, difference - times * err, difference + times * err, p_value,
                 f"{len(exchanged)} exchanges of Welch's t")
 
