@@ -33,6 +33,8 @@ validate: .make/test
 	$(BIN)/python benchmarks/validate_coverage.py | tee docs/validation/coverage.txt
 	$(BIN)/python benchmarks/validate_attachment.py | tee docs/validation/attachment.txt
 	$(BIN)/python benchmarks/validate_lattice.py
+	$(BIN)/python benchmarks/validate_helix.py | tee docs/validation/helix.txt
+	$(BIN)/python benchmarks/validate_population.py | tee docs/validation/population.txt
 
 bench: .make/test
 	$(BIN)/python benchmarks/start_up.py

@@ -4,7 +4,7 @@ Geometry only: chains of known length and stiffness lie at random in the plane, 
 they show of them (long chains are met more often, and cut by the border), and the tables are what
 `emtools.chains` would have measured.  A line of it: the truth, what was estimated in so many
 made-up populations, and how often the 95 % interval held the truth (with the binomial 95 % range
-of that rate for a right interval).  Takes about five minutes on two cores.
+of that rate for a right interval).  Takes about twenty minutes on two cores.
 """
 
 from __future__ import annotations
