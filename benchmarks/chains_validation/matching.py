@@ -9,11 +9,13 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
 
     import pandas as pd
     from numpy.typing import NDArray
 
-Tables = "Mapping[str, pd.DataFrame]"
+    Tables = Mapping[str, pd.DataFrame]
+
 _SAME = 0.7  # of the union of their dots: a chain found as it is
 
 
@@ -23,12 +25,14 @@ class Tally:
 
     Parameters
     ----------
-    found, true, right
-        Chains measured, chains there, and those measured as they are; the same for dots.
-    errors
-        Column -> list of (error, 1 sigma stated, true value).
+    chains, dots
+        How many were measured, how many are there, and how many were measured as they are.
     crossed
         True chains that cross others: how many, and how many came out whole.
+    errors
+        Column -> list of (error, 1 sigma stated, true value).
+    resolved
+        Whether each gap that was measured came out resolved.
     """
 
     chains: NDArray[np.int64] = field(default_factory=lambda: np.zeros(3, dtype=np.int64))

@@ -6,12 +6,12 @@ import time
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from chains_validation.matching import Tally, f1
 from emtools import chains, simulate
+from lattice_validation.scoring import share
 
-# name -> options of the simulation; 'area' places so many chains that this part is covered.
+# name -> options of the simulation, over those of `BASE`.
 CASES: dict[str, dict[str, Any]] = {
     "detail 0.05 nm/px": {"pixel_size_nm": 0.05, "shape": (1024, 1024), "n_chains": 2,
                           "n_dots": (4, 7), "border_cuts": True},
@@ -58,12 +58,6 @@ BASE: dict[str, Any] = {"shape": (1024, 1024), "n_chains": 8, "n_dots": (12, 35)
                         "isolated_dots": 10, "pixel_size_nm": 0.5}
 
 
-def interval(k: int, n: int) -> str:
-    """Return a part in per cent with its 95 % interval."""
-    low, high = binomtest(k, n).proportion_ci(method="exact")
-    return f"{100 * k / n:5.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
-
-
 def line(name: str, values: list[tuple[float, float, float]]) -> str:
     """Return a line about the errors of one quantity."""
     error, sigma, true = np.array(values).T
@@ -72,7 +66,7 @@ def line(name: str, values: list[tuple[float, float, float]]) -> str:
     if not len(error):
         return f"    {name:18s} not measured"
     pull = error / sigma
-    inside = interval(int((np.abs(pull) < 1.96).sum()), len(pull))
+    inside = share(int((np.abs(pull) < 1.96).sum()), len(pull))
     return (f"    {name:18s} n {len(pull):5d}  median |error| {np.median(np.abs(error)):.3f} nm = "
             f"{100 * np.median(np.abs(error / true)):.2f} %  bias {np.mean(error):+.3f} nm  "
             f"within 1.96 sigma {inside:22s} largest pull {np.abs(pull).max():.1f}")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from emtools.population.ends import Course
     from emtools.population.frames import Frame, Pooled
 
     Floats = NDArray[np.float64]
@@ -144,7 +145,7 @@ def _add_image(
 ) -> None:
     """Add an image's length beside other chains, its length, and what chance gives."""
     step = 0.25 * r
-    samples = [_samples(pooled.courses[row].s, pooled.courses[row].yx, step) for row in rows]
+    samples = [_samples(pooled.courses[row], step) for row in rows]
     owner = np.repeat(np.arange(len(rows)), [len(sample) for sample in samples])
     places = np.concatenate(samples) if len(owner) else np.zeros((0, 2))
     near = np.zeros(len(places), dtype=bool)
@@ -165,11 +166,10 @@ def _add_image(
         np.add.at(total, units, step * values)
 
 
-def _samples(s: Floats, yx: Floats, step: float) -> Floats:
-    if len(s) < 2:
+def _samples(course: Course, step: float) -> Floats:
+    if len(course.s) < 2:
         return np.zeros((0, 2))
-    at = np.arange(s[0] + 0.5 * step, s[-1], step)
-    return np.stack([np.interp(at, s, column) for column in yx.T], axis=-1)
+    return course.at(np.arange(course.s[0] + 0.5 * step, course.s[-1], step))
 
 
 def pair_correlation(

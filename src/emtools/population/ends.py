@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from emtools.measure.chains.assemble import SEEN
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# How much of a next dot has to lie in the frame for `emtools.chains` to find it.
-_SEEN = 0.4
 _SLACK = 0.05  # of the width: rounding, and half a pixel of origin
 
 
@@ -82,6 +82,11 @@ class Course:
         return cls(*size, s, yx, ends)
 
 
+    def at(self, arc: Floats) -> Floats:
+        """Places at given arcs, ``(n, 2)``."""
+        return np.stack([np.interp(arc, self.s, column) for column in self.yx.T], axis=-1)
+
+
 def follow(course: Course) -> tuple[int, float, float]:
     """Return how many true ends are seen, and how far the chain is followed from them.
 
@@ -115,7 +120,7 @@ def _zone(row: Mapping[Any, Any]) -> tuple[float, float]:
     gap, pitch = float(row["gap_nm"]), float(row["pitch_nm"])
     gap = max(gap, 0.0) if np.isfinite(gap) else 0.0
     body = pitch - gap if np.isfinite(pitch) and pitch > gap else width
-    return 0.5 * body, gap + (0.5 + _SEEN + _SLACK) * body
+    return 0.5 * body, gap + (0.5 + SEEN + _SLACK) * body
 
 
 def _ends(

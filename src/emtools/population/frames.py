@@ -137,7 +137,8 @@ class Pooled:
         The images.
     chains, gaps, dots
         All rows; ``image`` and ``unit`` are added, and to the chains ``ends`` (how many of the two
-        true ends are seen), ``followed_nm`` and ``followed_dots`` (how far it is seen from them).
+        true ends are seen), ``followed_nm``, ``followed_dots`` and ``followed_ratio`` (how far it
+        is seen from them, in widths the last).
     courses
         The centreline of each chain, in the order of `chains`.
     n_units
@@ -227,7 +228,8 @@ def pool(frames: tuple[Frame, ...]) -> Pooled:
                                 columns=["ends", "followed_nm", "followed_dots"],
                                 index=chains.index)
         courses += own
-        parts["chains"].append(pd.concat([chains, followed], axis=1).assign(image=image))
+        parts["chains"].append(pd.concat([chains, followed], axis=1).assign(
+            followed_ratio=followed["followed_nm"] / chains["width_nm"], image=image))
         dots = frame.tables["dots"]
         parts["gaps"].append(frame.tables["gaps"].assign(image=image))
         parts["dots"].append(dots.assign(

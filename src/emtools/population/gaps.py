@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_ndtr
 
+from emtools.measure.chains.assemble import RESOLVED_SIGMAS
 from emtools.population.spread import Quantity, Statistic, median_of, not_measurable, summed
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-# From how many of its errors on `emtools.chains` calls a gap resolved: below, it is censored.
-_RESOLVED_SIGMAS = 3.0
 _MIN_RESOLVED, _MIN_PART = 5, 0.1
 _STEP = 1e-3  # of the numerical derivatives, in units of the scatter
 _LEAST = 0.2  # of the variance of the errors: what is left of it where they look too large
@@ -120,7 +119,7 @@ def gap_quantity(pooled: Pooled) -> Quantity:
     errors = pooled.column("gaps", "gap_err_nm")
     values = pooled.column("gaps", "gap_nm")
     resolved = table["resolved"].to_numpy(dtype=bool) & np.isfinite(values)
-    thresholds = np.where(np.isfinite(errors), _RESOLVED_SIGMAS * errors,
+    thresholds = np.where(np.isfinite(errors), RESOLVED_SIGMAS * errors,
                           pooled.column("gaps", "gap_limit_nm"))
     known = resolved | np.isfinite(thresholds)
     errors = np.where(np.isfinite(errors), errors, 0.0)

@@ -81,11 +81,10 @@ class Survival:
         # Fixed by the sample itself, so that all replicates go equally far.
         if reach is None:
             reach = _reach(times, whole, counts)
-        at = np.unique(times[whole & (times <= reach)])
+        over = whole & (times <= reach)
+        at = np.unique(times[over])
         ended, followed = np.zeros((n_units, len(at))), np.zeros((n_units, len(at)))
-        np.add.at(ended, (units[whole & (times <= reach)],
-                          np.searchsorted(at, times[whole & (times <= reach)])),
-                  counts[whole & (times <= reach)])
+        np.add.at(ended, (units[over], np.searchsorted(at, times[over])), counts[over])
         # Followed up to the k-th time: all that were not over before it.
         beyond = np.searchsorted(at, times, side="right")
         for unit in np.unique(units):
@@ -93,7 +92,7 @@ class Survival:
             passed = np.bincount(beyond[own], weights=counts[own], minlength=len(at) + 1)
             followed[unit] = passed.sum() - np.cumsum(passed)[:len(at)]
         return cls(at, ended, followed, reach, np.unique(units), int(known.sum()),
-                   int((whole & (times <= reach)).sum()))
+                   int(over.sum()))
 
     def curve(self, weights: Floats) -> Floats:
         """Part of the chains that are longer than each of the times, ``(replicates, times)``."""
@@ -178,16 +177,14 @@ def _reach(times: Floats, whole: NDArray[np.bool_], counts: Floats) -> float:
 def survival(pooled: Pooled, column: str = "followed_nm", reach: float | None = None) -> Survival:
     """Return the survival of the chains' lengths (or of another column that grows with them)."""
     chains = pooled.chains
-    times = pooled.column("chains", "followed_nm" if column == "aspect_ratio" else column)
-    if column == "aspect_ratio":
-        times = times / pooled.column("chains", "width_nm")
+    times = pooled.column("chains", column)
     whole = chains["ends"].to_numpy() == 2
     return Survival.of(times, whole, pooled.weight, pooled.units("chains"), pooled.n_units, reach)
 
 
 _CENSORED = {  # name: column, unit, power of nm
     "length": ("followed_nm", "nm", 1),
-    "aspect ratio": ("aspect_ratio", "", 0),
+    "aspect ratio": ("followed_ratio", "", 0),
     "dots per chain": ("followed_dots", "", 0),
 }
 

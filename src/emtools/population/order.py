@@ -66,7 +66,7 @@ def _moments(pooled: Pooled) -> tuple[Complex, Floats]:
         # Steps of a width: closer samples show the roughness of the centreline.
         stride = np.arange(course.s[0], course.s[-1], max(course.width_nm, 1e-6))
         at = np.unique(np.append(stride, course.s[-1]))
-        y, x = (np.interp(at, course.s, column) for column in course.yx.T)
+        y, x = course.at(at).T
         step = np.diff(x) - 1j * np.diff(y)
         size = np.abs(step)
         doubled[n] = np.sum(step[size > 0] ** 2 / size[size > 0])

@@ -100,8 +100,7 @@ def _nodes(course: Course, step: float) -> Floats:
     """Places along the centreline at even steps of arc."""
     if len(course.s) < 2:
         return np.zeros((0, 2))
-    at = np.arange(course.s[0], course.s[-1] + 1e-9, step)
-    return np.stack([np.interp(at, course.s, column) for column in course.yx.T], axis=-1)
+    return course.at(np.arange(course.s[0], course.s[-1] + 1e-9, step))
 
 
 def _pairs(pooled: Pooled, step: float) -> _Pairs:

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from emtools.errors import ParameterError
 from emtools.simulate._detector import checked
-from emtools.simulate._walk import ATTEMPTS, Coil, Strand
+from emtools.simulate._walk import ATTEMPTS, Coil, Strand, arc_lengths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,7 +114,7 @@ def _beaded(curve: Floats, recipe: Recipe, rng: np.random.Generator) -> Strand:
     Bodies are spaced along the curve; the gaps of the strand are those seen in projection, shorter
     where the curve rises and less than nothing where a body hides part of the next.
     """
-    arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
+    arc = arc_lengths(curve)
     widths, lengths, gaps = recipe.sizes(max(2, math.ceil(arc[-1] / recipe.diameter_nm)), rng)
     bonds = 0.5 * (lengths[1:] + lengths[:-1]) + gaps
     at = rng.uniform(0, bonds[0]) + np.concatenate([[0.0], np.cumsum(bonds)])

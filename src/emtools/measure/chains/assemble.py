@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from emtools.measure.chains.lines import Line
 
 Rows = list[dict[str, Any]]
-_RESOLVED_SIGMAS = 3.0
+RESOLVED_SIGMAS = 3.0  # of its errors: what a resolved gap is wide
 _UPPER_95 = 1.645
 _COURSE = 0.4  # of a cut cap: what its length is uncertain by, as a full range
-_SEEN = 0.4  # of a dot has to lie in the frame for it to be found
+SEEN = 0.4  # of a dot has to lie in the frame for it to be found
 
 
 @dataclass
@@ -136,7 +136,7 @@ class _Gap:
         self.own_err = float(np.sqrt(_edge_variance(dots, pair[0], along)
                                      + _edge_variance(dots, pair[1], -axis.tangents[n + 1])))
         self.err = float(np.sqrt(self.own_err**2 + np.sum(common**2)))
-        self.resolved = self.value > _RESOLVED_SIGMAS * self.err
+        self.resolved = self.value > RESOLVED_SIGMAS * self.err
         self.limit = max(self.value, 0.0) + _UPPER_95 * self.err
 
     def row(
@@ -195,7 +195,7 @@ def _ends(
     for end, sign in ((0, -1.0), (-1, 1.0)):
         half = extents[end].half
         room = frame.room(axis.points[end], sign * axis.tangents[end])
-        cut = room < half + gap + _SEEN * 2 * half
+        cut = room < half + gap + SEEN * 2 * half
         hidden = max(room - half, 0.0) if cut else 0.0
         if room < half:
             hidden = _COURSE * half

@@ -51,14 +51,19 @@ class Centreline:
         return np.stack([np.interp(arc, self.arc, column) for column in self.points.T], axis=-1)
 
 
+def arc_lengths(points: NDArray[np.float64], least: float = 0.0) -> NDArray[np.float64]:
+    """Arc length at each point of a polyline from its first; no step counts less than `least`."""
+    steps = np.hypot(*np.diff(points, axis=0).T)
+    return np.concatenate([[0.0], np.cumsum(np.maximum(steps, least))])
+
+
 def through(centres: NDArray[np.float64]) -> Centreline:
     """Return the smooth curve through the centres of a row of dots (at least two).
 
     The arc length between neighbours is their distance: a chain of dots is as long as its links,
     the smooth curve only shows its course between them.
     """
-    steps = np.hypot(*np.diff(centres, axis=0).T)
-    chord = np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-9))])
+    chord = arc_lengths(centres, 1e-9)
     curve = CubicSpline(chord, centres, bc_type="natural")
     fine = np.unique(np.concatenate([
         np.linspace(a, b, _SAMPLES + 1) for a, b in pairwise(chord)]))
@@ -68,8 +73,7 @@ def through(centres: NDArray[np.float64]) -> Centreline:
 
 def smoothed(points: NDArray[np.float64], err: float) -> Centreline:
     """Return the smoothest curve that stays within `err` (1 sigma) of dense points."""
-    steps = np.hypot(*np.diff(points, axis=0).T)
-    chord = np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-9))])
+    chord = arc_lengths(points, 1e-9)
     if len(points) < 6:
         return through(points)
     curves = [make_splrep(chord, column, w=np.full(len(chord), 1.0 / err), k=3, s=len(chord))
@@ -83,7 +87,7 @@ def _sampled(
     points: NDArray[np.float64], at: NDArray[np.float64], knots: NDArray[np.float64],
     slope: NDArray[np.float64],
 ) -> Centreline:
-    arc = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    arc = arc_lengths(points)
     tangents = slope / np.maximum(np.hypot(*slope.T), 1e-12)[:, None]
     return Centreline(points, arc, np.interp(knots, at, arc), tangents)
 

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.polynomial import legendre
 from scipy.spatial import cKDTree
 
+from emtools.measure.chains.centreline import arc_lengths
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -46,8 +48,7 @@ class Course:
     @classmethod
     def through(cls, points: Floats) -> Course:
         """Return the curve of a polyline."""
-        steps = np.hypot(*np.diff(points, axis=0).T)
-        return cls(points, np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-12))]))
+        return cls(points, arc_lengths(points, 1e-12))
 
     @property
     def normals(self) -> Floats:

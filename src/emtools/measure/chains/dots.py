@@ -41,8 +41,7 @@ class Dots:
     Parameters
     ----------
     parameters
-        ``(n, 6)``: y, x in pixels; c_yy, c_yx, c_xx with the half extent along a unit vector t
-        sqrt(t' C t); height.
+        ``(n, 6)``, as of `fit.Fit`.
     covariance
         ``(n, 6, 6)`` at given blur and shape.
     common
@@ -76,9 +75,7 @@ class Dots:
     @property
     def told_from_blur(self) -> bool:
         """Whether the bodies are larger than their blur, so that their extents mean something."""
-        radius = np.sqrt(np.sqrt(np.maximum(
-            self.parameters[:, 2] * self.parameters[:, 4] - self.parameters[:, 3] ** 2, 0.0)))
-        return bool(self.blur < _LARGEST_BLUR * float(np.median(radius)))
+        return bool(self.blur < _LARGEST_BLUR * float(np.median(_radii(self.parameters))))
 
     @property
     def widths(self) -> NDArray[np.float64]:
@@ -110,6 +107,12 @@ class Dots:
         """Return some of the dots."""
         return replace(self, parameters=self.parameters[keep], covariance=self.covariance[keep],
                        common=self.common[:, keep])
+
+
+def _radii(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Radii of the circles as large as the bodies' outlines."""
+    _, _, c_yy, c_yx, c_xx, _ = parameters.T
+    return np.asarray(np.sqrt(np.sqrt(np.maximum(c_yy * c_xx - c_yx**2, 0.0))))
 
 
 def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Dots | None:
@@ -201,8 +204,7 @@ def _separate(
     variance = np.maximum(equations.variance, ground.noise**2) * ground.correlation
     height_err = np.sqrt(variance * equations.covariance[:, 5, 5])
     keep = parameters[:, 5] > _SIGNIFICANT * height_err
-    radius = np.sqrt(np.sqrt(np.maximum(
-        parameters[:, 2] * parameters[:, 4] - parameters[:, 3] ** 2, 0.0)))
+    radius = _radii(parameters)
     pairs = cKDTree(parameters[:, :2]).query_pairs(2 * _OVERLAP * float(radius.max()),
                                                    output_type="ndarray")
     distance = np.linalg.norm(parameters[pairs[:, 0], :2] - parameters[pairs[:, 1], :2], axis=-1)
@@ -253,7 +255,7 @@ def _open_outline(shape: float) -> float:
 
 def _uncertain(fit: Fit, equations: Equations, ground: Ground, open_shape: float) -> Dots:
     variance = np.maximum(equations.variance, ground.noise**2) * ground.correlation
-    response = -equations.solve(equations.mixed, 1e-9, 1e-6)
+    response = -equations.solve((equations.mixed,), 1e-9, 1e-6)[0]
     curvature = equations.blur_hessian + float(np.sum(equations.mixed * response))
     square_err = float(np.sqrt(np.median(variance)
                                / max(curvature, 1e-9 * equations.blur_hessian, 1e-300)))

@@ -21,6 +21,8 @@ from emtools.measure.chains.body import table_of
 from emtools.process.threads import in_spans
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from emtools.measure.chains._kernels import Planes
@@ -96,9 +98,9 @@ class Equations:
         return np.asarray(self.hessian + np.einsum("ni,ij->nij", ridge, np.eye(6)))
 
     def solve(
-        self, right: NDArray[np.float64], damping: float, accuracy: float = _SOLVED
-    ) -> NDArray[np.float64]:
-        """Solve for all bodies at a given blur, ``(n, 6)``."""
+        self, rights: Iterable[NDArray[np.float64]], damping: float, accuracy: float = _SOLVED
+    ) -> list[NDArray[np.float64]]:
+        """Solve for all bodies at a given blur, ``(n, 6)`` for each right-hand side."""
         blocks = self.damped(damping)
         n = len(blocks)
         i, j = self.pairs.T
@@ -111,12 +113,12 @@ class Equations:
         inverse = np.linalg.inv(blocks)
         nearly = LinearOperator((6 * n, 6 * n), dtype=float, matvec=lambda v: np.einsum(
             "nij,nj->ni", inverse, v.reshape(n, 6)).ravel())
-        solved, _ = cg(matrix, right.ravel(), rtol=accuracy, maxiter=60, M=nearly)
-        return np.asarray(solved).reshape(n, 6)
+        return [cg(matrix, right.ravel(), rtol=accuracy, maxiter=60, M=nearly)[0].reshape(n, 6)
+                for right in rights]
 
     def step(self, damping: float) -> tuple[NDArray[np.float64], float]:
         """Step of the bodies, and of the square of the blur."""
-        towards, response = (self.solve(right, damping) for right in (self.gradient, self.mixed))
+        towards, response = self.solve((self.gradient, self.mixed), damping)
         curvature = self.blur_hessian * (1 + damping) - float(np.sum(self.mixed * response))
         pull = self.blur_gradient - float(np.sum(self.mixed * towards))
         blur = pull / max(curvature, 1e-3 * self.blur_hessian, 1e-300)
@@ -128,8 +130,8 @@ class Equations:
 
         Neighbours of neighbours are taken to be known.
         """
-        inverse = np.linalg.inv(self.damped(1e-9))
         free = self.damped(1e-9)
+        inverse = np.linalg.inv(free)
         for (i, j), block in ((self.pairs.T, self.couplings),
                               (self.pairs.T[::-1], np.swapaxes(self.couplings, 1, 2))):
             np.subtract.at(free, i, block @ inverse[j] @ np.swapaxes(block, 1, 2))

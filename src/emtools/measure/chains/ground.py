@@ -49,6 +49,8 @@ class Ground:
         ``(y, x)``, bodies positive whatever the contrast, brought to about 1.
     outline
         Pixels of significant bodies, to about half their height.
+    runs
+        The same as runs of pixels, see `_segment_kernels`.
     noise
         1 sigma of a pixel of the ground.
     correlation
@@ -64,6 +66,7 @@ class Ground:
 
     signal: NDArray[np.float32]
     outline: NDArray[np.bool_]
+    runs: NDArray[np.int32]
     noise: float
     correlation: float
     contrast: Contrast
@@ -126,11 +129,11 @@ def find_ground(
             break
     film.level()
     noise = film.noise()
-    outline = film.outline(significant * film.local_noise(noise.smooth), widths_px)
+    outline, runs = film.outline(significant * film.local_noise(noise.smooth), widths_px)
     # White noise smoothed by a Gaussian has the variance noise^2 / (4 pi sigma^2).
     white = noise.pixel**2 / film.independent_px
     correlation = max(1.0, noise.smooth**2 / max(white, 1e-300))
-    return Ground(film.signal, outline, noise.pixel, correlation, contrast, plane.mask,
+    return Ground(film.signal, outline, runs, noise.pixel, correlation, contrast, plane.mask,
                   significant * noise.smooth)
 
 
@@ -257,8 +260,11 @@ class _Film:
 
     def outline(
         self, height: NDArray[np.float32], widths_px: tuple[float, float]
-    ) -> NDArray[np.bool_]:
-        """Pixels above half the height, and part of what is highest around, of one that has it."""
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
+        """Pixels above half the height, and part of what is highest around, of one that has it.
+
+        As a mask and as runs.
+        """
         from emtools.measure.chains import _segment_kernels as kernels
 
         outline = np.zeros(self.signal.shape, dtype=bool)
@@ -271,8 +277,9 @@ class _Film:
         runs = kernels.find_runs(outline)
         labels, n = kernels.label_runs(runs)
         over = kernels.highest_over(self.smooth, height, _CELL, runs, labels, n)
-        kernels.draw_runs(runs, over[labels - 1] > 1.0, outline)
-        return outline
+        kept = over[labels - 1] > 1.0
+        kernels.draw_runs(runs, kept, outline)
+        return outline, runs[kept]
 
 
 def _cell_means(

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.optimize import least_squares
 
-from emtools.measure.chains.centreline import Centreline, smoothed
+from emtools.measure.chains.centreline import Centreline, arc_lengths, smoothed
 from emtools.measure.chains.skeleton import trace_lines
 
 if TYPE_CHECKING:
@@ -178,6 +178,6 @@ def _with_caps(ground: Ground, axis: Centreline, radius: float) -> Centreline:
         beyond = np.argmin(inside) if not inside.all() else len(steps) - 1
         tip = along[max(int(beyond) - 1, 0)]
         points = np.vstack([tip, points]) if end == 0 else np.vstack([points, tip])
-    arc = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    arc = arc_lengths(points)
     tangents = np.vstack([axis.tangents[:1], axis.tangents, axis.tangents[-1:]])
     return Centreline(points, arc, arc, tangents)

@@ -18,6 +18,7 @@ _BRIDGE = 2.2  # pitches over which a chain is followed beneath one that crosses
 _BRIDGE_DEG = 25.0
 
 Chain = list[int]
+Joints = dict[tuple[int, int], tuple[int, int]]  # (chain, side) -> (chain, side)
 
 
 def gap_between(dots: Dots, i: int, j: int) -> float:
@@ -127,7 +128,7 @@ def _bridge(chains: list[Chain], dots: Dots) -> list[Chain]:
     reach = _BRIDGE * max(end.pitch for end in ends)
     facing = [(_turn(ends[i], ends[j]), i, j)
               for i, j in sorted(places.query_pairs(reach)) if _faces(ends[i], ends[j], others)]
-    joined: dict[tuple[int, int], tuple[int, int]] = {}
+    joined: Joints = {}
     for _, i, j in sorted(facing):
         a, b = ends[i][:2], ends[j][:2]
         if a not in joined and b not in joined and not _meets(a, b, joined):
@@ -172,7 +173,9 @@ def _faces(a: _End, b: _End, others: _Others) -> bool:
     return others.near(0.5 * (a.place + b.place), 0.75 * pitch, (a.chain, b.chain))
 
 
-Joints = dict[tuple[int, int], tuple[int, int]]
+def _far(side: int) -> int:
+    """The other side of a chain: 0 and -1."""
+    return -1 - side
 
 
 def _walk(start: int, side: int, joined: Joints) -> list[tuple[int, int]]:
@@ -180,13 +183,13 @@ def _walk(start: int, side: int, joined: Joints) -> list[tuple[int, int]]:
     met = [(start, side)]
     while met[-1] in joined:
         chain, entered = joined[met[-1]]
-        met.append((chain, -1 if entered == 0 else 0))
+        met.append((chain, _far(entered)))
     return met
 
 
 def _meets(a: tuple[int, int], b: tuple[int, int], joined: Joints) -> bool:
     """Whether joining two ends would close a ring."""
-    return any(chain == b[0] for chain, _ in _walk(a[0], -1 if a[1] == 0 else 0, joined))
+    return any(chain == b[0] for chain, _ in _walk(a[0], _far(a[1]), joined))
 
 
 def _is_first(chain: int, joined: Joints) -> bool:

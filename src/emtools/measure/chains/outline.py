@@ -76,7 +76,7 @@ def sort_foreground(
     max_gap_px
         Largest gap in a chain: bridged where dots are too small to be told apart.
     """
-    objects = _Objects(ground.outline, widths_px)
+    objects = _Objects(ground.runs, ground.outline.shape, widths_px)
     if not objects.usable.any():
         return Outline(np.zeros((0, 2)), [], widths_px[0], int(objects.blob.sum()))
     if objects.width < _FITTABLE_PX:
@@ -92,12 +92,14 @@ def sort_foreground(
 class _Objects:
     """Connected objects of a foreground, as runs of pixels, with their size."""
 
-    def __init__(self, foreground: NDArray[np.bool_], widths_px: tuple[float, float]) -> None:
+    def __init__(
+        self, runs: NDArray[np.int32], shape: tuple[int, ...], widths_px: tuple[float, float]
+    ) -> None:
         from emtools.measure.chains import _segment_kernels as kernels
 
-        self.runs = kernels.find_runs(foreground)
-        self.labels, n = kernels.label_runs(self.runs)
-        deepest = kernels.depths(foreground.shape, self.runs, self.labels, n)
+        self.runs = runs
+        self.labels, n = kernels.label_runs(runs)
+        deepest = kernels.depths(shape, runs, self.labels, n)
         self.widest = 2.0 * deepest.astype(float) / _OUTLINE
         self.blob = self.widest > TOO_WIDE * widths_px[1]
         self.usable = ~self.blob & (self.widest >= 0.5 * widths_px[0])
@@ -116,10 +118,12 @@ class _Objects:
 
 
 def _shape(runs: NDArray[np.int32]) -> Shape:
+    from emtools.measure.chains._segment_kernels import draw_runs
+
     top, left, right = int(runs[0, 0]), int(runs[:, 1].min()), int(runs[:, 2].max())
     mask = np.zeros((int(runs[-1, 0]) - top + 1, right - left), dtype=bool)
-    for y, first, end in runs.tolist():
-        mask[y - top, first - left:end - left] = True
+    draw_runs(runs - np.array([top, left, left], dtype=np.int32), np.ones(len(runs), dtype=bool),
+              mask)
     return Shape((top, left), mask)
 
 
@@ -127,11 +131,13 @@ def only_lines(
     ground: Ground, widths_px: tuple[float, float], max_gap_px: float
 ) -> Outline:
     """Sort a foreground of bodies so small that no dot can be fitted: rows of them are lines."""
+    from emtools.measure.chains._segment_kernels import find_runs
+
     reach = max(1, round(0.5 * max_gap_px))
     margin = reach + 1
     closed = ndimage.binary_closing(np.pad(ground.outline, margin), np.ones((3, 3), dtype=bool),
                                     iterations=reach)[margin:-margin, margin:-margin]
-    objects = _Objects(np.ascontiguousarray(closed), widths_px)
+    objects = _Objects(find_runs(np.ascontiguousarray(closed)), closed.shape, widths_px)
     return Outline(np.zeros((0, 2)), objects.only(objects.long), objects.width,
                    int(objects.blob.sum()))
 
