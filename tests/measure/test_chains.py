@@ -317,3 +317,21 @@ def test_finer_pixels_give_the_same_chain():
     assert coarse.tables["chains"].width_nm[0] == pytest.approx(
         fine.tables["chains"].width_nm[0], rel=0.02)
     assert len(coarse.tables["dots"]) == len(fine.tables["dots"])
+
+
+# ---- double helices -----------------------------------------------------------------------------
+
+
+def test_a_double_helix_is_two_rows_with_its_pitch_and_radius():
+    result, truth = measured(shape=(640, 640), pixel_size_nm=0.4, n_chains=2, n_dots=(20, 30),
+                             helices=1, rng=0)
+    chains_found, coiled = result.tables["chains"], truth["chains"].query("helix > 0")
+    strands = chains_found.query("helix > 0")
+    assert len(strands) == len(coiled) == 2
+    assert set(strands.helix) == {1}
+    for quantity in ("pitch", "radius"):
+        value, err = (strands[f"helix_{quantity}{end}_nm"].iloc[0] for end in ("", "_err"))
+        true = coiled[f"helix_{quantity}_nm"].iloc[0]
+        assert abs(value - true) < 4 * err < 0.6 * true
+    straight = chains_found.query("helix == 0")
+    assert straight.helix_pitch_nm.isna().all()

@@ -16,6 +16,7 @@ from emtools.measure.chains.assemble import (
     add_line,
     add_single_dots,
     count_crossings,
+    helix_columns,
 )
 from emtools.measure.chains.dots import fit_dots
 from emtools.measure.chains.ground import find_contrast, find_ground
@@ -24,6 +25,7 @@ from emtools.measure.chains.links import link_dots
 from emtools.measure.chains.outline import TOO_WIDE, only_lines, sort_foreground
 from emtools.measure.chains.report import Found, layers, summary
 from emtools.measure.chains.tables import TABLES
+from emtools.measure.chains.unwind import unwound_rows
 from emtools.model import Image, Result
 from emtools.process.plane import as_plane
 from emtools.process.resample import Square, square
@@ -191,16 +193,31 @@ def _assemble(view: Square, found: Found, max_gap_px: float, min_dots: int) -> T
     frame = Frame(view.pixel, view.origin, (rows, cols))
     dots = found.dots
     if dots is not None:
-        linked = link_dots(dots, max_gap_px, min_dots)
-        linked.sort(key=lambda chain: tuple(np.min(dots.centre[chain], axis=0).tolist()))
-        for chain in linked:
-            add_chain(tables, dots, chain, frame, max_gap_px)
+        linked = _add_rows(tables, dots, frame, max_gap_px, min_dots)
         in_chains = {i for chain in linked for i in chain}
         add_single_dots(tables, dots, [i for i in range(len(dots)) if i not in in_chains], frame)
     for line in measure_lines(found.ground, found.outline.lines, found.outline.width_px):
         add_line(tables, line, frame)
     count_crossings(tables)
     return tables
+
+
+def _add_rows(
+    tables: Tables, dots: Dots, frame: Frame, max_gap_px: float, min_dots: int
+) -> list[list[int]]:
+    """Add the chains of dots, in order of where they lie, and say which are strands of helices."""
+    traced = link_dots(dots, max_gap_px, min_dots)
+    rows, coiled = unwound_rows(dots.centre, dots.centre_err, traced, min_dots)
+    corners = [tuple(np.min(dots.centre[row], axis=0).tolist()) for row in rows]
+    order = sorted(range(len(rows)), key=corners.__getitem__)
+    for row in order:
+        add_chain(tables, dots, rows[row], frame, max_gap_px)
+    place = {row: number for number, row in enumerate(order)}
+    coiled.sort(key=lambda one: min(place[row] for row in one.rows))
+    for number, one in enumerate(coiled, start=1):
+        for row in one.rows:
+            tables.chains[place[row]] |= helix_columns(number, one.helix, frame)
+    return rows
 
 
 def _result(view: Square, tables: Tables, reason: str | None, found: Found | None) -> Result:

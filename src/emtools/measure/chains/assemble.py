@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.measure.chains.dots import Dots
+    from emtools.measure.chains.helix import Helix
     from emtools.measure.chains.lines import Line
 
 Rows = list[dict[str, Any]]
@@ -105,6 +106,15 @@ def add_chain(
     tables.chains.append(row)
     local = np.interp(axis.arc, axis.knots, [2 * w.half for w in widths])
     _add_axis(tables, number, axis, local, frame, ends[0].cap)
+
+
+def helix_columns(number: int, helix: Helix, frame: Frame) -> dict[str, float]:
+    """Return what both strands of a double helix have in common."""
+    return {"helix": number,
+            "helix_pitch_nm": frame.pixel * helix.pitch,
+            "helix_pitch_err_nm": frame.pixel * helix.pitch_err,
+            "helix_radius_nm": frame.pixel * helix.radius,
+            "helix_radius_err_nm": frame.pixel * helix.radius_err}
 
 
 class _Extent:

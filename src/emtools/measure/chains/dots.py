@@ -68,6 +68,11 @@ class Dots:
         return self.parameters[:, :2]
 
     @property
+    def centre_err(self) -> NDArray[np.float64]:
+        """1 sigma of each centre along either direction."""
+        return np.asarray(np.sqrt(0.5 * np.trace(self.covariance[:, :2, :2], axis1=1, axis2=2)))
+
+    @property
     def snr(self) -> NDArray[np.float64]:
         """Height over its 1 sigma."""
         return np.asarray(self.parameters[:, 5] / np.sqrt(self.covariance[:, 5, 5]))
