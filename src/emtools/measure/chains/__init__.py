@@ -19,10 +19,10 @@ from emtools.measure.chains.assemble import (
     helix_columns,
 )
 from emtools.measure.chains.dots import fit_dots
-from emtools.measure.chains.ground import find_contrast, find_ground
+from emtools.measure.chains.ground import TOO_WIDE, find_contrast, find_ground
 from emtools.measure.chains.lines import measure_lines
 from emtools.measure.chains.links import link_dots
-from emtools.measure.chains.outline import TOO_WIDE, only_lines, sort_foreground
+from emtools.measure.chains.outline import only_lines, sort_foreground
 from emtools.measure.chains.report import Found, layers, summary
 from emtools.measure.chains.tables import TABLES
 from emtools.measure.chains.unwind import unwound_rows

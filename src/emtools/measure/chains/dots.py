@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from emtools.measure.chains.body import SHAPES
-from emtools.measure.chains.fit import EXTENT, PIXEL, Fit, Fitter
+from emtools.measure.chains.fit import EXTENT, PIXEL, SURELY, Fit, Fitter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +45,8 @@ class Dots:
     covariance
         ``(n, 6, 6)`` at given blur and shape.
     common
-        ``(2, n, 6)``: change of the parameters with 1 sigma of the blur, and of the shape.
+        ``(3, n, 6)``: change of the parameters with 1 sigma of the blur, of the shape, and of the
+        ground's level.
     blur, blur_err
         1 sigma of the Gaussian in pixels, without the pixel's own width, and its uncertainty.
     shape
@@ -156,13 +157,13 @@ def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Do
     size = np.median(best.parameters[:, EXTENT], axis=0)
     start[:, 2] = start[:, 4] = np.sqrt(max(size[0] * size[2] - size[1] ** 2, 1e-6))
     fit = Fit(start, best.blur, best.shape, gain)
-    equations = _settled(fit, ground, width_px)
-    if equations is None:
+    settled = _settled(fit, ground, width_px)
+    if settled is None:
         return None
     open_shape = float(np.hypot(_open_shape(trials, best, noise), _open_outline(best.shape)))
     if ground.contrast == "dark":
         open_shape = float(np.hypot(open_shape, _FRESNEL))
-    return _uncertain(fit, equations, ground, open_shape)
+    return _uncertain(fit, settled, ground, open_shape)
 
 
 def _first_blur(width_px: float) -> float:
@@ -171,13 +172,14 @@ def _first_blur(width_px: float) -> float:
 
 def _settled(
     fit: Fit, ground: Ground, width_px: float, left_out: NDArray[np.float64] | None = None
-) -> Equations | None:
+) -> tuple[Fitter, Equations] | None:
     """Fit until only separate, significant dots are left; None if there are none."""
     while len(fit.parameters):
-        equations = Fitter(ground, fit.parameters, width_px, left_out).run(fit, _STEPS)
+        fitter = Fitter(ground, fit.parameters, width_px, left_out)
+        equations = fitter.run(fit, _STEPS)
         keep = _separate(fit.parameters, equations, ground)
         if keep.all():
-            return equations
+            return fitter, equations
         fit.parameters = fit.parameters[keep]
     return None
 
@@ -258,15 +260,19 @@ def _open_outline(shape: float) -> float:
     return math.sqrt(area / math.pi) - 1.0
 
 
-def _uncertain(fit: Fit, equations: Equations, ground: Ground, open_shape: float) -> Dots:
+def _uncertain(
+    fit: Fit, settled: tuple[Fitter, Equations], ground: Ground, open_shape: float
+) -> Dots:
+    fitter, equations = settled
     variance = np.maximum(equations.variance, ground.noise**2) * ground.correlation
-    response = -equations.solve((equations.mixed,), 1e-9, 1e-6)[0]
+    response = -equations.solve((equations.mixed,), SURELY, 1e-6)[0]
     curvature = equations.blur_hessian + float(np.sum(equations.mixed * response))
     square_err = float(np.sqrt(np.median(variance)
                                / max(curvature, 1e-9 * equations.blur_hessian, 1e-300)))
     by_shape = np.zeros_like(fit.parameters)
     by_shape[:, EXTENT] = 2.0 * open_shape * fit.parameters[:, EXTENT]
+    by_level = fitter.raised(fit, equations) * ground.level_err_at(fit.parameters[:, :2])[:, None]
     blur = float(np.sqrt(max(fit.blur**2 - PIXEL, 0.0)))
     blur_err = 0.5 * square_err / max(blur, float(np.sqrt(square_err)))
     return Dots(fit.parameters, equations.covariance * variance[:, None, None],
-                np.stack([response * square_err, by_shape]), blur, blur_err, fit.shape)
+                np.stack([response * square_err, by_shape, by_level]), blur, blur_err, fit.shape)

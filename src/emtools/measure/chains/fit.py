@@ -8,6 +8,7 @@ SIAM J. 11 (1963) 431; solved by conjugate gradients, Hestenes & Stiefel 1952).
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ _DAMPING = (1e-3, 1e-7, 1e4)  # at first, least and most
 _RESTING = 1e-2  # squared step over squared error: a body that has arrived
 _ARRIVED = 0.98  # of the bodies
 _SOLVED = 1e-3  # relative residual of a step
+SURELY = 1e-9  # damping of what is no step but an answer
 _COVERED = 0.65  # of the width: how far from its centre a body is seen
 
 
@@ -130,7 +132,7 @@ class Equations:
 
         Neighbours of neighbours are taken to be known.
         """
-        free = self.damped(1e-9)
+        free = self.damped(SURELY)
         inverse = np.linalg.inv(free)
         for (i, j), block in ((self.pairs.T, self.couplings),
                               (self.pairs.T[::-1], np.swapaxes(self.couplings, 1, 2))):
@@ -221,6 +223,14 @@ class Fitter:
         curvature, slope = sums.blur.sum(axis=0).tolist()
         return Equations(hessian, sums.gradient, sums.mixed, self.pairs, couplings, curvature,
                          slope, sums.misfit[:, 0] / np.maximum(sums.misfit[:, 1], 1))
+
+    def raised(self, fit: Fit, equations: Equations) -> NDArray[np.float64]:
+        """Change of the parameters, ``(n, 6)``, at a given blur with a signal higher by 1."""
+        unit = float(np.median(fit.parameters[:, 5]))
+        other = copy(self)
+        other.planes = self.planes._replace(signal=self.planes.signal + np.float32(unit))
+        change = other.equations(replace(fit)).gradient - equations.gradient
+        return np.asarray(equations.solve((change,), SURELY)[0] / unit)
 
     def run(self, fit: Fit, steps: int) -> Equations:
         """Take steps until almost all bodies rest."""

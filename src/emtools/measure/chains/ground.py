@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import log_ndtr, ndtri_exp, stdtrit
 
+from emtools.measure.chains.broad import find_broad, local_mean
 from emtools.process.plane import flatten, off_ground
 from emtools.process.threads import in_spans
 
@@ -24,8 +25,11 @@ Contrast = Literal["bright", "dark"]
 
 _DARK_MODALITIES = ("TEM", "BF")
 _BRIGHT_MODALITIES = ("HAADF", "ADF", "DF", "STEM")
+TOO_WIDE = 1.3  # of the largest width sought: contamination, and edges of the film
 _GROUND_WIDTHS = 4.0  # side of a background block in largest widths
 _CELL = 4  # pixels along a side of the cells in which ground and bodies are told apart
+_BESIDE = 0.3  # of the largest width: 1 sigma of the surrounding that tells a body's ground
+_STEEP = 0.5  # of the rise across three cells: what may stand out of a steep ground by mistake
 _CLIP = 2.0  # sigma above the ground: what rough levels leave out
 _LEAST_GROUND = 0.05  # of a block: with less of it in sight its level is its neighbours'
 _ROUNDS = 3
@@ -62,6 +66,8 @@ class Ground:
     threshold
         Height of the smoothed signal that noise reaches at the false-alarm rate; the median, where
         the noise varies.
+    level_err
+        1 sigma of the ground's level around each cell of a few pixels.
     """
 
     signal: NDArray[np.float32]
@@ -72,6 +78,13 @@ class Ground:
     contrast: Contrast
     mask: NDArray[np.bool_] | None
     threshold: float
+    level_err: NDArray[np.float32]
+
+    def level_err_at(self, centres: NDArray[np.float64]) -> NDArray[np.float64]:
+        """1 sigma of the ground's level at places, ``(n, 2)`` in pixels."""
+        cells = np.clip(np.rint(centres / _CELL).astype(int), 0,
+                        np.array(self.level_err.shape) - 1)
+        return np.asarray(self.level_err[cells[:, 0], cells[:, 1]], dtype=float)
 
 
 def find_contrast(plane: Plane, modality: str | None, scale_px: float) -> Contrast:
@@ -128,13 +141,14 @@ def find_ground(
         if not film.exclude_bodies(significant * film.noise().smooth):
             break
     film.level()
+    film.level_broad(TOO_WIDE * widths_px[1])
     noise = film.noise()
-    outline, runs = film.outline(significant * film.local_noise(noise.smooth), widths_px)
+    outline, runs = film.outline(significant * film.local_noise(noise.smooth) + film.steep, widths_px)
     # White noise smoothed by a Gaussian has the variance noise^2 / (4 pi sigma^2).
     white = noise.pixel**2 / film.independent_px
     correlation = max(1.0, noise.smooth**2 / max(white, 1e-300))
     return Ground(film.signal, outline, runs, noise.pixel, correlation, contrast, plane.mask,
-                  significant * noise.smooth)
+                  significant * noise.smooth, film.level_err(widths_px[1]))
 
 
 def _deviate(false_alarm_rate: float, independent: float) -> float:
@@ -171,6 +185,8 @@ class _Film:
         means, used = _cell_means(plane.values, plane.mask)
         self.used = used > 0.5 if (used > 0.5).any() else used > 0
         self.ground = self.used
+        self.broad = np.zeros_like(self.used)
+        self.steep: NDArray[np.float32] | float = 0.0
         self.blocks = tuple(
             np.linspace(0, n, max(2, round(n * _CELL / (_GROUND_WIDTHS * widths_px[1]))) + 1
                         ).astype(int) for n in means.shape)
@@ -185,6 +201,7 @@ class _Film:
         self.smooth = smoothed(self.signal, self.sigma)
         self.levels = np.zeros(self._n_blocks)
         self.means, _ = _cell_means(self.signal, self.mask)
+        self.raw = np.float32(sign * scale) * means
         self.maxima = _cell_maxima(self.smooth)
         self.pixels = (self.signal[::_CELL, ::_CELL], self.smooth[::_CELL, ::_CELL].copy())
         self.range = float(np.ptp(self.pixels[1][self.used]))
@@ -257,6 +274,35 @@ class _Film:
             if self.mask is not None:
                 values[~self.mask] = 0.0
         self.maxima = _cell_maxima(self.smooth)
+
+    def level_broad(self, widest_px: float) -> None:
+        """Take off what is broader than any body, which else would hide those on it."""
+        side = 2 * int(np.ceil(0.5 * widest_px / _CELL)) + 1
+        broad = find_broad(self.means, self.raw, self.used, (side, self.margin + 2),
+                           _deviation(self.means[self.ground]))
+        if broad is None:
+            return
+        self.broad = broad.found
+        # Finer than cells the course of a steep edge is not known.
+        ground = self.raw - self.means + broad.levels
+        self.steep = _STEEP * (ndimage.maximum_filter(ground, 3)
+                               - ndimage.minimum_filter(ground, 3))
+        self.means -= broad.levels
+        levels = broad.levels.astype(float)
+        for values in (self.signal, self.smooth):
+            off_ground(values, levels, out=values)
+            if self.mask is not None:
+                values[~self.mask] = 0.0
+        self.maxima = _cell_maxima(self.smooth)
+        self.pixels = (self.signal[::_CELL, ::_CELL], self.smooth[::_CELL, ::_CELL].copy())
+        bodies = ndimage.binary_dilation(broad.bodies, np.ones((3, 3), dtype=bool), self.margin)
+        self.ground = (self.ground | ndimage.maximum_filter(broad.found, side)) & ~bodies & self.used
+
+    def level_err(self, widest_px: float) -> NDArray[np.float32]:
+        """How far the ground is from its level beside the bodies around each cell, 1 sigma."""
+        left = local_mean(self.means, self.ground, _BESIDE * widest_px / _CELL)
+        around = ndimage.gaussian_filter(left**2, 2 * _BESIDE * widest_px / _CELL, mode="nearest")
+        return np.asarray(np.sqrt(around), dtype=np.float32)
 
     def outline(
         self, height: NDArray[np.float32], widths_px: tuple[float, float]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _REACH = 2.8  # spacings: rows whose dots come closer belong to one region
+_DOUBLED = 0.15  # of a region's dots: a helix has its other strand that near at its crossings
 _LEAST_CROSSINGS = 2
 _MIDDLE = 0.5  # of the radius: strands farther from the axis are clearly apart
 _LEAST_FILLED = 0.4  # of the dots that each strand should have between two crossings
@@ -154,13 +155,21 @@ def _spacing(strands: Sequence[Strand]) -> float:
 
 
 def _regions(strands: Sequence[Strand], reach: float) -> list[list[int]]:
-    """Rows that touch, taken together."""
-    points = np.vstack([strand.points for strand in strands])
-    owner = np.repeat(np.arange(len(strands)), [len(strand.points) for strand in strands])
-    pairs = owner[cKDTree(points).query_pairs(reach, output_type="ndarray")]
-    touch = csr_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (len(strands),) * 2)
+    """Rows that touch, taken together, where they go side by side at least here and there."""
+    lengths = [len(strand.points) for strand in strands]
+    owner = np.repeat(np.arange(len(strands)), lengths)
+    place = np.concatenate([np.arange(n) for n in lengths])
+    tree = cKDTree(np.vstack([strand.points for strand in strands]))
+    pairs = tree.query_pairs(reach, output_type="ndarray")
+    i, j = owner[pairs].T
+    touch = csr_array((np.ones(len(pairs)), (i, j)), (len(strands),) * 2)
     n, label = connected_components(touch, directed=False)
-    return [np.flatnonzero(label == one).tolist() for one in range(n)]
+    # Dots beside others that are not next to them along the same row.
+    beside = pairs[(i != j) | (np.abs(np.diff(place[pairs], axis=1)[:, 0]) > _REACH + 1)]
+    doubled = np.zeros(len(owner))
+    doubled[beside] = 1.0
+    share = np.bincount(label[owner], doubled, n) / np.bincount(label[owner], minlength=n)
+    return [np.flatnonzero(label == one).tolist() for one in np.flatnonzero(share >= _DOUBLED)]
 
 
 def _search(

@@ -9,14 +9,13 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from emtools.measure.chains.ground import smoothed
+from emtools.measure.chains.ground import TOO_WIDE, smoothed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.measure.chains.ground import Ground
 
-TOO_WIDE = 1.3  # of the largest width sought: contamination, and edges of the film
 _OUTLINE = 0.92  # the foreground's outline lies at about this fraction of a body's radius
 _DIP = 0.06  # of a top's height: the least dip between two dots that are told apart
 _LINE_WIDTHS = 3.0  # a line-like object is at least this many widths long
