@@ -101,13 +101,15 @@ class Truth:
     def _chain(
         self, strand: Strand, first: int, last: int, row: list[Body], others: list[Floats]
     ) -> int:
-        """Enter a run as a chain and return its number, 0 if it is too short for one."""
+        """Enter a run as a chain and return its number, 0 if it is too short or shows no axis."""
         if last - first + 1 < MIN_DOTS:
             return 0
         whole = strand.path()
         # The path's point 0 is the outer edge; body i is point i + 1; neighbours out of the frame
         # are kept so that the axis reaches the border.
         path, entered = clipped(whole[first: last + 3], self.low, self.high)
+        if not len(path):  # it runs along the border, its axis outside
+            return 0
         arcs = arc_lengths(path)
         number = len(self.chains) + 1
         cut = first > 0 or last < len(row) - 1 or self._cut(row[first]) or self._cut(row[last])

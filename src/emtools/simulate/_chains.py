@@ -68,6 +68,7 @@ def chains(
     curvature_per_nm: float = 0.0,
     crossings: int = 0,
     border_cuts: bool = False,
+    clearance_nm: float = 4.0,
     helices: int = 0,
     helix_pitch_nm: float = 60.0,
     helix_radius_nm: float = 4.0,
@@ -129,6 +130,8 @@ def chains(
         So many chains cross an earlier one, once each; the others keep clear.
     border_cuts
         Whether chains and dots may leave the frame.
+    clearance_nm
+        Least distance, edge to edge, of chains and isolated dots that do not cross.
     helices
         Double helices, placed beside the chains; their axes bend as chains do.
     helix_pitch_nm
@@ -205,7 +208,8 @@ def chains(
     random = generator(rng)
     pixel = checked("pixel_size_nm", pixel_size_nm, strict=True)
     strip = 0 if banner == "none" else banner_rows(shape[0])
-    layout = Layout((shape[0] - strip, shape[1]), pixel, border_cuts, random)
+    layout = Layout((shape[0] - strip, shape[1]), pixel, border_cuts, random,
+                    checked("clearance_nm", clearance_nm))
     recipe = Recipe(diameter_nm, diameter_std_nm, elongation, gap_nm, gap_std_nm,
                     persistence_length_nm, curvature_per_nm)
     _place(layout, recipe, _numbers(n_chains, n_dots, random), crossings, isolated_dots)

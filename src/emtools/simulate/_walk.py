@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Edge to edge, what does not belong together stays farther apart than a gap of a chain can be.
 CLEARANCE_NM = 4.0
-ATTEMPTS = 600
+ATTEMPTS = 3000
 
 
 @dataclass(frozen=True)
@@ -168,12 +168,15 @@ class Layout:
         Whether strands may leave the frame.
     rng
         Generator.
+    clearance_nm
+        Least distance, edge to edge, of strands from each other and from themselves.
     """
 
     def __init__(
         self, shape: tuple[int, int], pixel_size_nm: float, border_cuts: bool,
-        rng: np.random.Generator,
+        rng: np.random.Generator, clearance_nm: float = CLEARANCE_NM,
     ) -> None:
+        self.clearance_nm = clearance_nm
         self.low: Floats = np.full(2, -0.5 * pixel_size_nm)
         self.high: Floats = pixel_size_nm * (np.array(shape) - 0.5)
         self.border_cuts = border_cuts
@@ -218,13 +221,13 @@ class Layout:
 
     def _clear(self, strand: Strand, crossings: int) -> bool:
         """Whether the strand keeps off itself and the others, but for so many clean crossings."""
-        if not _keeps_off_itself(strand):
+        if not _keeps_off_itself(strand, self.clearance_nm):
             return False
         found = 0
         for other in self._near(strand):
             points = crossing_points(strand.path(), other.path())
             found += len(points)
-            if found > crossings or not _clean(points, strand, other):
+            if found > crossings or not _clean(points, (strand, other), self.clearance_nm):
                 return False
         return found == crossings
 
@@ -236,15 +239,15 @@ class Layout:
         """Strands whose surroundings this one's touch; looking at all would be slow."""
         if not self.strands:
             return []
-        bounds = np.array([_bounds(other) for other in self.strands])
-        low, high = _bounds(strand)
+        bounds = np.array([_bounds(other, self.clearance_nm) for other in self.strands])
+        low, high = _bounds(strand, self.clearance_nm)
         apart = (bounds[:, 0] > high) | (bounds[:, 1] < low)
         return [self.strands[index] for index in np.flatnonzero(~apart.any(axis=1)).tolist()]
 
 
-def _bounds(strand: Strand) -> tuple[Floats, Floats]:
+def _bounds(strand: Strand, clearance: float) -> tuple[Floats, Floats]:
     """Corners of the box around a strand and half the clearance it needs."""
-    margin = 0.5 * (_sizes(strand).max() + CLEARANCE_NM)
+    margin = 0.5 * (_sizes(strand).max() + clearance)
     return strand.centres.min(axis=0) - margin, strand.centres.max(axis=0) + margin
 
 
@@ -252,26 +255,27 @@ def _sizes(strand: Strand) -> Floats:
     return np.asarray(np.maximum(strand.lengths, strand.widths))
 
 
-def _keeps_off_itself(strand: Strand) -> bool:
+def _keeps_off_itself(strand: Strand, clearance: float) -> bool:
     n = len(strand.centres)
     distance = np.linalg.norm(strand.centres[:, None] - strand.centres[None], axis=-1)
     steps = np.abs(np.arange(n)[:, None] - np.arange(n)[None])
     size = 0.5 * (_sizes(strand)[:, None] + _sizes(strand)[None])
-    near = np.where(steps == 2, distance < 1.5 * size, distance < size + CLEARANCE_NM)
+    near = np.where(steps == 2, distance < 1.5 * size, distance < size + clearance)
     return not bool(near[steps >= 2 if n < 4 else (steps == 2) | (steps > 3)].any())
 
 
-def _clean(points: Floats, strand: Strand, other: Strand) -> bool:
+def _clean(points: Floats, strands: tuple[Strand, Strand], clearance: float) -> bool:
     """Whether two strands are clear of each other except right at crossings worth the name."""
+    strand, other = strands
     gap = np.linalg.norm(strand.centres[:, None] - other.centres[None], axis=-1)
     gap = gap - 0.5 * (_sizes(strand)[:, None] + _sizes(other)[None])
-    close = gap < CLEARANCE_NM
+    close = gap < clearance
     size = float(max(_sizes(strand).max(), _sizes(other).max()))
     for y, x, angle in points:
         if angle < math.radians(35.0):
             return False
-        reach = (size + CLEARANCE_NM) / math.sin(angle)
-        for one in (strand, other):
+        reach = (size + clearance) / math.sin(angle)
+        for one in strands:
             ends = np.linalg.norm(one.path()[[0, -1]] - (y, x), axis=1)
             if ends.min() < 1.5 * reach:  # a T or an L, not a crossing
                 return False
