@@ -95,6 +95,8 @@ KNOWN = (
           (20.0, 40.0), 5.0, 0.254),
     Known(_EMPS + "257e44104b.png", "rods with bright cores", "rods", (15.0, 35.0), 3.0, 0.568),
     Known(_EMPS + "3f97a9e821.png", "touching rods", "rods", (10.0, 25.0), 2.0, 0.472),
+    Known(_EMPS + "3f97a9e821.png", "the same, contrast stated", "rods", (10.0, 25.0), 2.0, 0.472,
+          "dark"),
     Known(_EMPS + "34f4fb273d.png", "four wires that cross (the fifth is not labelled)", "wires",
           (80.0, 250.0), 50.0, 8.06),
     Known(_EMPS + "8fde53b05f.png", "curved fibres, cut by the frame", "wires", (20.0, 50.0), 10.0,

@@ -56,15 +56,16 @@ class Outcome:
     scores: tuple[Score, ...]
 
 
-def first(path: Path) -> Image:
-    """Return the first picture of a file, the first frame of a stack."""
-    image = next(image for image in read(path) if len(image.data.shape) >= 2)
-    return image if image.is_plane else image.select(frame=0)
+def pictures(path: Path) -> list[Image]:
+    """Return the pictures of a file, of stacks the first frame; none where there is no file."""
+    images = read(path) if path.exists() else ()
+    return [image if image.is_plane else image.select(frame=0) for image in images
+            if image.is_plane or any(axis.name == "frame" for axis in image.axes)]
 
 
 def measured(folder: Path, known: Known) -> Outcome:
     """Measure an image and score what was found, and what a few lines of scikit-image find."""
-    image = first(folder / known.file)
+    image = pictures(folder / known.file)[0]
     if known.pixel_nm is not None:
         image = image.calibrated(known.pixel_nm, "nm")
     result = chains(image, min_width_nm=known.widths[0], max_width_nm=known.widths[1],
@@ -171,9 +172,9 @@ def _without(folder: Path, negatives: tuple[tuple[str, str], ...], keep: Keep) -
     lines = ["\n## Images without chains, measured with the parameters as they come\n",
              "| file | what it is | outcome |", "|---|---|---|"]
     for file, what in negatives:
-        for number, image in enumerate(read(folder / file) if (folder / file).exists() else ()):
+        for number, image in enumerate(pictures(folder / file)):
             try:
-                result = chains(image if image.is_plane else image.select(frame=0))
+                result = chains(image)
             except EmtoolsError as error:
                 outcome = f"refused: {error.reason}"
             else:

@@ -115,7 +115,7 @@ def _holds(target: Target, body: Body, shape: tuple[int, int]) -> bool:
 
 def _flat(points: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.int64]:
     nearest = np.clip(np.rint(points).astype(int), 0, np.array(shape) - 1)
-    return np.ravel_multi_index(tuple(nearest.T), shape).astype(np.int64)
+    return np.asarray(np.ravel_multi_index(tuple(nearest.T), shape), dtype=np.int64)
 
 
 def _greedy(pairs: list[tuple[float, int, int]]) -> list[tuple[int, int]]:
