@@ -58,7 +58,7 @@ BELIEFS: dict[str, str] = {
         "all dots and their sizes (2 % inside the hand-drawn outlines).  One more dot is the text "
         "`50nm` with its bar, which is not found as burnt-in: it is grey.",
     _EMPS + "f98c5fb82a.png":
-        "nothing: bodies cover 60 % of the picture and are taken for the ground's noise, as in the "
+        "nothing: bodies cover half of the picture and are taken for the ground's noise, as in the "
         "monolayer above (threshold 0.654, highest body 0.652).",
     _EMPS + "de1d3f1409.png":
         "nothing: three of four particles pass the first fit and none the second, because the "
@@ -84,10 +84,11 @@ BELIEFS: dict[str, str] = {
         "marker is a wire.  The catalogue states 24.8 nm; the ruler of this picture (5000 x) says "
         "19.84.",
     "sem-nanowires/13.tif":
-        "the wires that lie alone: 11 of 22, lengths to 3 %.  Three more that lie alone and "
-        "a group that crosses were sorted as rows of dots, for a few maxima along them, and then "
-        "lost in the fit; wires that touch a flake or a bundle are left out as too wide.  Of the 11 others most are edges of the dark film and dirt.  The "
-        "banner is masked, the markers are not taken for wires.",
+        "the wires that lie alone: 11 of 22, lengths to 3 %.  Three more that lie alone and a "
+        "group that crosses were sorted as rows of dots, for a few maxima along them, and then "
+        "lost in the fit; wires that touch a flake or a bundle are left out as too wide.  Of the "
+        "11 others most are edges of the dark film and dirt, one is a marker (19).  The banner is "
+        "masked.",
     "soot-masks/20180529_A9_003.TIF":
         "nothing: an aggregate has no maxima to tell its spheres by and is wider than one, so that "
         "it is left out.  The one dot is the small aggregate.",
