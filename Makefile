@@ -48,6 +48,7 @@ samples: .make/demo
 docs: .make/test
 	$(BIN)/python docs/make_real_data.py
 	$(BIN)/python docs/make_lattice_report.py
+	$(BIN)/python docs/make_chains_report.py
 
 # A virtual display and a browser for the tests that need them; said plainly where they cannot be
 # installed, and those tests are then skipped with the reason.
