@@ -151,7 +151,7 @@ def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Do
     subset = Fitter(ground, sphere.parameters, width_px, left_out)
     gain = subset.gain(sphere)
     trials = [Fit(sphere.parameters.copy(), sphere.blur, shape, gain) for shape in SHAPES]
-    variances = [np.median(subset.run(trial, _STEPS).variance) for trial in trials]
+    variances = [np.median(subset.run(trial, _STEPS).residual) for trial in trials]
     noise = ground.correlation * max(ground.noise**2, float(min(variances)))
     best = _likeliest(trials, noise)
     size = np.median(best.parameters[:, EXTENT], axis=0)
@@ -208,8 +208,8 @@ def _separate(
     parameters: NDArray[np.float64], equations: Equations, ground: Ground
 ) -> NDArray[np.bool_]:
     """Which dots are significant, and not a second fit of a brighter neighbour."""
-    variance = np.maximum(equations.variance, ground.noise**2) * ground.correlation
-    height_err = np.sqrt(variance * equations.covariance[:, 5, 5])
+    # Of the height alone: how well it is told from the size does not matter here.
+    height_err = np.sqrt(equations.variance(ground) / equations.hessian[:, 5, 5])
     keep = parameters[:, 5] > _SIGNIFICANT * height_err
     radius = _radii(parameters)
     pairs = cKDTree(parameters[:, :2]).query_pairs(2 * _OVERLAP * float(radius.max()),
@@ -264,7 +264,7 @@ def _uncertain(
     fit: Fit, settled: tuple[Fitter, Equations], ground: Ground, open_shape: float
 ) -> Dots:
     fitter, equations = settled
-    variance = np.maximum(equations.variance, ground.noise**2) * ground.correlation
+    variance = equations.variance(ground)
     response = -equations.solve((equations.mixed,), SURELY, 1e-6)[0]
     curvature = equations.blur_hessian + float(np.sum(equations.mixed * response))
     square_err = float(np.sqrt(np.median(variance)

@@ -80,7 +80,7 @@ class Equations:
         ``(m, 2)`` bodies that overlap and ``(m, 6, 6)`` their blocks.
     blur_hessian, blur_gradient
         By the square of the blur.
-    variance
+    residual
         ``(n,)`` mean square residual in each box.
     """
 
@@ -91,7 +91,12 @@ class Equations:
     couplings: NDArray[np.float64]
     blur_hessian: float
     blur_gradient: float
-    variance: NDArray[np.float64]
+    residual: NDArray[np.float64]
+
+    def variance(self, ground: Ground) -> NDArray[np.float64]:
+        """Variance that counts, ``(n,)``: of noise over a body's size, and what the model leaves."""
+        noise = ground.noise**2
+        return np.asarray((ground.correlation - 1.0) * noise + np.maximum(self.residual, noise))
 
     def damped(self, damping: float) -> NDArray[np.float64]:
         """Blocks of the bodies with their diagonals raised."""
@@ -183,18 +188,22 @@ class Fitter:
         self.pairs = cKDTree(start[:, :2]).query_pairs(1.4 * width_px + 3.0, output_type="ndarray")
 
     def gain(self, fit: Fit) -> float:
-        """Estimate how the variance of the noise grows with the signal."""
+        """Estimate how the variance of the noise grows with the signal.
+
+        From second differences, which see the noise from pixel to pixel but neither bodies nor
+        what their model leaves of them.
+        """
         self._draw(fit)
-        excess, squares = 0.0, 0.0
-        for top, bottom, left, right in self.boxes.tolist():
-            box = slice(top, bottom), slice(left, right)
-            used = self.planes.cover[box] > 0
-            total = self.planes.model[box][used].astype(float)
-            residual = self.ground.signal[box][used] - total
-            total = np.maximum(total, 0.0)
-            excess += float(np.sum((residual**2 - self.ground.noise**2) * total))
-            squares += float(np.sum(total**2))
-        return max(0.0, excess / max(squares, 1e-300))
+        residual = self.ground.signal - self.planes.model
+        apart = residual[:-2] - 2 * residual[1:-1] + residual[2:]
+        rough = (apart[:, :-2] - 2 * apart[:, 1:-1] + apart[:, 2:]) ** 2
+        total, cover = self.planes.model[1:-1, 1:-1], self.planes.cover[1:-1, 1:-1]
+        bodies = (cover > 0) & (total > 0.5 * float(np.median(fit.parameters[:, 5])))
+        ground = (cover > 0) & (total < 1e-3 * float(total.max()))
+        if not bodies.any() or not ground.any():
+            return 0.0
+        ratio = float(np.mean(rough[bodies])) / max(float(np.mean(rough[ground])), 1e-300)
+        return max(0.0, self.ground.noise**2 * (ratio - 1.0) / float(np.mean(total[bodies])))
 
     def _draw(self, fit: Fit) -> None:
         from emtools.measure.chains._kernels import draw_bodies
@@ -246,7 +255,7 @@ class Fitter:
                     break
                 continue
             moved = np.einsum("ni,nij,nj->n", step, equations.hessian, step)
-            moved /= max(float(np.median(equations.variance)), 1e-300)
+            moved /= max(float(np.median(equations.residual)), 1e-300)
             fit.parameters, fit.blur, fit.chi2 = trial.parameters, trial.blur, trial.chi2
             equations, damping = renewed, max(0.2 * damping, least)
             if np.quantile(moved, _ARRIVED) < _RESTING:
