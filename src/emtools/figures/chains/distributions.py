@@ -263,6 +263,9 @@ def _statements(
         said.append("mean not measurable")
     notes = [part for part in str(row["note"]).replace("not measurable: ", "").split("; ")
              if part and not part.startswith(("one image:", "few ends"))]
+    if np.isfinite(row["mean"]) and not np.isfinite(row["mean_err"]):
+        notes = ["too few chains for an error",
+                 *(note for note in notes if "for an error" not in note)]
     if row["spread"] == 0:
         notes.append("the errors of measurement explain all of the scatter")
     cut = int(sample.limits.sum())

@@ -34,7 +34,6 @@ from emtools.figures.style import (
     SKY,
     TALLEST_IN,
     TEXT_PT,
-    TWO_COLUMNS_IN,
     note,
     panel,
     sheet,
@@ -57,8 +56,8 @@ _BAR, _BAR_HIGH, _BAR_WIDE, _BAR_DOWN = 0.25, 0.06, 1.3, 0.06  # in inches, of t
 _NUMBER_OFFSET_PT = 7.0  # from the edge of the dots
 _CLEARANCE_PT = 20.0  # farther than that from everything else is no better
 _INSIDE_PT, _APART_PT = 6.0, 8.0
-_MANY = 60  # chains: more are drawn two columns wide, with smaller numbers
-_SMALL_PT = 5.5
+# More chains are drawn one and a half columns wide, with smaller numbers.
+_MANY, _WIDE_IN, _SMALL_PT = 60, 140 / 25.4, 5.5
 # The dark end of plasma is lost on the black of a micrograph, the rest is as even to the eye.
 _DARKEST = 0.3
 _ROBUST = (5.0, 95.0)
@@ -91,7 +90,7 @@ def chains_figure(image: Image, result: Result) -> Figure:
     with style():
         drawn = Drawn.of(result.tables, image.calibration())
         many = len(drawn.centrelines) > _MANY
-        column, tallest = (TWO_COLUMNS_IN, TWO_COLUMNS_IN) if many else (COLUMN_IN, TALLEST_IN)
+        column, tallest = (_WIDE_IN, _WIDE_IN) if many else (COLUMN_IN, TALLEST_IN)
         shown = picture(image, round(column * DPI)) if many else picture(image)
         wide, high = panel_size(shown, column - 2 * _EDGE, tallest)
         shades = _shades(drawn)

@@ -227,8 +227,8 @@ def _profile(axes: Axes, strip: _Strip, unit: str, highest: float) -> None:
     look: dict[str, Any] = {"linewidth": 0.5} if dense else {
         "linestyle": "none", "marker": ".", "markersize": 2.4, "markeredgewidth": 0.0}
     axes.plot(strip.s[shown], strip.signal[shown], color="0.25", zorder=3, gid="signal", **look)
-    axes.plot(strip.s[shown], strip.fitted[shown], color=VERMILLION, linewidth=0.8, zorder=4,
-              gid="fitted")
+    axes.plot(strip.s[shown], strip.fitted[shown], color=VERMILLION, zorder=4, gid="fitted",
+              linewidth=0.5 if dense else 0.8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=2))
     axes.tick_params(labelsize=TEXT_PT - 1)
