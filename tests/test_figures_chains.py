@@ -47,6 +47,8 @@ def example(shape, n_chains):
     gaps = tables["gaps"]
     gaps["gap_err_nm"], gaps["resolved"] = 0.1, np.arange(len(gaps)) % 4 > 0
     gaps.loc[~gaps["resolved"], "gap_limit_nm"] = 0.5
+    # As measured: centrelines begin with the first body's centre, lengths at its outer edge.
+    tables["axes"] = tables["axes"].query("s_nm > 2.2")
     s = tables["axes"]["s_nm"]
     tables["axes"] = tables["axes"].assign(signal=10.0 + np.sin(s), fitted=10.0 + np.cos(s))
     tables["rejected"] = pd.DataFrame({
@@ -190,7 +192,9 @@ def test_of_a_large_frame_the_place_with_the_most_resolved_gaps_is_shown(measure
     image, result = measured
     gaps = result.tables["gaps"]
     most = gaps.loc[gaps.chain == 5]
-    figure = gaps_figure(image, with_table(result, gaps=gaps.assign(resolved=gaps.chain == 5)))
+    others = gaps.groupby("chain").cumcount() == 2
+    gaps = gaps.assign(resolved=(gaps.chain == 5) | (others & (gaps.chain < 5)))
+    figure = gaps_figure(image, with_table(result, gaps=gaps))
     rendered(figure)
     lines, = marked(figure, "resolved")
     assert len(lines.get_segments()) >= 2 * 0.8 * len(most)
@@ -201,11 +205,9 @@ def test_of_a_large_frame_the_place_with_the_most_resolved_gaps_is_shown(measure
     # What the text says is what is shown: a mark plus the corner is a place of the table.
     x, y = (float(said.split(f"{name} = ")[1].split()[0].strip(",")) for name in "xy")
     place = 0.5 * np.array(lines.get_segments())[:, :, :].mean(axis=1) + [x, y]
-    known = most[["x_nm", "y_nm"]].to_numpy()
+    known = gaps[gaps.resolved][["x_nm", "y_nm"]].to_numpy()
     assert np.hypot(*(place[:, None] - known[None]).transpose(2, 0, 1)).min(axis=1).max() < 0.8
-    found = f"{len(lines.get_segments()) // 2} of {len(most)} " if len(
-        lines.get_segments()) < 2 * len(most) else f"{len(most)} "
-    assert legend(figure)[0].startswith(found)
+    assert legend(figure)[0].startswith(f"{len(lines.get_segments()) // 2} of {len(most) + 4} ")
 
 
 def test_strips_show_the_longest_chains_with_their_profiles(measured, drawn):
@@ -214,9 +216,10 @@ def test_strips_show_the_longest_chains_with_their_profiles(measured, drawn):
     longest = result.tables["chains"].sort_values("length_nm", ascending=False)["chain"][:6]
     numbers = [int(text.get_text()) for text in marked(figure, "chain")]
     assert numbers == longest.tolist()
+    axes = result.tables["axes"]
     for number, signal, fitted in zip(numbers, marked(figure, "signal"), marked(figure, "fitted"),
                                       strict=True):
-        rows = result.tables["axes"].query("chain == @number and s_nm <= 500")
+        rows = axes[axes["chain"] == number]
         shown = signal.get_xdata()
         assert np.isin(shown, rows["s_nm"]).all()
         assert len(shown) >= len(rows) - 1
@@ -247,7 +250,8 @@ def test_strips_have_one_scale_and_dots_at_their_places(measured, drawn):
     number = int(marked(figure, "chain")[0].get_text())
     s = np.linspace(left, right, pixels.shape[1])
     middle = pixels[np.abs(np.linspace(top, bottom, pixels.shape[0])) < 1.0].mean(axis=0)
-    gaps = result.tables["gaps"].query("chain == @number")["s_nm"].to_numpy()
+    gaps = result.tables["gaps"]
+    gaps = gaps[gaps["chain"] == number]["s_nm"].to_numpy()
     dots = 0.5 * (gaps[:-1] + gaps[1:])
     assert np.interp(dots, s, middle).min() > np.interp(gaps, s, middle).max()
 

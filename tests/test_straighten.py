@@ -30,6 +30,14 @@ def test_along_a_row_the_image_is_returned_as_it_is():
     assert strip.axes[0].relative_err == pytest.approx(0.025)
 
 
+def test_between_pixels_the_interpolation_is_cubic():
+    x = np.arange(90)
+    image = plane_image(np.ones((40, 1)) * np.sin(2 * np.pi * x / 12.0))
+    strip = straighten(image, [(20.5, 20.5), (20.5, 60.5)], 2.0)
+    true = np.sin(2 * np.pi * (20.5 + strip.axes[1].coordinates()) / 12.0)
+    assert np.abs(strip.data - true).max() < 3e-3  # linear: 0.03
+
+
 def test_down_a_column_is_a_turn_and_no_mirror_image():
     pixels = np.random.default_rng(0).normal(size=(60, 90))
     strip = straighten(plane_image(pixels), [(10.0, 30.0), (50.0, 30.0)], 4.0)

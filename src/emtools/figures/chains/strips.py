@@ -49,7 +49,7 @@ _TALLEST_STRIP = 0.5
 # shown (a longer strip would be too low to see), and up to where one column is enough.
 _HALF, _BEYOND, _MOST_WIDTHS, _SHORT = 0.85, 0.35, 120.0, 15.0
 _PERCENTILES = (0.3, 99.8)
-_FINEST = 12.0  # samples across a width
+_FEWEST, _FINEST = 12.0, 200.0  # samples across a width
 _ROOM_ABOVE = 1.32  # for the numbers of the gaps
 _NUMBER_PT = 5.0
 _DENSE_PT = 1.6  # points nearer than that are drawn as a line
@@ -118,6 +118,7 @@ def strips_figure(image: Image, result: Result) -> Figure | None:
         longest = max(_shown(strip) for strip in strips)
         wide = COLUMN_IN if longest < _SHORT * band / (2.0 * _HALF) else TWO_COLUMNS_IN
         scale = min((wide - _LEFT - _RIGHT) / longest, _TALLEST_STRIP / band)
+        wide = max(_LEFT + longest * scale + _RIGHT, COLUMN_IN)
         profiles = any(np.isfinite(strip.signal).any() for strip in strips)
         profile = _BELOW_STRIP + _PROFILE if profiles else 0.0
         high = band * scale
@@ -146,10 +147,13 @@ def _strips(image: Image, result: Result) -> list[_Strip]:
     length, width = in_unit("length_nm", unit), in_unit("width_nm", unit)
     known = chains[np.isfinite(chains[length]) & (chains[width] > 0)]
     ranked = known.sort_values(length, ascending=False, kind="stable")
+    places = axes[[in_unit("s_nm", unit), in_unit("y_nm", unit), in_unit("x_nm", unit)]]
+    axes = axes.loc[np.isfinite(places.to_numpy(dtype=float)).all(axis=1)]
     strips: list[_Strip] = []
     for row in ranked.to_dict("records"):
         course = axes[axes["chain"] == row["chain"]]
-        if len(course) > 1:
+        # Two places apart from each other are a course.
+        if len(course) > 1 and np.ptp(course[in_unit("s_nm", unit)]) > 0:
             size = float(row[length]), float(row[width])
             strips.append(_strip(image, (int(row["chain"]), *size), course,
                                  gaps[gaps["chain"] == row["chain"]]))
@@ -179,12 +183,12 @@ def _strip(
     shape = np.minimum(np.ceil(pixels.max(axis=0) + around), most) - corner
     # Only the part around the chain: the picture may be a thousand times larger.
     part = cut(image, corner, shape)
+    step = float(np.clip(calibration.pixel_size, width / _FINEST, width / _FEWEST))
     straight = straighten(part, places[kept] - calibration.vectors(corner), 1.2 * _HALF * width,
-                          step=min(calibration.pixel_size, width / _FINEST), beyond=beyond)
+                          step=step, beyond=beyond)
     across, along = (axis.coordinates() for axis in straight.axes)
-    step = 0.5 * straight.axes[0].pixel_size
-    extent = (float(along[0] + s[0] - step), float(along[-1] + s[0] + step),
-              float(across[-1] + step), float(across[0] - step))
+    extent = (float(along[0] + s[0] - 0.5 * step), float(along[-1] + s[0] + 0.5 * step),
+              float(across[-1] + 0.5 * step), float(across[0] - 0.5 * step))
     signal, fitted = (
         course[name].to_numpy(dtype=float) if name in course else np.full(len(s), np.nan)
         for name in ("signal", "fitted"))
