@@ -149,23 +149,24 @@ def _strips(image: Image, result: Result) -> list[_Strip]:
     ranked = known.sort_values(length, ascending=False, kind="stable")
     places = axes[[in_unit("s_nm", unit), in_unit("y_nm", unit), in_unit("x_nm", unit)]]
     axes = axes.loc[np.isfinite(places.to_numpy(dtype=float)).all(axis=1)]
-    strips: list[_Strip] = []
+    chosen: list[tuple[dict[Any, Any], pd.DataFrame]] = []
     for row in ranked.to_dict("records"):
         course = axes[axes["chain"] == row["chain"]]
         # Two places apart from each other are a course.
         if len(course) > 1 and np.ptp(course[in_unit("s_nm", unit)]) > 0:
-            size = float(row[length]), float(row[width])
-            strips.append(_strip(image, (int(row["chain"]), *size), course,
-                                 gaps[gaps["chain"] == row["chain"]]))
-        if len(strips) == MOST_CHAINS:
+            chosen.append((row, course))
+        if len(chosen) == MOST_CHAINS:
             break
-    return strips
+    # All strips are as high as each other.
+    half = 1.05 * _HALF * float(np.median([row[width] for row, _ in chosen] or [1.0]))
+    return [_strip(image, (int(row["chain"]), float(row[length]), float(row[width]), half), course,
+                   gaps[gaps["chain"] == row["chain"]]) for row, course in chosen]
 
 
 def _strip(
-    image: Image, row: tuple[int, float, float], course: pd.DataFrame, gaps: pd.DataFrame
+    image: Image, row: tuple[int, float, float, float], course: pd.DataFrame, gaps: pd.DataFrame
 ) -> _Strip:
-    number, length, width = row
+    number, length, width, half = row
     calibration = image.calibration()
     unit = unit_of(calibration)
     s = course[in_unit("s_nm", unit)].to_numpy(dtype=float)
@@ -176,16 +177,17 @@ def _strip(
     # Lines lie closer together than bodies and their centreline may start at the very end.
     beyond = max(float(s[0]), 0.0) + _BEYOND * width
     beyond = max(beyond, end - float(s[kept][-1]) + _BEYOND * width)
-    around = (1.5 * _HALF * width + beyond) / calibration.pixel_size + 20.0
+    around = (1.5 * half + beyond) / calibration.pixel_size + 20.0
     pixels = calibration.pixels(places[kept])
     corner = np.maximum(np.floor(pixels.min(axis=0) - around), 0.0)
     most = np.array([axis.size for axis in image.plane_axes])
     shape = np.minimum(np.ceil(pixels.max(axis=0) + around), most) - corner
     # Only the part around the chain: the picture may be a thousand times larger.
     part = cut(image, corner, shape)
-    step = float(np.clip(calibration.pixel_size, width / _FINEST, width / _FEWEST))
-    straight = straighten(part, places[kept] - calibration.vectors(corner), 1.2 * _HALF * width,
-                          step=step, beyond=beyond)
+    finest = max(width, half) / _FINEST
+    step = max(min(calibration.pixel_size, width / _FEWEST), finest)
+    straight = straighten(part, places[kept] - calibration.vectors(corner), half, step=step,
+                          beyond=beyond)
     across, along = (axis.coordinates() for axis in straight.axes)
     extent = (float(along[0] + s[0] - 0.5 * step), float(along[-1] + s[0] + 0.5 * step),
               float(across[-1] + 0.5 * step), float(across[0] - 0.5 * step))
