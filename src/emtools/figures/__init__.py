@@ -1,7 +1,12 @@
 """Image + Result -> figures as papers print them, thumbnails, and files of both."""
 
 from emtools.figures.attachment import attachment_figure
-from emtools.figures.chains import chains_figure
+from emtools.figures.chains import (
+    chains_figure,
+    gaps_figure,
+    strips_figure,
+    why_not_figure,
+)
 from emtools.figures.histograms import histogram
 from emtools.figures.images import false_colour, image_figure
 from emtools.figures.lattice import lattice_figure, strain_figure
@@ -12,6 +17,7 @@ __all__ = [
     "attachment_figure",
     "chains_figure",
     "false_colour",
+    "gaps_figure",
     "histogram",
     "image_figure",
     "lattice_figure",
@@ -19,6 +25,8 @@ __all__ = [
     "pictures",
     "save",
     "strain_figure",
+    "strips_figure",
     "thumbnail",
     "thumbnail_uri",
+    "why_not_figure",
 ]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
+FEWEST_VALUES = 5  # fewer are better read in the table
 _HEIGHT = 1.9
 _BINS = (5, 80)
 _HEADROOM = 1.3  # of the tallest bin: the line of numbers stands above the bins
@@ -62,7 +63,7 @@ def histogram(values: ArrayLike, *, label: str, unit: str = "") -> Figure:
 
 
 def _draw(axes: Axes, values: NDArray[np.float64], unit: str) -> None:
-    counts, _, _ = axes.hist(values, bins=_edges(values).tolist(), color=BLUE, alpha=0.75,
+    counts, _, _ = axes.hist(values, bins=bin_edges(values).tolist(), color=BLUE, alpha=0.75,
                              edgecolor="white", linewidth=0.5)
     tallest = float(np.max(counts))
     axes.set_ylim(0, _HEADROOM * tallest)
@@ -75,8 +76,8 @@ def _draw(axes: Axes, values: NDArray[np.float64], unit: str) -> None:
     axes.ticklabel_format(axis="x", useOffset=False)
 
 
-def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Freedman-Diaconis bins, their number kept within reason."""
+def bin_edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the edges of Freedman-Diaconis bins, their number kept within reason."""
     low, high = float(values.min()), float(values.max())
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-30):
         half = 0.05 * abs(low) or 0.5

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from emtools.figures.attachment import attachment_figure
-from emtools.figures.chains import chains_figure
+from emtools.figures.chains import chains_figure, chains_pictures
 from emtools.figures.display import picture
-from emtools.figures.histograms import histogram
+from emtools.figures.histograms import FEWEST_VALUES, histogram
 from emtools.figures.images import panel_size, shortened, show
 from emtools.figures.lattice import has_strain, lattice_figure, strain_figure
 from emtools.figures.style import COLUMN_IN, SERIES, note, panel, sheet, style
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from emtools.model import Image, Result
 
-FEWEST_VALUES = 5  # fewer are better read in the table
 MOST_PLANES = 6  # families of planes with a histogram of their own, the strongest
 _EDGE, _KEY = 0.01, 0.17
 
@@ -38,18 +37,8 @@ class _Distribution(NamedTuple):
     column: str
     label: str
     left_out: str = ""  # flag of rows whose value is only a limit
-    kept: str = ""  # flag of the rows that count
 
 
-_DISTRIBUTIONS = {
-    "chains": (
-        _Distribution("diameter", "dots", "diameter_nm", "dot diameter", "touches_edge"),
-        _Distribution("width", "chains", "width_nm", "chain width"),
-        _Distribution("length", "chains", "length_nm", "chain length", "touches_edge"),
-        _Distribution("gap", "gaps", "gap_nm", "resolved gap", kept="resolved"),
-    ),
-    "lattice": (),  # a mean over different planes says nothing: see `_same_planes`
-}
 _FIGURES: dict[str, Callable[[Image, Result], Figure]] = {
     "attachment": attachment_figure, "chains": chains_figure, "lattice": lattice_figure,
 }
@@ -68,9 +57,10 @@ def pictures(image: Image, result: Result) -> dict[str, Figure]:
     Returns
     -------
     dict of str to Figure
-        ``overlay`` always; ``strain`` where it was mapped; ``histogram_<quantity>`` where there are
-        at least five values.  Values that are only limits (cut by the frame, not resolved) are left
-        out of them.
+        ``overlay`` always; ``strain`` where it was mapped; ``gaps``, ``strips`` and ``why_not``
+        where chains, gaps or rejected candidates were found; ``histogram_<quantity>`` where there
+        are at least five values.  Values that are only limits (cut by the frame, not resolved) are
+        left out of them or shown apart.
 
     Raises
     ------
@@ -79,8 +69,10 @@ def pictures(image: Image, result: Result) -> dict[str, Figure]:
     """
     draw = _FIGURES.get(result.measurement, overlay)
     figures = {"overlay": draw(image, result)}
-    distributions = _DISTRIBUTIONS.get(result.measurement)
-    for distribution in _with_errors(result) if distributions is None else distributions:
+    if result.measurement == "chains":
+        return figures | chains_pictures(image, result)
+    # A mean over different planes says nothing: see `_same_planes`.
+    for distribution in () if result.measurement == "lattice" else _with_errors(result):
         values, unit = _values(result, distribution)
         if values.size >= FEWEST_VALUES:
             figures[f"histogram_{distribution.name}"] = histogram(
@@ -177,7 +169,5 @@ def _values(result: Result, of: _Distribution) -> tuple[Any, str]:
     column = of.column if of.column in table.columns else in_unit(of.column, "px")
     if of.left_out:
         table = table[~table[of.left_out].astype(bool)]
-    if of.kept:
-        table = table[table[of.kept].astype(bool)]
     values = table[column].to_numpy(dtype=float)
     return values[np.isfinite(values)], column[-2:]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMN_IN = 85 / 25.4  # width of one column of a journal
+TWO_COLUMNS_IN = 180 / 25.4
 TALLEST_IN = 4.4  # taller pictures are drawn narrower
 DPI = 300
 TEXT_PT = 7.0

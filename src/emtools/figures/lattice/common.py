@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-TWO_COLUMNS_IN = 180 / 25.4
 _MOST_LINES = 4
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from emtools.figures.display import picture
 from emtools.figures.images import panel_size, show
-from emtools.figures.lattice.common import TWO_COLUMNS_IN, letter, named, occupied, wrapped
+from emtools.figures.lattice.common import letter, named, occupied, wrapped
 from emtools.figures.lattice.grains import (
     colour_grains,
     direction_key,
@@ -18,7 +18,16 @@ from emtools.figures.lattice.grains import (
 )
 from emtools.figures.lattice.spacings import show_spacings
 from emtools.figures.lattice.spots import mark_spots, show_spectrum
-from emtools.figures.style import COLUMN_IN, POINTS, TEXT_PT, note, panel, sheet, style
+from emtools.figures.style import (
+    COLUMN_IN,
+    POINTS,
+    TEXT_PT,
+    TWO_COLUMNS_IN,
+    note,
+    panel,
+    sheet,
+    style,
+)
 from emtools.figures.transforms import power_spectrum
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from matplotlib.ticker import MaxNLocator
 from emtools.errors import ParameterError
 from emtools.figures.display import picture
 from emtools.figures.images import panel_size, show
-from emtools.figures.lattice.common import TWO_COLUMNS_IN, grid, letter, occupied
+from emtools.figures.lattice.common import grid, letter, occupied
 from emtools.figures.lattice.grains import outline_grains
-from emtools.figures.style import LINE_PT, TEXT_PT, panel, sheet, style
+from emtools.figures.style import LINE_PT, TEXT_PT, TWO_COLUMNS_IN, panel, sheet, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
