@@ -37,6 +37,9 @@ _MEDIAN_EFFICIENCY = 0.37  # of a median deviation against a standard deviation
 _QUIETEST = 0.3  # of the plane's noise: rounding may look quieter
 _NOTHING = 1e-30  # variance of a plane without noise and without contrast
 _ENOUGH = 200  # independent values that tell the noise of one block
+_UNLIKE_NOISE = 2.5  # ratio of two quarters, 1.4 for noise: bodies among them
+_CONTRAST = 0.04  # of the range: what is less is no body's
+_FEWEST = 64  # values whose quarters are compared
 _SAMPLE = 400_000  # pixels that tell the noise of a pixel
 _ROUNDING = 3e-4  # of the range: no micrograph is better than that
 _LOCAL_HALF = 0.4  # of the local height: where a body's edge is drawn for a first guess
@@ -375,7 +378,7 @@ def _robust_level(values: NDArray[np.float32]) -> float:
     `_CLIP` times that is left out of the next level.
     """
     ordered = np.sort(values)
-    level = float(ordered[ordered.size // 2])
+    level = float(ordered[_of_ground(ordered) // 2])
     for _ in range(20):
         below = int(np.searchsorted(ordered, level))
         if below < 2:
@@ -389,11 +392,26 @@ def _robust_level(values: NDArray[np.float32]) -> float:
     return level
 
 
+def _of_ground(ordered: NDArray[np.float32]) -> int:
+    """How many of the lowest values are ground, where bodies may be more than half of all.
+
+    The quarter below the middle of a noise is 1.4 times as wide as that below the quarter; where it
+    is much wider the middle is a body's, and half of the values are looked at.
+    """
+    n = len(ordered)
+    least = _CONTRAST * float(ordered[-1] - ordered[0])
+    while n >= _FEWEST:
+        wide, narrow = (float(ordered[m // 2] - ordered[m // 4]) for m in (n, n // 2))
+        if wide <= max(least, _UNLIKE_NOISE * narrow):
+            break
+        n //= 2
+    return n
+
+
 def _deviation(sample: NDArray[np.float32]) -> float:
     """Standard deviation of the lower half, which bodies do not reach: from its two quartiles."""
     if sample.size < 2:
         return 0.0
-    sample = sample[:: max(1, sample.size // _SAMPLE)]
-    low, middle = sample.size // 4, sample.size // 2
-    parts = np.partition(sample, (low, middle))
-    return float(1.4826 * (parts[middle] - parts[low]))
+    ordered = np.sort(sample[:: max(1, sample.size // _SAMPLE)])
+    n = _of_ground(ordered)
+    return float(1.4826 * (ordered[n // 2] - ordered[n // 4]))
