@@ -12,7 +12,7 @@ from scipy.interpolate import CubicSpline, make_splrep, splder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SAMPLES = 8  # of the curve between two points
+_SAMPLES = 12  # of the curve between two points
 
 
 @dataclass(frozen=True)

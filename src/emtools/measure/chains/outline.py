@@ -9,7 +9,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from emtools.measure.chains.ground import TOO_WIDE, smoothed
+from emtools.measure.chains.cells import smoothed
+from emtools.measure.chains.film import TOO_WIDE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
