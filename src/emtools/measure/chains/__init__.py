@@ -196,7 +196,8 @@ def _assemble(view: Square, found: Found, max_gap_px: float, min_dots: int) -> T
         linked = _add_rows(tables, dots, frame, max_gap_px, min_dots)
         in_chains = {i for chain in linked for i in chain}
         add_single_dots(tables, dots, [i for i in range(len(dots)) if i not in in_chains], frame)
-    for line in measure_lines(found.ground, found.outline.lines, found.outline.width_px):
+    lines, _ = measure_lines(found.ground, found.outline.lines, found.outline.width_px)
+    for line in lines:
         add_line(tables, line, frame)
     count_crossings(tables)
     return tables

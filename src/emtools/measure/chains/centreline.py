@@ -71,16 +71,30 @@ def through(centres: NDArray[np.float64]) -> Centreline:
     return replace(smooth, arc=np.interp(fine, chord, chord), knots=chord)
 
 
-def smoothed(points: NDArray[np.float64], err: float) -> Centreline:
-    """Return the smoothest curve that stays within `err` (1 sigma) of dense points."""
+def smoothed(
+    points: NDArray[np.float64], err: NDArray[np.float64] | float, step: float = 1.0
+) -> Centreline:
+    """Return the smoothest curve that stays within `err` (1 sigma) of points in order.
+
+    Parameters
+    ----------
+    points
+        ``(n, 2)``.
+    err
+        Of each, across the curve.
+    step
+        Between samples of the curve, about.
+    """
     chord = arc_lengths(points, 1e-9)
+    fine = np.linspace(0.0, chord[-1], max(2, round(chord[-1] / step) + 1))
     if len(points) < 6:
-        return through(points)
-    curves = [make_splrep(chord, column, w=np.full(len(chord), 1.0 / err), k=3, s=len(chord))
-              for column in points.T]
-    position = np.stack([curve(chord) for curve in curves], axis=-1)
-    slope = np.stack([splder(curve)(chord) for curve in curves], axis=-1)
-    return _sampled(position, chord, chord, slope)
+        curve = CubicSpline(chord, points, bc_type="natural")
+        return _sampled(curve(fine), fine, fine, curve(fine, 1))
+    weights = 1.0 / np.broadcast_to(np.asarray(err, dtype=float), chord.shape)
+    curves = [make_splrep(chord, column, w=weights, k=3, s=len(chord)) for column in points.T]
+    position = np.stack([curve(fine) for curve in curves], axis=-1)
+    slope = np.stack([splder(curve)(fine) for curve in curves], axis=-1)
+    return _sampled(position, fine, fine, slope)
 
 
 def _sampled(

@@ -1,35 +1,45 @@
 """Chains whose dots are not resolved, wires and rods: width and length along a centreline.
 
-The profiles across the axis are averaged along it and fitted with a blurred projected body.  A
-cylinder has the profile sqrt(1 - x^2), a row of touching spheres averaged along its axis 1 - x^2;
-where the image cannot tell the two, their difference enters the uncertainty of the width.
+Each object's skeleton is cut into branches and joined through crossings, the middle is sought to a
+fraction of a pixel, and the mean profile across it is fitted with a blurred projected body.  Which
+body and which blur is judged by all lines of the picture together; what that leaves open enters
+the uncertainty of the width.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from scipy.optimize import least_squares
 
-from emtools.measure.chains.centreline import Centreline, arc_lengths, smoothed
-from emtools.measure.chains.skeleton import trace_lines
+from emtools.measure.chains.centreline import Centreline, arc_lengths
+from emtools.measure.chains.crossings import joined_paths
+from emtools.measure.chains.line_widths import Widths, fit_widths, local_widths
+from emtools.measure.chains.rejected import Rejected
+from emtools.measure.chains.ridge import ACROSS, Picture, Strip, straighten
+from emtools.measure.chains.skeleton import find_skeleton
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from emtools.measure.chains.crossings import Path
     from emtools.measure.chains.ground import Ground
     from emtools.measure.chains.outline import Shape
 
-_EXPONENTS = (0.5, 1.0)  # (1 - x^2)^p: cylinder, row of touching spheres
-_FINE = 400  # points across the profile at which the model is blurred
+    Floats = NDArray[np.float64]
+
 _SECTIONS = 12  # at most so many pieces of a line are fitted for the spread of its width
-_UNEXPLAINED = 0.1  # largest part of a profile's variance that the body may leave
-_SKELETON_ERR_PX = 0.5
-_END_ERR = 0.3  # of the width: where both ends of a line are, 1 sigma
+_LEAST_WIDTHS = 3.0  # a line is at least so many widths long
+_LEAST_PX = 4  # points of an axis
+_UNEXPLAINED = 0.15  # largest part of a profile's variance that the body may leave
+_EDGE = 1.0  # of what a line rises above its higher side: the most that its sides may differ by
+_OFF_AXIS = 0.3  # widths: where the body may lie beside the axis
+_END_SHAPE = 0.1  # of the width: what the shape of an end leaves open, 1 sigma
+_END_PX = 0.1
+_MEETING = 0.3  # of the width: where a line ends that meets another, 1 sigma
+_CORE = 0.3  # widths to either side of the axis that tell where a line ends
 
 
 @dataclass(frozen=True)
@@ -61,123 +71,233 @@ class Line:
     n_crossings: int
 
 
-def measure_lines(ground: Ground, shapes: list[Shape], width_px: float) -> list[Line]:
-    """Measure every line-like object."""
-    lines = []
+class _Traced(NamedTuple):
+    """A line straightened: where it runs, and its signal."""
+
+    path: Path
+    strip: Strip
+    size: float  # first guess of its width
+
+
+def measure_lines(
+    ground: Ground, shapes: list[Shape], width_px: float
+) -> tuple[list[Line], list[Rejected]]:
+    """Measure every line-like object, and say which were refused and why.
+
+    Parameters
+    ----------
+    ground
+        The image without its ground.
+    shapes
+        The objects.
+    width_px
+        Typical width in the picture.
+    """
+    if not shapes:
+        return [], []
+    picture = Picture(ground.signal, width_px)
+    traced, rejected = [], []
     for shape in shapes:
-        origin = np.array(shape.origin, dtype=float) - 1.0
-        paths, crossings = trace_lines(np.pad(shape.mask, 1), width_px)
-        for path in paths:
-            here = path + origin
-            # As chains of dots, lines start at the end nearer to the corner of pixel 0, 0.
-            here = here if np.hypot(*here[0]) <= np.hypot(*here[-1]) else here[::-1]
-            line = _measure(ground, here, width_px, [c + origin for c in crossings])
-            if line is not None:
-                lines.append(line)
-    return lines
+        found, refused = _trace(ground, picture, shape)
+        traced += found
+        rejected += refused
+    if not traced:
+        return [], rejected
+    sizes = np.array([one.size for one in traced])
+    rows = [_body_rows(one) for one in traced]
+    means = np.array([one.strip.profiles[which].mean(axis=0)
+                      for one, which in zip(traced, rows, strict=True)])
+    count = np.array([which.size for which in rows]) / ground.correlation
+    widths = fit_widths(means, sizes, ground.noise / np.sqrt(np.maximum(count, 1.0)))
+    lines = []
+    for number, one in enumerate(traced):
+        made = _line(picture, one, widths, number, rows[number])
+        (rejected if isinstance(made, Rejected) else lines).append(made)  # type: ignore[arg-type]
+    return lines, rejected
 
 
-def _measure(
-    ground: Ground, path: NDArray[np.float64], width_px: float,
-    crossings: list[NDArray[np.float64]],
-) -> Line | None:
-    if len(path) < 2.0 * width_px:
-        return None
-    axis = smoothed(path, _SKELETON_ERR_PX)
-    profiles, across = _profiles(ground, axis, width_px)
-    fit = _fit_width(profiles.mean(axis=0), across, width_px)
-    if fit is None:
-        return None
-    sections = np.array_split(np.arange(len(profiles)),
-                              int(np.clip(axis.length / (2 * width_px), 1, _SECTIONS)))
-    local = [_fit_width(profiles[rows].mean(axis=0), across, width_px) for rows in sections]
-    widths = np.array([fit[0] if one is None else one[0] for one in local])
-    spread = float(widths.std(ddof=1)) if len(widths) > 1 else float("nan")
-    of_mean = spread / np.sqrt(len(widths)) if len(widths) > 1 else 0.0
-    whole = _with_caps(ground, axis, 0.5 * fit[0])
-    if whole.length < 3.0 * fit[0]:
-        return None
-    passed = sum(bool(np.linalg.norm(path - c, axis=1).min() < width_px) for c in crossings)
-    at = np.minimum((whole.arc / max(whole.length, 1e-9) * len(widths)).astype(int),
-                    len(widths) - 1)
-    return Line(whole, fit[0], float(np.hypot(fit[1], of_mean)), spread, widths[at],
-                float(np.hypot(_END_ERR * fit[0], 0.5)), passed)
+def _trace(
+    ground: Ground, picture: Picture, shape: Shape
+) -> tuple[list[_Traced], list[Rejected]]:
+    origin = np.array(shape.origin, dtype=float)
+    bones = find_skeleton(shape.mask)
+    if bones is None:
+        return [], []
+    bones = bones._replace(branches=[branch + origin for branch in bones.branches],
+                           junctions=bones.junctions + origin)
+    depth = ndimage.distance_transform_edt(np.pad(shape.mask, 1))
+    at = [(branch - origin + 1).astype(int).T for branch in bones.branches]
+    half = [depth[tuple(place)] for place in at]
+    bright = [float(np.median(ground.signal[tuple(branch.astype(int).T)]))
+              for branch in bones.branches]
+    paths, meetings = joined_paths(
+        bones, np.array([2.0 * np.median(one) - 1.0 for one in half]), np.array(bright))
+    traced, refused = [], []
+    for path in paths:
+        inside = (path.points - origin + 1).astype(int).T
+        size = max(2.0 * float(np.median(depth[tuple(inside)])) - 1.0, 2.0)
+        points = _without_ends(path, size)
+        if len(points) < max(_LEAST_PX, (_LEAST_WIDTHS - 2.0) * size):
+            refused.append(_refused(path.points, size, f"shorter than {_LEAST_WIDTHS:g} widths"))
+            continue
+        near = _near(meetings, points, 2.0 * size)
+        strip = straighten(picture, points, size, near, closed=path.closed)
+        traced.append(_Traced(path, strip, size))
+    return traced, refused
 
 
-def _profiles(
-    ground: Ground, axis: Centreline, width_px: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Signal across the axis, ``(points, samples)``, and the distances of the samples."""
-    across = np.arange(-1.5 * width_px, 1.5 * width_px + 0.25, 0.5)
-    normal = np.stack([-axis.tangents[:, 1], axis.tangents[:, 0]], axis=-1)
-    at = axis.points[:, None, :] + across[None, :, None] * normal[:, None, :]
-    return ndimage.map_coordinates(ground.signal, at.transpose(2, 0, 1), order=1,
-                                   mode="nearest"), across
+def _without_ends(path: Path, size: float) -> Floats:
+    """Leave out the last half width at free ends: the skeleton there turns into corners."""
+    points = path.points
+    # As chains of dots, lines start at the end nearer to the corner of pixel 0, 0.
+    if path.closed:
+        return points
+    cut = round(0.5 * size)
+    first = cut if path.free[0] else 0
+    last = len(points) - (cut if path.free[1] else 0)
+    if last - first < max(_LEAST_PX, len(points) // 3):
+        third = len(points) // 3
+        return points[third:len(points) - third]
+    return points[first:last]
 
 
-def _model(
-    parameters: NDArray[np.float64], across: NDArray[np.float64], exponent: float
-) -> NDArray[np.float64]:
-    centre, radius, blur, height, ground = parameters
-    reach = float(np.abs(across).max()) + 1.0
-    fine = np.linspace(-reach, reach, _FINE)
-    body = np.clip(1.0 - (fine / radius) ** 2, 0.0, None) ** exponent
-    blurred = ndimage.gaussian_filter1d(body, blur / (fine[1] - fine[0]), mode="constant")
-    return np.asarray(ground + height * np.interp(across - centre, fine, blurred))
+def _near(meetings: Floats, points: Floats, reach: float) -> Floats:
+    low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
+    return meetings[((meetings > low) & (meetings < high)).all(axis=1)]
 
 
-def _misfit(
-    parameters: NDArray[np.float64], across: NDArray[np.float64], profile: NDArray[np.float64],
-    exponent: float,
-) -> NDArray[np.float64]:
-    return _model(parameters, across, exponent) - profile
+def _refused(points: Floats, width: float, reason: str) -> Rejected:
+    y, x = points[len(points) // 2]
+    return Rejected(float(y), float(x), float(arc_lengths(points)[-1]), width, reason)
 
 
-def _fit_width(
-    profile: NDArray[np.float64], across: NDArray[np.float64], width_px: float
-) -> tuple[float, float] | None:
-    """Width and its 1 sigma, what the shape leaves open included; None if nothing fits."""
-    height = float(profile.max())
-    if height <= 0:
-        return None
-    start = [0.0, 0.5 * width_px, max(0.5, 0.1 * width_px), height, 0.0]
-    low = [-width_px, 0.15 * width_px, 0.3, 0.0, -height]
-    high = [width_px, 1.4 * width_px, 0.6 * width_px + 0.5, 3.0 * height, height]
-    fits: list[Any] = [
-        least_squares(partial(_misfit, across=across, profile=profile, exponent=exponent), start,
-                      bounds=(low, high)) for exponent in _EXPONENTS]
-    fits.sort(key=lambda fit: float(fit.cost))
-    best, other = fits
-    if not _is_body(best, profile, width_px):
-        return None
-    degrees = max(1, len(across) - 5)
-    variance = max(2.0 * float(best.cost) / degrees, 1e-12 * height**2)
-    covariance = np.linalg.pinv(best.jac.T @ best.jac) * variance
-    evidence = 2.0 * float(other.cost - best.cost) / variance
-    open_shape = 2.0 * abs(other.x[1] - best.x[1]) * np.exp(-0.5 * min(evidence, 100.0))
-    statistical = 2.0 * float(np.sqrt(max(covariance[1, 1], 0.0)))
-    return 2.0 * float(best.x[1]), float(np.hypot(statistical, open_shape))
+def _body_rows(one: _Traced) -> NDArray[np.intp]:
+    """Points of the axis where the profile is the line's alone."""
+    clear = np.flatnonzero(one.strip.clear)
+    n, end = len(one.strip.profiles), round(0.4 * one.size)
+    inner = clear[(clear >= end) & (clear < n - end)]
+    if len(inner) >= max(3, n // 8):
+        return inner
+    return clear if len(clear) >= 3 else np.arange(n)
 
 
-def _is_body(fit: Any, profile: NDArray[np.float64], width_px: float) -> bool:
-    """Whether a profile is that of a body, and not of a step or an uneven ground."""
-    total = float(np.sum((profile - np.median(profile)) ** 2))
-    unexplained = 2.0 * float(fit.cost) / max(total, 1e-300)
-    return bool(unexplained < _UNEXPLAINED and abs(fit.x[0]) < 0.4 * width_px)
+def _line(
+    picture: Picture, one: _Traced, widths: Widths, number: int, rows: NDArray[np.intp]
+) -> Line | Rejected:
+    points = one.strip.axis.points
+    width = float(widths.width[number])
+    if widths.step[number] > _EDGE:
+        return _refused(points, width, "an edge, not a line: one side is brighter")
+    if (widths.unexplained[number] > _UNEXPLAINED
+            or abs(widths.centre[number]) > _OFF_AXIS * one.size):
+        return _refused(points, width, "its profile is not that of one body")
+    whole, end_err = _with_caps(picture, one, width, float(widths.ground[number]))
+    if whole.length < _LEAST_WIDTHS * width:
+        return _refused(whole.points, width, f"shorter than {_LEAST_WIDTHS:g} widths")
+    pieces = int(np.clip(one.strip.axis.length / (2.0 * one.size), 1, _SECTIONS))
+    parts = np.array_split(rows, min(pieces, len(rows)))
+    sections = np.array([one.strip.profiles[part].mean(axis=0) for part in parts])
+    local = local_widths(widths, number, sections, one.size)
+    spread = float(local.std(ddof=1)) if len(local) > 1 else float("nan")
+    middles = np.array([one.strip.axis.arc[part].mean() for part in parts])
+    shown = np.interp(whole.arc - float(whole.knots[0]), middles, local)
+    err = float(np.hypot(widths.err[number], 0.02))
+    flipped = np.hypot(*whole.points[0]) > np.hypot(*whole.points[-1])
+    axis = _reversed(whole) if flipped else replace_knots(whole)
+    return Line(axis, width, err, spread, shown[::-1] if flipped else shown, end_err,
+                len(one.path.crossings))
 
 
-def _with_caps(ground: Ground, axis: Centreline, radius: float) -> Centreline:
-    """Carry the axis on to where the object ends: at half the height of its last part."""
-    points = axis.points
+def _reversed(axis: Centreline) -> Centreline:
+    arc = axis.arc[-1] - axis.arc[::-1]
+    return Centreline(axis.points[::-1], arc, arc, -axis.tangents[::-1])
+
+
+def replace_knots(axis: Centreline) -> Centreline:
+    """Return the axis with a knot at each of its points."""
+    return Centreline(axis.points, axis.arc, axis.arc, axis.tangents)
+
+
+def _with_caps(
+    picture: Picture, one: _Traced, width: float, ground: float
+) -> tuple[Centreline, float]:
+    """Carry the axis on to where the object ends, and say how sure its length is.
+
+    The knots hold one number: the arc length at the start of the axis as it was.
+    """
+    axis = one.strip.axis
+    if one.path.closed:
+        return Centreline(axis.points, axis.arc, np.zeros(1), axis.tangents), \
+            float(np.hypot(_END_PX, one.strip.err))
+    variance, points, tangents, before = 0.0, axis.points, axis.tangents, 0.0
+    core = np.abs(ACROSS) <= _CORE
     for end in (0, -1):
+        if not one.path.free[end]:
+            variance += (_MEETING * width) ** 2
+            continue
+        values = one.strip.profiles[:, core].mean(axis=1)[::1 if end == 0 else -1]
+        reach, err = _to_end(picture, axis, end, one.size, values, ground)
         outward = axis.tangents[end] * (1.0 if end == -1 else -1.0)
-        steps = np.arange(0.0, 3.0 * radius, 0.25)
-        along = points[end] + steps[:, None] * outward
-        values = ndimage.map_coordinates(ground.signal, along.T, order=1, mode="constant")
-        inside = values > 0.5 * float(np.median(values[steps <= 0.5 * radius]))
-        beyond = np.argmin(inside) if not inside.all() else len(steps) - 1
-        tip = along[max(int(beyond) - 1, 0)]
+        variance += err**2 + (_END_SHAPE * width) ** 2 + _END_PX**2
+        if reach <= 0:
+            # It ends inside of what was taken for its axis.
+            kept = max(2, len(points) - round(-reach))
+            points, tangents = (points[-kept:], tangents[-kept:]) if end == 0 else \
+                (points[:kept], tangents[:kept])
+            continue
+        tip = axis.points[end] + reach * outward
         points = np.vstack([tip, points]) if end == 0 else np.vstack([points, tip])
+        tangents = np.vstack([tangents[:1], tangents]) if end == 0 else \
+            np.vstack([tangents, tangents[-1:]])
+        before = reach if end == 0 else before
     arc = arc_lengths(points)
-    tangents = np.vstack([axis.tangents[:1], axis.tangents, axis.tangents[-1:]])
-    return Centreline(points, arc, arc, tangents)
+    return Centreline(points, arc, np.array([before]), tangents), float(np.sqrt(variance))
+
+
+def _to_end(
+    picture: Picture, axis: Centreline, end: int, size: float, values: Floats, ground: float
+) -> tuple[float, float]:
+    """How far beyond the axis' last point the signal falls to half, and the error of that.
+
+    Parameters
+    ----------
+    picture
+        The signal.
+    axis
+        The axis.
+    end
+        0 its first point, -1 its last.
+    size
+        About the width.
+    values
+        Signal along the axis, from that end inwards.
+    ground
+        Its level beside the line.
+    """
+    inner = values[round(0.5 * size):max(round(4.0 * size), 3)]
+    level = float(np.median(inner if len(inner) else values))
+    step = 0.25
+    along = np.arange(-min(1.0 * size, axis.length / 3), 2.5 * size, step)
+    outward = axis.tangents[end] * (1.0 if end == -1 else -1.0)
+    across = np.array([-outward[1], outward[0]])
+    core = np.arange(-_CORE * size, _CORE * size + 0.01, max(0.5, 0.1 * size))
+    places = (axis.points[end] + along[:, None, None] * outward
+              + core[None, :, None] * across)
+    inside = ((places > -0.5) & (places < np.array(picture.shape) - 0.5)).all(axis=(1, 2))
+    signal = np.where(inside, picture.at(places).mean(axis=1), ground)
+    if not inside.all() and inside[0]:
+        # The border of the picture ends a line where it is, sharply.
+        border = float(along[np.argmin(inside)]) - 0.5 * step
+    else:
+        border = np.inf
+    smooth = ndimage.gaussian_filter1d(signal, max(0.5, 0.12 * size) / step, mode="nearest")
+    half = 0.5 * (level + ground)
+    below = np.flatnonzero(smooth < half)
+    if len(below) == 0:
+        return min(float(along[-1]), border), 0.5 * size
+    i = max(int(below[0]), 1)
+    fall = float(smooth[i - 1] - smooth[i])
+    part = float(np.clip((smooth[i - 1] - half) / fall, 0.0, 1.0)) if fall > 0 else 0.5
+    noise = float(np.std(signal[:max(i, 2)] - smooth[:max(i, 2)])) / np.sqrt(max(1.0, 0.5 * size))
+    slope = max(fall / step, abs(level - ground) / (4.0 * size))
+    return min(float(along[i - 1]) + part * step, border), noise / slope
