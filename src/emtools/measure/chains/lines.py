@@ -39,6 +39,7 @@ _OFF_AXIS = 0.3  # widths: where the body may lie beside the axis
 _END_SHAPE = 0.1  # of the width: what the shape of an end leaves open, 1 sigma
 _END_PX = 0.1
 _MEETING = 0.3  # of the width: where a line ends that meets another, 1 sigma
+_CORNER = 0.8  # widths before a free end of the skeleton that may run into a corner
 _CORE = 0.3  # widths to either side of the axis that tell where a line ends
 
 
@@ -147,12 +148,11 @@ def _trace(
 
 
 def _without_ends(path: Path, size: float) -> Floats:
-    """Leave out the last half width at free ends: the skeleton there turns into corners."""
+    """Leave out the last part at free ends: the skeleton there turns into corners."""
     points = path.points
-    # As chains of dots, lines start at the end nearer to the corner of pixel 0, 0.
     if path.closed:
         return points
-    cut = round(0.5 * size)
+    cut = round(_CORNER * size)
     first = cut if path.free[0] else 0
     last = len(points) - (cut if path.free[1] else 0)
     if last - first < max(_LEAST_PX, len(points) // 3):
@@ -237,7 +237,7 @@ def _with_caps(
             continue
         values = one.strip.profiles[:, core].mean(axis=1)[::1 if end == 0 else -1]
         reach, err = _to_end(picture, axis, end, one.size, values, ground)
-        outward = axis.tangents[end] * (1.0 if end == -1 else -1.0)
+        outward = _outward(axis, end, one.size)
         variance += err**2 + (_END_SHAPE * width) ** 2 + _END_PX**2
         if reach <= 0:
             # It ends inside of what was taken for its axis.
@@ -252,6 +252,14 @@ def _with_caps(
         before = reach if end == 0 else before
     arc = arc_lengths(points)
     return Centreline(points, arc, np.array([before]), tangents), float(np.sqrt(variance))
+
+
+def _outward(axis: Centreline, end: int, size: float) -> Floats:
+    """Unit vector out of an end: of the last width and a half, which noise turns less."""
+    n = len(axis.points)
+    inner = min(n - 1, max(1, round(1.5 * size)))
+    away = axis.points[end] - axis.points[inner if end == 0 else n - 1 - inner]
+    return np.asarray(away / max(float(np.hypot(*away)), 1e-9))
 
 
 def _to_end(
@@ -278,7 +286,7 @@ def _to_end(
     level = float(np.median(inner if len(inner) else values))
     step = 0.25
     along = np.arange(-min(1.0 * size, axis.length / 3), 2.5 * size, step)
-    outward = axis.tangents[end] * (1.0 if end == -1 else -1.0)
+    outward = _outward(axis, end, size)
     across = np.array([-outward[1], outward[0]])
     core = np.arange(-_CORE * size, _CORE * size + 0.01, max(0.5, 0.1 * size))
     places = (axis.points[end] + along[:, None, None] * outward

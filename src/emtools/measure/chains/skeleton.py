@@ -67,15 +67,21 @@ def find_skeleton(mask: NDArray[np.bool_]) -> Skeleton | None:
         spurs = _spurs(path, starts, ends, depth)
         if not spurs.any():
             break
-        # One at a time where several meet: what is left of the others may be a line's end.
+        # The shortest first where several meet: the other may be a line's end.
         _erase(bones, path, starts, spurs)
         bones = skeletonize(bones)
-    branches = [path[a:b].astype(float) - 2.0
-                for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    # Rests of spurs inside of a junction are no branches.
+    pieces = [part for part, (a, b) in zip(np.split(path, starts[1:-1]), ends, strict=True)
+              if a == 0 or a != b or len(part) >= width]
+    ends = ends[(ends[:, 0] == 0) | (ends[:, 0] != ends[:, 1]) | (np.diff(starts) >= width)]
+    if not pieces:
+        return None
+    # A junction that only one branch is left at is its free end.
+    ends[np.bincount(ends.ravel(), minlength=n_nodes + 1)[ends] == 1] = 0
     centres = np.array(ndimage.center_of_mass(nodes > 0, nodes, np.arange(1, n_nodes + 1))
                        ).reshape(-1, 2) - 2.0
-    depths = np.array([np.median(depth[tuple(path[a:b].T)])
-                       for a, b in zip(starts[:-1], starts[1:], strict=True)])
+    depths = np.array([np.median(depth[tuple(part.T)]) for part in pieces])
+    branches = [part.astype(float) - 2.0 for part in pieces]
     return _merged(Skeleton(branches, ends, centres, max(width, 1.0)), 2.0 * depths - 1.0)
 
 
