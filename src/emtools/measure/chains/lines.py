@@ -39,7 +39,14 @@ _OFF_AXIS = 0.3  # widths: where the body may lie beside the axis
 _END_SHAPE = 0.1  # of the width: what the shape of an end leaves open, 1 sigma
 _END_PX = 0.1
 _MEETING = 0.3  # of the width: where a line ends that meets another, 1 sigma
-_CORNER = 0.8  # widths before a free end of the skeleton that may run into a corner
+_BRIDGED = 0.7  # widths: a stretch below half the height that is no end
+_BRIDGED_PX = 3.0
+_SMOOTH_PX = 1.0  # 1 sigma along the axis: pixels and unresolved dots beat
+_FARTHEST_PX = 6.0  # beyond an axis where an end is looked for at least
+_INSIDE_PX = 4.0  # and before its last point
+_STRAIGHT_PX = 6.0
+_CORNER = 1.2  # widths before a free end of the skeleton that may run into a corner
+_AGAIN = 0.6  # of that: how far the line runs on inside of the object at least
 _CORE = 0.3  # widths to either side of the axis that tell where a line ends
 
 
@@ -148,17 +155,22 @@ def _trace(
 
 
 def _without_ends(path: Path, size: float) -> Floats:
-    """Leave out the last part at free ends: the skeleton there turns into corners."""
+    """Carry the course on straight at free ends, where the skeleton turns into corners."""
     points = path.points
     if path.closed:
         return points
-    cut = round(_CORNER * size)
-    first = cut if path.free[0] else 0
-    last = len(points) - (cut if path.free[1] else 0)
-    if last - first < max(_LEAST_PX, len(points) // 3):
-        third = len(points) // 3
-        return points[third:len(points) - third]
-    return points[first:last]
+    third = len(points) // 3
+    cut = min(round(_CORNER * size), third)
+    kept = points[cut if path.free[0] else 0:len(points) - (cut if path.free[1] else 0)]
+    again = round(_AGAIN * cut)
+    pieces = [kept]
+    for end in (0, -1):
+        if path.free[end] and again:
+            back = kept[min(_straight(size), len(kept) - 1) * (1 if end == 0 else -1) + end]
+            away = (kept[end] - back) / max(float(np.hypot(*(kept[end] - back))), 1e-9)
+            more = kept[end] + np.arange(1, again + 1)[:, None] * away
+            pieces = [more[::-1], *pieces] if end == 0 else [*pieces, more]
+    return np.vstack(pieces)
 
 
 def _near(meetings: Floats, points: Floats, reach: float) -> Floats:
@@ -254,10 +266,15 @@ def _with_caps(
     return Centreline(points, arc, np.array([before]), tangents), float(np.sqrt(variance))
 
 
+def _straight(size: float) -> int:
+    """Pixels of a line that tell its direction at an end."""
+    return round(max(1.5 * size, _STRAIGHT_PX))
+
+
 def _outward(axis: Centreline, end: int, size: float) -> Floats:
     """Unit vector out of an end: of the last width and a half, which noise turns less."""
     n = len(axis.points)
-    inner = min(n - 1, max(1, round(1.5 * size)))
+    inner = min(n - 1, _straight(size))
     away = axis.points[end] - axis.points[inner if end == 0 else n - 1 - inner]
     return np.asarray(away / max(float(np.hypot(*away)), 1e-9))
 
@@ -285,7 +302,7 @@ def _to_end(
     inner = values[round(0.5 * size):max(round(4.0 * size), 3)]
     level = float(np.median(inner if len(inner) else values))
     step = 0.25
-    along = np.arange(-min(1.0 * size, axis.length / 3), 2.5 * size, step)
+    along = np.arange(-min(max(size, _INSIDE_PX), axis.length / 3), max(2.5 * size, _FARTHEST_PX), step)
     outward = _outward(axis, end, size)
     across = np.array([-outward[1], outward[0]])
     core = np.arange(-_CORE * size, _CORE * size + 0.01, max(0.5, 0.1 * size))
@@ -298,9 +315,14 @@ def _to_end(
         border = float(along[np.argmin(inside)]) - 0.5 * step
     else:
         border = np.inf
-    smooth = ndimage.gaussian_filter1d(signal, max(0.5, 0.12 * size) / step, mode="nearest")
+    smooth = ndimage.gaussian_filter1d(signal, max(_SMOOTH_PX, 0.12 * size) / step,
+                                       mode="nearest")
     half = 0.5 * (level + ground)
-    below = np.flatnonzero(smooth < half)
+    # Between unresolved dots the signal may fall as low, for less than a gap.
+    bridged = max(1, round(max(_BRIDGED * size, _BRIDGED_PX) / step))
+    above = ndimage.binary_closing(np.pad(smooth >= half, bridged), np.ones(3, dtype=bool),
+                                   iterations=(bridged + 1) // 2)[bridged:-bridged]
+    below = np.flatnonzero(~above & np.logical_or.accumulate(above))
     if len(below) == 0:
         return min(float(along[-1]), border), 0.5 * size
     i = max(int(below[0]), 1)

@@ -16,7 +16,8 @@ _SPUR = 1.0  # widths: shorter branches with a free end are the outline's roughn
 _HOLE = 0.6  # squared widths: smaller holes are texture, larger ones are inside of loops
 _BRIDGE = 4.0  # widths: longest stretch of skeleton inside one crossing at a small angle
 _BROAD = 1.12  # of the width: how broad the object is at least where two lines share it
-_SHORT_BRIDGE = 1.0  # widths: two junctions nearer to each other than that are one
+_THINNEST_PX = 3.0  # on thinner lines directions are told over as many pixels as on these
+_SHORT_BRIDGE = 1.5  # widths: two junctions nearer to each other than that are one
 
 
 class Skeleton(NamedTuple):
@@ -64,7 +65,7 @@ def find_skeleton(mask: NDArray[np.bool_]) -> Skeleton | None:
         free = bones & ~near
         path, starts = walk(free.copy(), np.argwhere(free))
         ends = _nodes_at(nodes, path, starts)
-        spurs = _spurs(path, starts, ends, depth)
+        spurs = _spurs(path, starts, ends, np.maximum(2.0 * depth, width))
         if not spurs.any():
             break
         # The shortest first where several meet: the other may be a line's end.
@@ -82,7 +83,7 @@ def find_skeleton(mask: NDArray[np.bool_]) -> Skeleton | None:
                        ).reshape(-1, 2) - 2.0
     depths = np.array([np.median(depth[tuple(part.T)]) for part in pieces])
     branches = [part.astype(float) - 2.0 for part in pieces]
-    return _merged(Skeleton(branches, ends, centres, max(width, 1.0)), 2.0 * depths - 1.0)
+    return _merged(Skeleton(branches, ends, centres, max(width, _THINNEST_PX)), 2.0 * depths - 1.0)
 
 
 def _without_pinholes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -103,19 +104,23 @@ def _nodes_at(
 ) -> NDArray[np.int64]:
     """Junctions beside the first and the last pixel of each branch, 0 = none."""
     beside = ndimage.maximum_filter(nodes, 3)
-    return np.stack([beside[tuple(path[at].T)] for at in (starts[:-1], starts[1:] - 1)],
-                    axis=-1).astype(np.int64)
+    none = int(nodes.max()) + 1
+    lowest = ndimage.minimum_filter(np.where(nodes > 0, nodes, none), 3)
+    first, last = (tuple(path[at].T) for at in (starts[:-1], starts[1:] - 1))
+    # The last pixel of a short branch may touch the junction at its first one too.
+    other = np.where((np.diff(starts) < 4) & (lowest[last] < none), lowest[last], beside[last])
+    return np.stack([beside[first], other], axis=-1).astype(np.int64)
 
 
 def _spurs(
     path: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64],
-    depth: NDArray[np.float64],
+    broad: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """Branches with one free end that hardly leave the body they are on; the shortest at each."""
     length = np.diff(starts)
     one_free = (ends > 0).sum(axis=1) == 1
     node_end = np.where(ends[:, 0] > 0, starts[:-1], starts[1:] - 1)
-    reach = _SPUR * 2.0 * depth[tuple(path[node_end].T)]
+    reach = _SPUR * broad[tuple(path[node_end].T)]
     spur = one_free & (length < reach)
     node = ends.max(axis=1)
     # Where one branch goes on as another, nothing is left to prune.
