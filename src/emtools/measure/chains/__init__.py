@@ -22,7 +22,7 @@ from emtools.measure.chains.dots import fit_dots
 from emtools.measure.chains.ground import TOO_WIDE, find_contrast, find_ground
 from emtools.measure.chains.lines import measure_lines
 from emtools.measure.chains.links import link_dots
-from emtools.measure.chains.outline import only_lines, sort_foreground
+from emtools.measure.chains.outline import only_lines, sort_foreground, without_fit
 from emtools.measure.chains.report import Found, layers, summary
 from emtools.measure.chains.tables import TABLES
 from emtools.measure.chains.unwind import unwound_rows
@@ -140,9 +140,18 @@ def _fit(found: Found, view: Square, widths: tuple[float, float], gap: float | N
     dots = fit_dots(found.ground, found.outline.maxima, found.outline.width_px)
     widths_px = (widths[0] / view.pixel, widths[1] / view.pixel)
     if dots is None or dots.told_from_blur:
-        return _of_sought_width(found, dots, widths_px)
+        return _covered(_of_sought_width(found, dots, widths_px))
     bridged = 1.0 if gap is None else gap / view.pixel
     return found._replace(outline=only_lines(found.ground, widths_px, bridged))
+
+
+def _covered(found: Found) -> Found:
+    """Take for lines what the fitted dots do not account for."""
+    dots = found.dots
+    if dots is None:
+        return found._replace(outline=without_fit(found.outline, np.zeros((0, 2)), np.zeros(0))[0])
+    outline, keep = without_fit(found.outline, dots.centre, dots.areas)
+    return found._replace(outline=outline, dots=dots.only(keep) if keep.any() else None)
 
 
 def _of_sought_width(
@@ -196,7 +205,7 @@ def _assemble(view: Square, found: Found, max_gap_px: float, min_dots: int) -> T
         linked = _add_rows(tables, dots, frame, max_gap_px, min_dots)
         in_chains = {i for chain in linked for i in chain}
         add_single_dots(tables, dots, [i for i in range(len(dots)) if i not in in_chains], frame)
-    lines, _ = measure_lines(found.ground, found.outline.lines, found.outline.width_px)
+    lines, _ = measure_lines(found.ground, found.outline)
     for line in lines:
         add_line(tables, line, frame)
     count_crossings(tables)

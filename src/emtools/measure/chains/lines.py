@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from emtools.measure.chains.centreline import Centreline, arc_lengths
 from emtools.measure.chains.crossings import joined_paths
+from emtools.measure.chains.ground import TOO_WIDE
 from emtools.measure.chains.line_widths import Widths, fit_widths, local_widths
 from emtools.measure.chains.rejected import Rejected
 from emtools.measure.chains.ridge import ACROSS, Picture, Strip, straighten
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from emtools.measure.chains.crossings import Path
     from emtools.measure.chains.ground import Ground
-    from emtools.measure.chains.outline import Shape
+    from emtools.measure.chains.outline import Outline, Shape
 
     Floats = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ _SECTIONS = 12  # at most so many pieces of a line are fitted for the spread of 
 _LEAST_WIDTHS = 3.0  # a line is at least so many widths long
 _LEAST_PX = 4  # points of an axis
 _UNEXPLAINED = 0.15  # largest part of a profile's variance that the body may leave
-_EDGE = 1.0  # of what a line rises above its higher side: the most that its sides may differ by
+_EDGE = 0.7  # of what a line rises above its higher side: the most that its sides may differ by
 _OFF_AXIS = 0.3  # widths: where the body may lie beside the axis
 _END_SHAPE = 0.1  # of the width: what the shape of an end leaves open, 1 sigma
 _END_PX = 0.1
@@ -87,25 +88,21 @@ class _Traced(NamedTuple):
     size: float  # first guess of its width
 
 
-def measure_lines(
-    ground: Ground, shapes: list[Shape], width_px: float
-) -> tuple[list[Line], list[Rejected]]:
+def measure_lines(ground: Ground, outline: Outline) -> tuple[list[Line], list[Rejected]]:
     """Measure every line-like object, and say which were refused and why.
 
     Parameters
     ----------
     ground
         The image without its ground.
-    shapes
+    outline
         The objects.
-    width_px
-        Typical width in the picture.
     """
-    if not shapes:
+    if not outline.lines:
         return [], []
-    picture = Picture(ground.signal, width_px)
+    picture = Picture(ground.signal, outline.width_px)
     traced, rejected = [], []
-    for shape in shapes:
+    for shape in outline.lines:
         found, refused = _trace(ground, picture, shape)
         traced += found
         rejected += refused
@@ -119,7 +116,9 @@ def measure_lines(
     widths = fit_widths(means, sizes, ground.noise / np.sqrt(np.maximum(count, 1.0)))
     lines = []
     for number, one in enumerate(traced):
-        made = _line(picture, one, widths, number, rows[number])
+        reason = _refusal(one, widths, number, outline.sought_px)
+        made = _refused(one.strip.axis.points, float(widths.width[number]), reason) if reason \
+            else _line(picture, one, widths, number, rows[number])
         (rejected if isinstance(made, Rejected) else lines).append(made)  # type: ignore[arg-type]
     return lines, rejected
 
@@ -193,16 +192,29 @@ def _body_rows(one: _Traced) -> NDArray[np.intp]:
     return clear if len(clear) >= 3 else np.arange(n)
 
 
+def _refusal(
+    one: _Traced, widths: Widths, number: int, sought: tuple[float, float]
+) -> str | None:
+    """Why an object is no line, if it is none."""
+    width = widths.width[number]
+    # Blur hides how narrow it is: as wide as it may be.
+    if width + 2.0 * widths.err[number] < sought[0] / TOO_WIDE:
+        return "narrower than anything sought"
+    if width > TOO_WIDE * sought[1]:
+        return "wider than anything sought"
+    if widths.step[number] > _EDGE:
+        return "an edge, not a line: one side is brighter"
+    if (widths.unexplained[number] > _UNEXPLAINED
+            or abs(widths.centre[number]) > _OFF_AXIS * one.size):
+        return "its profile is not that of one body"
+    return None
+
+
 def _line(
     picture: Picture, one: _Traced, widths: Widths, number: int, rows: NDArray[np.intp]
 ) -> Line | Rejected:
     points = one.strip.axis.points
     width = float(widths.width[number])
-    if widths.step[number] > _EDGE:
-        return _refused(points, width, "an edge, not a line: one side is brighter")
-    if (widths.unexplained[number] > _UNEXPLAINED
-            or abs(widths.centre[number]) > _OFF_AXIS * one.size):
-        return _refused(points, width, "its profile is not that of one body")
     whole, end_err = _with_caps(picture, one, width, float(widths.ground[number]))
     if whole.length < _LEAST_WIDTHS * width:
         return _refused(whole.points, width, f"shorter than {_LEAST_WIDTHS:g} widths")

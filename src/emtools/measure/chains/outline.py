@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ _DIP = 0.06  # of a top's height: the least dip between two dots that are told a
 _LINE_WIDTHS = 3.0  # a line-like object is at least this many widths long
 _FITTABLE_PX = 3.6  # width below which a dot cannot be told from the blur
 _DOT_PITCH = 1.8  # widths; fewer maxima per length: not a row of dots
+_COVERED = 0.45  # of a row's outline: least area of the dots fitted to it
 _ROUND = 6.0  # widths of a disc in its mean depth; of a line 4
 # Touching spheres under a blur of 0.28 of their pitch dip by a fifth of their height, and what
 # is more blurred has no width to be fitted: shallower dips are a wire's texture.
@@ -58,12 +59,18 @@ class Outline:
         Typical width of the bodies.
     n_blobs
         Objects wider than anything sought, left out.
+    rows
+        Line-like objects whose maxima are among those to be fitted.
+    sought_px
+        Smallest and largest width sought.
     """
 
     maxima: NDArray[np.float64]
     lines: list[Shape]
     width_px: float
     n_blobs: int
+    rows: list[Shape]
+    sought_px: tuple[float, float]
 
 
 def sort_foreground(
@@ -82,7 +89,7 @@ def sort_foreground(
     """
     objects = _Objects(ground.runs, ground.outline.shape, widths_px)
     if not objects.usable.any():
-        return Outline(np.zeros((0, 2)), [], widths_px[0], int(objects.blob.sum()))
+        return Outline(np.zeros((0, 2)), [], widths_px[0], int(objects.blob.sum()), [], widths_px)
     if objects.width < _FITTABLE_PX:
         return only_lines(ground, widths_px, max_gap_px)
     maxima, owner = _maxima(ground, objects)
@@ -92,7 +99,36 @@ def sort_foreground(
     line = objects.long & (too_few | shallow)
     kept = np.concatenate([[False], objects.usable & ~line])
     return Outline(maxima[kept[owner]], objects.only(line), objects.width,
-                   int(objects.blob.sum()))
+                   int(objects.blob.sum()), objects.only(objects.long & ~line), widths_px)
+
+
+def without_fit(
+    outline: Outline, centres: NDArray[np.float64], areas: NDArray[np.float64]
+) -> tuple[Outline, NDArray[np.bool_]]:
+    """Take rows for lines where the dots that could be fitted cover too little of them.
+
+    Parameters
+    ----------
+    outline
+        What the foreground holds.
+    centres, areas
+        Of the fitted dots, in pixels.
+
+    Returns
+    -------
+    tuple
+        The outline with these among its lines, and which dots lie on none of them.
+    """
+    keep = np.ones(len(centres), dtype=bool)
+    lines = []
+    for shape in outline.rows:
+        place = np.rint(centres).astype(int) - shape.origin
+        on = ((place >= 0) & (place < shape.mask.shape)).all(axis=1)
+        on[on] = shape.mask[tuple(place[on].T)]
+        if areas[on].sum() < _COVERED * shape.mask.sum():
+            lines.append(shape)
+            keep &= ~on
+    return replace(outline, lines=[*outline.lines, *lines], rows=[]), keep
 
 
 def _dips(
@@ -180,7 +216,7 @@ def only_lines(
                                     iterations=reach)[margin:-margin, margin:-margin]
     objects = _Objects(find_runs(np.ascontiguousarray(closed)), closed.shape, widths_px)
     return Outline(np.zeros((0, 2)), objects.only(objects.long), objects.width,
-                   int(objects.blob.sum()))
+                   int(objects.blob.sum()), [], widths_px)
 
 
 def _maxima(
