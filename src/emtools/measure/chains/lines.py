@@ -35,7 +35,7 @@ _SECTIONS = 12  # at most so many pieces of a line are fitted for the spread of 
 _LEAST_WIDTHS = 3.0  # a line is at least so many widths long
 _LEAST_PX = 4  # points of an axis
 _UNEXPLAINED = 0.15  # largest part of a profile's variance that the body may leave
-_EDGE = 0.7  # of what a line rises above its higher side: the most that its sides may differ by
+_EDGE = 0.35  # of what a line rises above its higher side: the most that its sides may differ by
 _OFF_AXIS = 0.3  # widths: where the body may lie beside the axis
 _END_SHAPE = 0.1  # of the width: what the shape of an end leaves open, 1 sigma
 _END_PX = 0.1
@@ -197,8 +197,8 @@ def _refusal(
 ) -> str | None:
     """Why an object is no line, if it is none."""
     width = widths.width[number]
-    # Blur hides how narrow it is: as wide as it may be.
-    if width + 2.0 * widths.err[number] < sought[0] / TOO_WIDE:
+    # Blur hides how narrow it is.
+    if width + widths.err[number] < sought[0] / TOO_WIDE:
         return "narrower than anything sought"
     if width > TOO_WIDE * sought[1]:
         return "wider than anything sought"

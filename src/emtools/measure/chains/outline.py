@@ -21,6 +21,7 @@ _DIP = 0.06  # of a top's height: the least dip between two dots that are told a
 _LINE_WIDTHS = 3.0  # a line-like object is at least this many widths long
 _FITTABLE_PX = 3.6  # width below which a dot cannot be told from the blur
 _DOT_PITCH = 1.8  # widths; fewer maxima per length: not a row of dots
+_BUNDLE_WIDTHS = 12.0  # widths: the lines of a bundle are together at least so long
 _COVERED = 0.45  # of a row's outline: least area of the dots fitted to it
 _ROUND = 6.0  # widths of a disc in its mean depth; of a line 4
 # Touching spheres under a blur of 0.28 of their pitch dip by a fifth of their height, and what
@@ -96,7 +97,7 @@ def sort_foreground(
     n_maxima = np.bincount(owner, minlength=len(objects.widest) + 1)[1:]
     too_few = n_maxima * _DOT_PITCH * objects.typical < objects.length
     shallow = _dips(ground, objects, maxima, owner) < _LEAST_DIP
-    line = objects.long & (too_few | shallow)
+    line = objects.long & (too_few | shallow | objects.bundle)
     kept = np.concatenate([[False], objects.usable & ~line])
     return Outline(maxima[kept[owner]], objects.only(line), objects.width,
                    int(objects.blob.sum()), objects.only(objects.long & ~line), widths_px)
@@ -178,9 +179,14 @@ class _Objects:
         # of its radius: with 4 the first comes out right, with 6 the second.  Where lines cross
         # only the deepest point is broader.
         self.typical = np.minimum(self.widest, _ROUND * np.maximum(mean - 0.5, 0.25) / _OUTLINE)
-        self.blob = self.widest > TOO_WIDE * widths_px[1]
-        self.usable = ~self.blob & (self.widest >= 0.5 * widths_px[0])
         area = np.bincount(self.labels, self.runs[:, 2] - self.runs[:, 1], minlength=n + 1)[1:]
+        broad = self.widest > TOO_WIDE * widths_px[1]
+        # Lines that cross or lie beside each other are broader there, not everywhere.
+        narrow = np.maximum(4.0 * (mean - 0.5), 1.0) / _OUTLINE
+        self.bundle = (broad & (narrow < TOO_WIDE * widths_px[1])
+                       & (area > _BUNDLE_WIDTHS * narrow**2))
+        self.blob = broad & ~self.bundle
+        self.usable = ~self.blob & (self.widest >= 0.5 * widths_px[0])
         self.length = area / np.maximum(0.85 * self.typical, 1.0)
         self.long = self.usable & (self.length > _LINE_WIDTHS * self.typical)
         typical = float(np.median(self.widest[self.usable])) if self.usable.any() else widths_px[0]
