@@ -132,17 +132,15 @@ def _trace(
         return [], []
     bones = bones._replace(branches=[branch + origin for branch in bones.branches],
                            junctions=bones.junctions + origin)
-    depth = ndimage.distance_transform_edt(np.pad(shape.mask, 1))
-    at = [(branch - origin + 1).astype(int).T for branch in bones.branches]
-    half = [depth[tuple(place)] for place in at]
+    half = [bones.depth[tuple((branch - origin).astype(int).T)] for branch in bones.branches]
     bright = [float(np.median(ground.signal[tuple(branch.astype(int).T)]))
               for branch in bones.branches]
     paths, meetings = joined_paths(
         bones, np.array([2.0 * np.median(one) - 1.0 for one in half]), np.array(bright))
     traced, refused = [], []
     for path in paths:
-        inside = (path.points - origin + 1).astype(int).T
-        size = max(2.0 * float(np.median(depth[tuple(inside)])) - 1.0, 2.0)
+        inside = (path.points - origin).astype(int).T
+        size = max(2.0 * float(np.median(bones.depth[tuple(inside)])) - 1.0, 2.0)
         points = _without_ends(path, size)
         if len(points) < max(_LEAST_PX, (_LEAST_WIDTHS - 2.0) * size):
             refused.append(_refused(path.points, size, f"shorter than {_LEAST_WIDTHS:g} widths"))

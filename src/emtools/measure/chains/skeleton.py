@@ -33,12 +33,15 @@ class Skeleton(NamedTuple):
         ``(m, 2)`` their centres, of number 1 first.
     width
         The object's typical width in pixels.
+    depth
+        ``(y, x)`` of the object, distance of each pixel from the next one outside.
     """
 
     branches: list[NDArray[np.float64]]
     ends: NDArray[np.int64]
     junctions: NDArray[np.float64]
     width: float
+    depth: NDArray[np.float64]
 
 
 def find_skeleton(mask: NDArray[np.bool_]) -> Skeleton | None:
@@ -83,7 +86,8 @@ def find_skeleton(mask: NDArray[np.bool_]) -> Skeleton | None:
                        ).reshape(-1, 2) - 2.0
     depths = np.array([np.median(depth[tuple(part.T)]) for part in pieces])
     branches = [part.astype(float) - 2.0 for part in pieces]
-    return _merged(Skeleton(branches, ends, centres, max(width, _THINNEST_PX)), 2.0 * depths - 1.0)
+    return _merged(Skeleton(branches, ends, centres, max(width, _THINNEST_PX),
+                            depth[2:-2, 2:-2]), 2.0 * depths - 1.0)
 
 
 def _without_pinholes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -160,4 +164,4 @@ def _merged(bones: Skeleton, widths: NDArray[np.float64]) -> Skeleton:
         centres[:, axis] = sums[1:] / counts
     kept = np.flatnonzero(~bridge)
     return Skeleton([bones.branches[i] for i in kept], numbers[bones.ends[kept]], centres,
-                    bones.width)
+                    bones.width, bones.depth)
