@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _MOST_EVIDENCE = 9.0  # of one line for a shape: what it counts for the others, in chi square
+_PRIOR = (0.48, 0.48, 0.04)  # cylinder, row of spheres, slab
+_UNLIKELY = 14.0  # chi square of what else rules a shape out
+_SEEN_PX = 4.5  # lines wider than that show the dots that they consist of
+_HIDDEN = 0.25  # of the pitch: blur beyond which dots are not seen even so
 _WITHIN = 1.4  # widths to either side that are fitted
 _LEAST_VARIANCE = 1e-7  # of a profile of unit height: what tables and interpolation leave
 _SHARPEST_PX = 0.29  # 1 sigma of a pixel's own width
@@ -79,7 +83,8 @@ def fit_widths(profiles: Floats, sizes: Floats, noise: Floats) -> Widths:
     variance = np.maximum(best / (len(u) - 6), np.maximum((noise / scale) ** 2, _LEAST_VARIANCE))
     variance = variance * dense
     chi = np.array([fit.cost for fit in first]) / variance
-    weights = _weights(chi)
+    ratio = first[1].parameters[:, 2] / (2.0 * first[1].parameters[:, 1])
+    weights = _weights(chi, (sizes > _SEEN_PX) & (ratio < _HIDDEN))
     fits = [_with_common_blur(u, unit, exponent, fit, variance, sizes)
             for exponent, fit in zip(EXPONENTS, first, strict=True)]
     return _averaged(fits, weights, profiles, sizes, scale, u)
@@ -97,11 +102,14 @@ def _from_start(u: Floats, unit: Floats, exponent: float, ground: Floats) -> Fit
                   for a, b in zip(*both, strict=True)))
 
 
-def _weights(chi: Floats) -> Floats:
+def _weights(chi: Floats, seen: NDArray[np.bool_]) -> Floats:
     """Probability of each shape for each line, ``(shapes, n)``.
 
-    The lines of one picture are likely of one kind: what the others say counts too.
+    The lines of one picture are likely of one kind: what the others say counts too.  A row of
+    spheres is none where its dots would have been `seen`.
     """
+    chi = chi - 2.0 * np.log(np.array(_PRIOR))[:, None]
+    chi[1] += np.where(seen, _UNLIKELY, 0.0)
     worse = chi - chi.min(axis=0)
     common = np.minimum(worse, _MOST_EVIDENCE).sum(axis=1, keepdims=True)
     others = common - np.minimum(worse, _MOST_EVIDENCE)

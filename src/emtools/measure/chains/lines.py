@@ -37,7 +37,10 @@ _LEAST_PX = 4  # points of an axis
 _UNEXPLAINED = 0.15  # largest part of a profile's variance that the body may leave
 _EDGE = 0.35  # of what a line rises above its higher side: the most that its sides may differ by
 _OFF_AXIS = 0.3  # widths: where the body may lie beside the axis
-_END_SHAPE = 0.1  # of the width: what the shape of an end leaves open, 1 sigma
+_MODEL_ERR = 0.005  # of the width: kinks and texture that the profile knows nothing of
+_FRESNEL = 0.05  # of the width: where in the fringes of a TEM image the edges lie
+# Of the width: what the shape of an end leaves open, 1 sigma: a wire's, a sphere's, a slab's.
+_END_SHAPE = (0.06, 0.1, 0.06)
 _END_PX = 0.1
 _MEETING = 0.3  # of the width: where a line ends that meets another, 1 sigma
 _BRIDGED = 0.7  # widths: a stretch below half the height that is no end
@@ -118,7 +121,7 @@ def measure_lines(ground: Ground, outline: Outline) -> tuple[list[Line], list[Re
     for number, one in enumerate(traced):
         reason = _refusal(one, widths, number, outline.sought_px)
         made = _refused(one.strip.axis.points, float(widths.width[number]), reason) if reason \
-            else _line(picture, one, widths, number, rows[number])
+            else _line(picture, one, widths, (number, rows[number], ground.contrast == "dark"))
         (rejected if isinstance(made, Rejected) else lines).append(made)  # type: ignore[arg-type]
     return lines, rejected
 
@@ -209,11 +212,15 @@ def _refusal(
 
 
 def _line(
-    picture: Picture, one: _Traced, widths: Widths, number: int, rows: NDArray[np.intp]
+    picture: Picture, one: _Traced, widths: Widths,
+    which: tuple[int, NDArray[np.intp], bool],
 ) -> Line | Rejected:
+    """Measure one line, given its number, the clear points of its axis and whether it is dark."""
+    number, rows, dark = which
     points = one.strip.axis.points
     width = float(widths.width[number])
-    whole, end_err = _with_caps(picture, one, width, float(widths.ground[number]))
+    open_end = _END_SHAPE[int(widths.exponent[number])] * width
+    whole, end_err = _with_caps(picture, one, width, (float(widths.ground[number]), open_end))
     if whole.length < _LEAST_WIDTHS * width:
         return _refused(whole.points, width, f"shorter than {_LEAST_WIDTHS:g} widths")
     pieces = int(np.clip(one.strip.axis.length / (2.0 * one.size), 1, _SECTIONS))
@@ -223,7 +230,7 @@ def _line(
     spread = float(local.std(ddof=1)) if len(local) > 1 else float("nan")
     middles = np.array([one.strip.axis.arc[part].mean() for part in parts])
     shown = np.interp(whole.arc - float(whole.knots[0]), middles, local)
-    err = float(np.hypot(widths.err[number], 0.02))
+    err = float(np.hypot(widths.err[number], (_FRESNEL if dark else _MODEL_ERR) * width))
     flipped = np.hypot(*whole.points[0]) > np.hypot(*whole.points[-1])
     axis = _reversed(whole) if flipped else replace_knots(whole)
     return Line(axis, width, err, spread, shown[::-1] if flipped else shown, end_err,
@@ -241,13 +248,14 @@ def replace_knots(axis: Centreline) -> Centreline:
 
 
 def _with_caps(
-    picture: Picture, one: _Traced, width: float, ground: float
+    picture: Picture, one: _Traced, width: float, given: tuple[float, float]
 ) -> tuple[Centreline, float]:
     """Carry the axis on to where the object ends, and say how sure its length is.
 
-    The knots hold one number: the arc length at the start of the axis as it was.
+    `given` is the ground's level beside it, and 1 sigma that its ends' shape leaves open.  The
+    knots hold one number: the arc length at the start of the axis as it was.
     """
-    axis = one.strip.axis
+    axis, (ground, open_end) = one.strip.axis, given
     if one.path.closed:
         return Centreline(axis.points, axis.arc, np.zeros(1), axis.tangents), \
             float(np.hypot(_END_PX, one.strip.err))
@@ -260,7 +268,7 @@ def _with_caps(
         values = one.strip.profiles[:, core].mean(axis=1)[::1 if end == 0 else -1]
         reach, err = _to_end(picture, axis, end, one.size, values, ground)
         outward = _outward(axis, end, one.size)
-        variance += err**2 + (_END_SHAPE * width) ** 2 + _END_PX**2
+        variance += err**2 + open_end**2 + _END_PX**2
         if reach <= 0:
             # It ends inside of what was taken for its axis.
             kept = max(2, len(points) - round(-reach))

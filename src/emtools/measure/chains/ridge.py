@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _REACH = 1.5  # widths to either side that profiles reach
 _PER_WIDTH = 16  # samples of a profile
-_ROUNDS = 3
+_ROUNDS = 4
+_SETTLED = 0.005  # widths
 _STRETCH = 0.6  # widths averaged along the axis for one place of it
 _WITHIN = 0.9  # widths to either side that tell the middle
 _FARTHEST = 0.3  # widths that one round may shift
@@ -102,12 +103,12 @@ def straighten(
             break
         moved = _moved(axis, shifts, width)
         err = float(np.median(shifts.err) / np.sqrt(max(1.0, 2.0 * width / shifts.length)))
-        far = float(np.abs(shifts.by).max()) < 0.02 * width
+        far = float(np.abs(shifts.by).max()) < _SETTLED * width
         axis = moved
         if far:
             break
     if wrap:
-        axis = _unwrapped(axis)
+        axis = _unwrapped(axis, wrap // 2)
     profiles, clear = _read(picture, axis, width, meetings)
     return Strip(axis, profiles, clear, err)
 
@@ -182,10 +183,9 @@ def _moved(axis: Centreline, shifts: _Shifts, width: float) -> Centreline:
     return smoothed(axis.points[rows] + by[:, None] * normal[rows], err)
 
 
-def _unwrapped(axis: Centreline) -> Centreline:
+def _unwrapped(axis: Centreline, start: int) -> Centreline:
     """Cut a ring that was followed round more than once where it meets itself again."""
     n = len(axis.points)
-    start = n // 8
     gap = np.hypot(*(axis.points - axis.points[start]).T)
     gap[: n // 2] = np.inf
     end = int(np.argmin(gap)) + 1
