@@ -50,6 +50,11 @@ class Centreline:
         """Vector from the first to the last point."""
         return np.asarray(self.points[-1] - self.points[0])
 
+    def reversed(self) -> Centreline:
+        """Return the curve from its other end."""
+        return Centreline(self.points[::-1], self.length - self.arc[::-1],
+                          self.length - self.knots[::-1], -self.tangents[::-1])
+
     def at(self, arc: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points at given arc lengths."""
         return np.stack([np.interp(arc, self.arc, column) for column in self.points.T], axis=-1)

@@ -180,8 +180,7 @@ def _walked(bones: Skeleton, partner: dict[int, int], crossing: dict[int, int]) 
             node = crossing.get(end ^ 1, crossing.get(onward, 0))
             passed += [node] if node else []
             end = onward
-        last = pieces and end ^ 1
-        paths.append(_path(bones, pieces, passed, (start, int(last))))
+        paths.append(_path(bones, pieces, passed, (start, end ^ 1)))
     return paths
 
 
@@ -192,7 +191,7 @@ def _path(
     at = [bones.ends[end // 2, end % 2] for end in ends]
     # A branch without any junction whose ends touch is a ring; so is a walk that came back.
     near = bool(np.hypot(*(points[0] - points[-1])) < max(3.0, bones.width))
-    closed = near and len(points) > 6.0 * bones.width and all(
-        not a for a in at) or (len(pieces) > 1 and near and ends[1] == ends[0] ^ 1)
-    return Path(points, (at[0] == 0, at[1] == 0), bool(closed),
+    alone = not any(at) and len(points) > 6.0 * bones.width
+    closed = near and (alone or (len(pieces) > 1 and ends[1] == ends[0] ^ 1))
+    return Path(points, (bool(at[0] == 0), bool(at[1] == 0)), closed,
                 bones.junctions[[n - 1 for n in passed]].reshape(-1, 2))

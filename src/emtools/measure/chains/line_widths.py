@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from emtools.measure.chains.line_body import EXPONENTS, Fits, body, fit_profiles, model
+from emtools.measure.chains.line_body import EXPONENTS, Fits, body, fit_profiles
 from emtools.measure.chains.ridge import ACROSS
 
 if TYPE_CHECKING:
@@ -87,11 +87,11 @@ def fit_widths(profiles: Floats, sizes: Floats, noise: Floats) -> Widths:
     weights = _weights(chi, (sizes > _SEEN_PX) & (ratio < _HIDDEN))
     fits = [_with_common_blur(u, unit, exponent, fit, variance, sizes)
             for exponent, fit in zip(EXPONENTS, first, strict=True)]
-    return _averaged(fits, weights, profiles, sizes, scale, u)
+    return _averaged(fits, weights, profiles, sizes, scale)
 
 
 def _from_start(u: Floats, unit: Floats, exponent: float, ground: Floats) -> Fits:
-    """Fit from a narrow blurred body and from a broad sharp one: blur and width replace each other."""
+    """Fit from a narrow blurred body and from a broad sharp one: the two are much alike."""
     both = []
     for half, blur in ((0.45, 0.1), (0.3, 0.3)):
         start = np.tile([0.0, half, blur, 1.0, 0.0, 0.0], (len(unit), 1))
@@ -170,7 +170,7 @@ def _common(values: Floats, errs: Floats) -> tuple[float, float, float]:
 
 
 def _averaged(
-    fits: list[_Fitted], weights: Floats, profiles: Floats, sizes: Floats, scale: Floats, u: Floats
+    fits: list[_Fitted], weights: Floats, profiles: Floats, sizes: Floats, scale: Floats
 ) -> Widths:
     """Mean over the shapes, by their probability; what they differ by is in the error."""
     halves = np.array([fit.parameters[:, 1] for fit in fits])
@@ -215,5 +215,3 @@ def local_widths(widths: Widths, line: int, sections: Floats, size: float) -> Fl
     change = np.clip(change, -0.5 * own[1], own[1])
     return np.asarray(widths.width[line] + 2.0 * size * change)
 
-
-__all__ = ["Widths", "fit_widths", "local_widths", "model"]

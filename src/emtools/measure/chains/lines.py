@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from emtools.measure.chains.centreline import Centreline, arc_lengths
 from emtools.measure.chains.crossings import joined_paths
 from emtools.measure.chains.ground import TOO_WIDE
+from emtools.measure.chains.line_ends import Course, straight_px, with_caps
 from emtools.measure.chains.line_widths import Widths, fit_widths, local_widths
 from emtools.measure.chains.rejected import Rejected
-from emtools.measure.chains.ridge import ACROSS, Picture, Strip, straighten
+from emtools.measure.chains.ridge import Picture, Strip, straighten
 from emtools.measure.chains.skeleton import find_skeleton
 
 if TYPE_CHECKING:
@@ -41,17 +41,9 @@ _MODEL_ERR = 0.005  # of the width: kinks and texture that the profile knows not
 _FRESNEL = 0.05  # of the width: where in the fringes of a TEM image the edges lie
 # Of the width: what the shape of an end leaves open, 1 sigma: a wire's, a sphere's, a slab's.
 _END_SHAPE = (0.06, 0.1, 0.06)
-_END_PX = 0.1
 _MEETING = 0.3  # of the width: where a line ends that meets another, 1 sigma
-_BRIDGED = 0.7  # widths: a stretch below half the height that is no end
-_BRIDGED_PX = 3.0
-_SMOOTH_PX = 1.0  # 1 sigma along the axis: pixels and unresolved dots beat
-_FARTHEST_PX = 6.0  # beyond an axis where an end is looked for at least
-_INSIDE_PX = 4.0  # and before its last point
-_STRAIGHT_PX = 6.0
 _CORNER = 1.2  # widths before a free end of the skeleton that may run into a corner
 _AGAIN = 0.6  # of that: how far the line runs on inside of the object at least
-_CORE = 0.3  # widths to either side of the axis that tell where a line ends
 
 
 @dataclass(frozen=True)
@@ -104,7 +96,8 @@ def measure_lines(ground: Ground, outline: Outline) -> tuple[list[Line], list[Re
     if not outline.lines:
         return [], []
     picture = Picture(ground.signal, outline.width_px)
-    traced, rejected = [], []
+    traced: list[_Traced] = []
+    rejected: list[Rejected] = []
     for shape in outline.lines:
         found, refused = _trace(ground, picture, shape)
         traced += found
@@ -117,12 +110,15 @@ def measure_lines(ground: Ground, outline: Outline) -> tuple[list[Line], list[Re
                       for one, which in zip(traced, rows, strict=True)])
     count = np.array([which.size for which in rows]) / ground.correlation
     widths = fit_widths(means, sizes, ground.noise / np.sqrt(np.maximum(count, 1.0)))
-    lines = []
+    lines: list[Line] = []
     for number, one in enumerate(traced):
         reason = _refusal(one, widths, number, outline.sought_px)
         made = _refused(one.strip.axis.points, float(widths.width[number]), reason) if reason \
             else _line(picture, one, widths, (number, rows[number], ground.contrast == "dark"))
-        (rejected if isinstance(made, Rejected) else lines).append(made)  # type: ignore[arg-type]
+        if isinstance(made, Rejected):
+            rejected.append(made)
+        else:
+            lines.append(made)
     return lines, rejected
 
 
@@ -166,7 +162,7 @@ def _without_ends(path: Path, size: float) -> Floats:
     pieces = [kept]
     for end in (0, -1):
         if path.free[end] and again:
-            back = kept[min(_straight(size), len(kept) - 1) * (1 if end == 0 else -1) + end]
+            back = kept[min(straight_px(size), len(kept) - 1) * (1 if end == 0 else -1) + end]
             away = (kept[end] - back) / max(float(np.hypot(*(kept[end] - back))), 1e-9)
             more = kept[end] + np.arange(1, again + 1)[:, None] * away
             pieces = [more[::-1], *pieces] if end == 0 else [*pieces, more]
@@ -175,7 +171,7 @@ def _without_ends(path: Path, size: float) -> Floats:
 
 def _near(meetings: Floats, points: Floats, reach: float) -> Floats:
     low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
-    return meetings[((meetings > low) & (meetings < high)).all(axis=1)]
+    return np.asarray(meetings[((meetings > low) & (meetings < high)).all(axis=1)])
 
 
 def _refused(points: Floats, width: float, reason: str) -> Rejected:
@@ -217,10 +213,11 @@ def _line(
 ) -> Line | Rejected:
     """Measure one line, given its number, the clear points of its axis and whether it is dark."""
     number, rows, dark = which
-    points = one.strip.axis.points
     width = float(widths.width[number])
-    open_end = _END_SHAPE[int(widths.exponent[number])] * width
-    whole, end_err = _with_caps(picture, one, width, (float(widths.ground[number]), open_end))
+    shape = int(widths.exponent[number])
+    course = Course(one.strip, one.size, one.path.free, one.path.closed)
+    whole, before, end_err = with_caps(picture, course, float(widths.ground[number]),
+                                       (_END_SHAPE[shape] * width, _MEETING * width))
     if whole.length < _LEAST_WIDTHS * width:
         return _refused(whole.points, width, f"shorter than {_LEAST_WIDTHS:g} widths")
     pieces = int(np.clip(one.strip.axis.length / (2.0 * one.size), 1, _SECTIONS))
@@ -229,123 +226,9 @@ def _line(
     local = local_widths(widths, number, sections, one.size)
     spread = float(local.std(ddof=1)) if len(local) > 1 else float("nan")
     middles = np.array([one.strip.axis.arc[part].mean() for part in parts])
-    shown = np.interp(whole.arc - float(whole.knots[0]), middles, local)
+    shown = np.interp(whole.arc - before, middles, local)
     err = float(np.hypot(widths.err[number], (_FRESNEL if dark else _MODEL_ERR) * width))
-    flipped = np.hypot(*whole.points[0]) > np.hypot(*whole.points[-1])
-    axis = _reversed(whole) if flipped else replace_knots(whole)
-    return Line(axis, width, err, spread, shown[::-1] if flipped else shown, end_err,
-                len(one.path.crossings))
-
-
-def _reversed(axis: Centreline) -> Centreline:
-    arc = axis.arc[-1] - axis.arc[::-1]
-    return Centreline(axis.points[::-1], arc, arc, -axis.tangents[::-1])
-
-
-def replace_knots(axis: Centreline) -> Centreline:
-    """Return the axis with a knot at each of its points."""
-    return Centreline(axis.points, axis.arc, axis.arc, axis.tangents)
-
-
-def _with_caps(
-    picture: Picture, one: _Traced, width: float, given: tuple[float, float]
-) -> tuple[Centreline, float]:
-    """Carry the axis on to where the object ends, and say how sure its length is.
-
-    `given` is the ground's level beside it, and 1 sigma that its ends' shape leaves open.  The
-    knots hold one number: the arc length at the start of the axis as it was.
-    """
-    axis, (ground, open_end) = one.strip.axis, given
-    if one.path.closed:
-        return Centreline(axis.points, axis.arc, np.zeros(1), axis.tangents), \
-            float(np.hypot(_END_PX, one.strip.err))
-    variance, points, tangents, before = 0.0, axis.points, axis.tangents, 0.0
-    core = np.abs(ACROSS) <= _CORE
-    for end in (0, -1):
-        if not one.path.free[end]:
-            variance += (_MEETING * width) ** 2
-            continue
-        values = one.strip.profiles[:, core].mean(axis=1)[::1 if end == 0 else -1]
-        reach, err = _to_end(picture, axis, end, one.size, values, ground)
-        outward = _outward(axis, end, one.size)
-        variance += err**2 + open_end**2 + _END_PX**2
-        if reach <= 0:
-            # It ends inside of what was taken for its axis.
-            kept = max(2, len(points) - round(-reach))
-            points, tangents = (points[-kept:], tangents[-kept:]) if end == 0 else \
-                (points[:kept], tangents[:kept])
-            continue
-        tip = axis.points[end] + reach * outward
-        points = np.vstack([tip, points]) if end == 0 else np.vstack([points, tip])
-        tangents = np.vstack([tangents[:1], tangents]) if end == 0 else \
-            np.vstack([tangents, tangents[-1:]])
-        before = reach if end == 0 else before
-    arc = arc_lengths(points)
-    return Centreline(points, arc, np.array([before]), tangents), float(np.sqrt(variance))
-
-
-def _straight(size: float) -> int:
-    """Pixels of a line that tell its direction at an end."""
-    return round(max(1.5 * size, _STRAIGHT_PX))
-
-
-def _outward(axis: Centreline, end: int, size: float) -> Floats:
-    """Unit vector out of an end: of the last width and a half, which noise turns less."""
-    n = len(axis.points)
-    inner = min(n - 1, _straight(size))
-    away = axis.points[end] - axis.points[inner if end == 0 else n - 1 - inner]
-    return np.asarray(away / max(float(np.hypot(*away)), 1e-9))
-
-
-def _to_end(
-    picture: Picture, axis: Centreline, end: int, size: float, values: Floats, ground: float
-) -> tuple[float, float]:
-    """How far beyond the axis' last point the signal falls to half, and the error of that.
-
-    Parameters
-    ----------
-    picture
-        The signal.
-    axis
-        The axis.
-    end
-        0 its first point, -1 its last.
-    size
-        About the width.
-    values
-        Signal along the axis, from that end inwards.
-    ground
-        Its level beside the line.
-    """
-    inner = values[round(0.5 * size):max(round(4.0 * size), 3)]
-    level = float(np.median(inner if len(inner) else values))
-    step = 0.25
-    along = np.arange(-min(max(size, _INSIDE_PX), axis.length / 3), max(2.5 * size, _FARTHEST_PX), step)
-    outward = _outward(axis, end, size)
-    across = np.array([-outward[1], outward[0]])
-    core = np.arange(-_CORE * size, _CORE * size + 0.01, max(0.5, 0.1 * size))
-    places = (axis.points[end] + along[:, None, None] * outward
-              + core[None, :, None] * across)
-    inside = ((places > -0.5) & (places < np.array(picture.shape) - 0.5)).all(axis=(1, 2))
-    signal = np.where(inside, picture.at(places).mean(axis=1), ground)
-    if not inside.all() and inside[0]:
-        # The border of the picture ends a line where it is, sharply.
-        border = float(along[np.argmin(inside)]) - 0.5 * step
-    else:
-        border = np.inf
-    smooth = ndimage.gaussian_filter1d(signal, max(_SMOOTH_PX, 0.12 * size) / step,
-                                       mode="nearest")
-    half = 0.5 * (level + ground)
-    # Between unresolved dots the signal may fall as low, for less than a gap.
-    bridged = max(1, round(max(_BRIDGED * size, _BRIDGED_PX) / step))
-    above = ndimage.binary_closing(np.pad(smooth >= half, bridged), np.ones(3, dtype=bool),
-                                   iterations=(bridged + 1) // 2)[bridged:-bridged]
-    below = np.flatnonzero(~above & np.logical_or.accumulate(above))
-    if len(below) == 0:
-        return min(float(along[-1]), border), 0.5 * size
-    i = max(int(below[0]), 1)
-    fall = float(smooth[i - 1] - smooth[i])
-    part = float(np.clip((smooth[i - 1] - half) / fall, 0.0, 1.0)) if fall > 0 else 0.5
-    noise = float(np.std(signal[:max(i, 2)] - smooth[:max(i, 2)])) / np.sqrt(max(1.0, 0.5 * size))
-    slope = max(fall / step, abs(level - ground) / (4.0 * size))
-    return min(float(along[i - 1]) + part * step, border), noise / slope
+    # As chains of dots, lines start at the end nearer to the corner of pixel 0, 0.
+    if np.hypot(*whole.points[0]) > np.hypot(*whole.points[-1]):
+        whole, shown = whole.reversed(), shown[::-1]
+    return Line(whole, width, err, spread, shown, end_err, len(one.path.crossings))

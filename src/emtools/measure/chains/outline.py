@@ -124,11 +124,11 @@ def without_fit(
     lines = []
     for shape in outline.rows:
         place = np.rint(centres).astype(int) - shape.origin
-        on = ((place >= 0) & (place < shape.mask.shape)).all(axis=1)
-        on[on] = shape.mask[tuple(place[on].T)]
+        near = np.flatnonzero(((place >= 0) & (place < shape.mask.shape)).all(axis=1))
+        on = near[shape.mask[tuple(place[near].T)]]
         if areas[on].sum() < _COVERED * shape.mask.sum():
             lines.append(shape)
-            keep &= ~on
+            keep[on] = False
     return replace(outline, lines=[*outline.lines, *lines], rows=[]), keep
 
 

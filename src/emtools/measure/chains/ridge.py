@@ -7,7 +7,7 @@ estimate, and with it its error.  A smoothing spline within these errors is the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -35,15 +35,15 @@ class Picture:
     """The signal, to be read between pixels."""
 
     def __init__(self, signal: NDArray[np.float32], width: float) -> None:
-        self.order = 3 if width < _CUBIC_PX else 1
+        self.order: Literal[1, 3] = 3 if width < _CUBIC_PX else 1
         self.values = ndimage.spline_filter(signal, output=np.float32, mode="nearest") \
             if self.order == 3 else signal
 
     def at(self, places: Floats) -> Floats:
         """Signal at ``(..., 2)`` places; beyond the border that of the border."""
-        return np.asarray(ndimage.map_coordinates(
+        return ndimage.map_coordinates(
             self.values, np.moveaxis(places, -1, 0), order=self.order, mode="nearest",
-            prefilter=False, output=np.float32), dtype=float)
+            prefilter=False).astype(np.float64)
 
     @property
     def shape(self) -> tuple[int, ...]:

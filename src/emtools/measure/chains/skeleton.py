@@ -67,7 +67,7 @@ def find_skeleton(mask: NDArray[np.bool_]) -> Skeleton | None:
         nodes, n_nodes = ndimage.label(near & bones, structure=_EIGHT)
         free = bones & ~near
         path, starts = walk(free.copy(), np.argwhere(free))
-        ends = _nodes_at(nodes, path, starts)
+        ends = _nodes_at(nodes.astype(np.int64), path, starts)
         spurs = _spurs(path, starts, ends, np.maximum(2.0 * depth, width))
         if not spurs.any():
             break
@@ -104,7 +104,7 @@ def _without_pinholes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _nodes_at(
-    nodes: NDArray[np.int32], path: NDArray[np.int64], starts: NDArray[np.int64]
+    nodes: NDArray[np.int64], path: NDArray[np.int64], starts: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Junctions beside the first and the last pixel of each branch, 0 = none."""
     beside = ndimage.maximum_filter(nodes, 3)
@@ -131,8 +131,7 @@ def _spurs(
     spur &= np.bincount(ends.ravel(), minlength=int(node.max(initial=0)) + 1)[node] > 2
     shortest = np.full(int(node.max(initial=0)) + 1, np.iinfo(np.int64).max)
     np.minimum.at(shortest, node[spur], length[spur])
-    spur &= length == shortest[node]
-    return spur
+    return np.asarray(spur & (length == shortest[node]))
 
 
 def _erase(
