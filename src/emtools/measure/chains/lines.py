@@ -35,6 +35,7 @@ _SECTIONS = 12  # at most so many pieces of a line are fitted for the spread of 
 _LEAST_WIDTHS = 3.0  # a line is at least so many widths long
 _LEAST_PX = 4  # points of an axis
 _UNEXPLAINED = 0.15  # largest part of a profile's variance that the body may leave
+_LEAST_SOUGHT = 0.9  # of the smallest width sought
 _EDGE = 0.35  # of what a line rises above its higher side: the most that its sides may differ by
 _OFF_AXIS = 0.3  # widths: where the body may lie beside the axis
 _MODEL_ERR = 0.005  # of the width: kinks and texture that the profile knows nothing of
@@ -195,7 +196,7 @@ def _refusal(
     """Why an object is no line, if it is none."""
     width = widths.width[number]
     # Blur hides how narrow it is.
-    if width + widths.err[number] < sought[0] / TOO_WIDE:
+    if width + widths.err[number] < _LEAST_SOUGHT * sought[0]:
         return "narrower than anything sought"
     if width > TOO_WIDE * sought[1]:
         return "wider than anything sought"
