@@ -21,10 +21,11 @@ _END_PX = 0.1  # 1 sigma of an end, whatever the noise
 _CORE = 0.3  # widths to either side of the axis that tell where a line ends
 _BRIDGED, _BRIDGED_PX = 0.7, 3.0  # widths, pixels: a stretch below half the height is no end
 _SMOOTH, _SMOOTH_PX = 0.12, 1.0  # 1 sigma along the axis: pixels and unresolved dots beat
+_MOST_SMOOTH, _NOISY = 0.6, 0.12  # widths; noise over the height, from which on more is smoothed
 _INSIDE_PX = 4.0  # an end is looked for from so far before the axis' last point, or a width,
 _FARTHEST, _FARTHEST_PX = 2.5, 6.0  # to so many widths beyond it
 _STEP_PX = 0.25
-_STRAIGHT, _STRAIGHT_PX = 1.5, 6.0  # widths, pixels: the stretch that tells an end's direction
+_STRAIGHT, _STRAIGHT_PX = 1.2, 6.0  # widths, pixels: the stretch that tells an end's direction
 
 
 class Course(NamedTuple):
@@ -115,9 +116,15 @@ def _to_end(picture: Picture, course: Course, end: int, ground: float) -> tuple[
     along = np.arange(-min(max(size, _INSIDE_PX), axis.length / 3),
                       max(_FARTHEST * size, _FARTHEST_PX), _STEP_PX)
     signal, border = _beyond(picture, course, end, along, ground)
-    smooth = ndimage.gaussian_filter1d(signal, max(_SMOOTH_PX, _SMOOTH * size) / _STEP_PX,
-                                       mode="nearest")
+    sigma = max(_SMOOTH_PX, _SMOOTH * size)
+    smooth = ndimage.gaussian_filter1d(signal, sigma / _STEP_PX, mode="nearest")
     half = 0.5 * (level + ground)
+    # Noise makes dips too: under more smoothing the half stays where it is.
+    noise = float(np.std(values - ndimage.gaussian_filter1d(values, sigma, mode="nearest")))
+    worse = (noise / max(_NOISY * abs(level - ground), 1e-30)) ** 2
+    if worse > 1.0:
+        sigma = min(sigma * worse, max(_MOST_SMOOTH * size, sigma))
+        smooth = ndimage.gaussian_filter1d(signal, sigma / _STEP_PX, mode="nearest")
     # Between unresolved dots the signal may fall as low, for less than a gap.
     bridged = max(1, round(max(_BRIDGED * size, _BRIDGED_PX) / _STEP_PX))
     above = ndimage.binary_closing(np.pad(smooth >= half, bridged), np.ones(3, dtype=bool),

@@ -19,7 +19,7 @@ from emtools.measure.chains.ground import TOO_WIDE
 from emtools.measure.chains.line_ends import Course, straight_px, with_caps
 from emtools.measure.chains.line_widths import Widths, fit_widths, local_widths
 from emtools.measure.chains.rejected import Rejected
-from emtools.measure.chains.ridge import Picture, Strip, straighten
+from emtools.measure.chains.ridge import Picture, Strip, full_width, straighten
 from emtools.measure.chains.skeleton import find_skeleton
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ _FRESNEL = 0.05  # of the width: where in the fringes of a TEM image the edges l
 # Of the width: what the shape of an end leaves open, 1 sigma: a wire's, a sphere's, a slab's.
 _END_SHAPE = (0.06, 0.1, 0.06)
 _MEETING = 0.3  # of the width: where a line ends that meets another, 1 sigma
-_CORNER = 1.2  # widths before a free end of the skeleton that may run into a corner
-_AGAIN = 0.6  # of that: how far the line runs on inside of the object at least
+_RAGGED, _RESIZED = 1.25, 3  # ratio of widths from which on a line is straightened anew; how often
+_CORNER = 0.9  # widths before a free end of the skeleton that may run into a corner
+_AGAIN = 0.5  # of that: how far the line runs on inside of the object at least
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,13 @@ def _trace(
             continue
         near = _near(meetings, points, 2.0 * size)
         strip = straighten(picture, points, size, near, closed=path.closed)
+        for _ in range(_RESIZED):
+            # A ragged outline is narrower than what it outlines.
+            full = size * full_width(strip)
+            if full < _RAGGED * size:
+                break
+            size = full
+            strip = straighten(picture, points, size, near, closed=path.closed)
         traced.append(_Traced(path, strip, size))
     return traced, refused
 

@@ -113,6 +113,17 @@ def straighten(
     return Strip(axis, profiles, clear, err)
 
 
+def full_width(strip: Strip) -> float:
+    """Full width at half maximum of a line's mean profile, in the widths that it was read with."""
+    rows = strip.clear if strip.clear.any() else np.ones(len(strip.clear), dtype=bool)
+    mean = strip.profiles[rows].mean(axis=0)
+    base = min(float(mean[:4].mean()), float(mean[-4:].mean()))
+    middle = len(mean) // 2
+    high = mean > 0.5 * (float(mean[middle - 3:middle + 4].mean()) + base)
+    labels, _ = ndimage.label(high)
+    return float((labels == labels[middle]).sum()) / _PER_WIDTH if high[middle] else 0.0
+
+
 def _read(
     picture: Picture, axis: Centreline, width: float, meetings: Floats
 ) -> tuple[Floats, NDArray[np.bool_]]:
