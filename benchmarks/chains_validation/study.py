@@ -56,9 +56,8 @@ CASES: dict[str, dict[str, Any]] = {
     "not resolved, 2 nm/px": {"pixel_size_nm": 2.0, "n_dots": (20, 60), "counts": 400.0},
     "not resolved, blur 4 nm": {"pixel_size_nm": 1.0, "blur_nm": 5.0, "n_dots": (20, 60),
                                 "n_chains": 10},
-    "not resolved, crossings": {"pixel_size_nm": 1.6, "n_dots": (25, 45), "counts": 400.0,
-                                "blur_nm": 1.5, "n_chains": 8, "crossings": 4,
-                                "isolated_dots": 0},
+    "not resolved, crossings": {"pixel_size_nm": 2.0, "n_dots": (25, 45), "counts": 400.0,
+                                "n_chains": 8, "crossings": 4, "isolated_dots": 0},
     **{f"not resolved, wires {name}": {
         "dot_shape": "cylinder", "gap_nm": 0.0, "gap_std_nm": 0.0, "diameter_std_nm": 0.0,
         "n_dots": (20, 40), "n_chains": 6, "isolated_dots": 0, **options}

@@ -60,7 +60,7 @@ def find_skeleton(mask: NDArray[np.bool_]) -> Skeleton | None:
     if not bones.any():
         return None
     # The next pixel outside is half a pixel beyond the outline.
-    width = 2.0 * float(np.median(depth[bones])) - 1.0
+    width = max(2.0 * float(np.median(depth[bones])) - 1.0, 1.0)
     while True:
         neighbours = ndimage.convolve(bones.view(np.uint8), _EIGHT.view(np.uint8), mode="constant")
         near = ndimage.binary_dilation(bones & (neighbours >= 4), _EIGHT)
@@ -87,7 +87,7 @@ def find_skeleton(mask: NDArray[np.bool_]) -> Skeleton | None:
     depths = np.array([np.median(depth[tuple(part.T)]) for part in pieces])
     branches = [part.astype(float) - 2.0 for part in pieces]
     return _merged(Skeleton(branches, ends, centres, max(width, _THINNEST_PX),
-                            depth[2:-2, 2:-2]), 2.0 * depths - 1.0)
+                            depth[2:-2, 2:-2]), (2.0 * depths - 1.0) / width)
 
 
 def _without_pinholes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -142,16 +142,16 @@ def _erase(
         bones[tuple(path[starts[i]:starts[i + 1]].T)] = False
 
 
-def _merged(bones: Skeleton, widths: NDArray[np.float64]) -> Skeleton:
+def _merged(bones: Skeleton, broad: NDArray[np.float64]) -> Skeleton:
     """Junctions that belong to one crossing made one, and the stretches between them left out.
 
-    Two lines that cross at a small angle share a stretch, which is broader than one line is.
+    Two lines that cross at a small angle share a stretch, which is `broad`, in widths.
     """
     n = len(bones.junctions)
     length = np.array([len(branch) for branch in bones.branches])
     within = (bones.ends > 0).all(axis=1) & (bones.ends[:, 0] != bones.ends[:, 1])
     bridge = within & ((length < _SHORT_BRIDGE * bones.width)
-                       | ((length < _BRIDGE * bones.width) & (widths > _BROAD * bones.width)))
+                       | ((length < _BRIDGE * bones.width) & (broad > _BROAD)))
     group = np.arange(n + 1)
     for a, b in bones.ends[bridge]:
         group[group == group[b]] = group[a]
