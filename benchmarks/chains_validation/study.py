@@ -56,6 +56,24 @@ CASES: dict[str, dict[str, Any]] = {
     "not resolved, 2 nm/px": {"pixel_size_nm": 2.0, "n_dots": (20, 60), "counts": 400.0},
     "not resolved, blur 4 nm": {"pixel_size_nm": 1.0, "blur_nm": 5.0, "n_dots": (20, 60),
                                 "n_chains": 10},
+    "not resolved, crossings": {"pixel_size_nm": 2.0, "n_dots": (25, 45), "counts": 400.0,
+                                "n_chains": 8, "crossings": 4, "isolated_dots": 0},
+    **{f"not resolved, wires {name}": {
+        "dot_shape": "cylinder", "gap_nm": 0.0, "gap_std_nm": 0.0, "diameter_std_nm": 0.0,
+        "n_dots": (20, 40), "n_chains": 6, "isolated_dots": 0, **options}
+       for name, options in {
+           "0.5 nm/px": {},
+           "0.25 nm/px": {"pixel_size_nm": 0.25, "n_dots": (10, 20), "n_chains": 4},
+           "1 nm/px": {"pixel_size_nm": 1.0},
+           "8 nm": {"diameter_nm": 8.0, "n_dots": (10, 20)},
+           "blur 0.6 nm": {"blur_nm": 0.6},
+           "blur 1.2 nm": {"blur_nm": 1.2},
+           "contrast 0.5": {"contrast": 0.5},
+           "counts 11 (noise x 3)": {"counts": 11.0},
+           "bent, 100 nm": {"persistence_length_nm": 100.0, "border_cuts": True},
+           "crossings": {"n_chains": 8, "crossings": 4, "shape": (2000, 2000)},
+           "TEM": {"modality": "TEM"},
+       }.items()},
 }
 BASE: dict[str, Any] = {"shape": (1024, 1024), "n_chains": 8, "n_dots": (12, 35),
                         "isolated_dots": 10, "pixel_size_nm": 0.5}

@@ -23,7 +23,7 @@ from emtools.measure.chains.film import TOO_WIDE
 from emtools.measure.chains.ground import find_contrast, find_ground
 from emtools.measure.chains.lines import measure_lines
 from emtools.measure.chains.links import link_dots
-from emtools.measure.chains.outline import only_lines, sort_foreground
+from emtools.measure.chains.outline import only_lines, sort_foreground, without_fit
 from emtools.measure.chains.rejected import NARROWER, WIDER, bodies
 from emtools.measure.chains.report import Found, layers, summary
 from emtools.measure.chains.tables import TABLES
@@ -145,9 +145,18 @@ def _fit(found: Found, view: Square, widths: tuple[float, float], gap: float | N
     found = found._replace(rejected=found.rejected + faint)
     widths_px = (widths[0] / view.pixel, widths[1] / view.pixel)
     if dots is None or dots.told_from_blur:
-        return _of_sought_width(found, dots, widths_px)
+        return _covered(_of_sought_width(found, dots, widths_px))
     bridged = 1.0 if gap is None else gap / view.pixel
     return found._replace(outline=only_lines(found.ground, widths_px, bridged))
+
+
+def _covered(found: Found) -> Found:
+    """Take for lines what the fitted dots do not account for."""
+    dots = found.dots
+    if dots is None:
+        return found._replace(outline=without_fit(found.outline, np.zeros((0, 2)), np.zeros(0))[0])
+    outline, keep = without_fit(found.outline, dots.centre, dots.areas)
+    return found._replace(outline=outline, dots=dots.only(keep) if keep.any() else None)
 
 
 def _of_sought_width(
@@ -204,10 +213,11 @@ def _assemble(view: Square, found: Found, max_gap_px: float, min_dots: int) -> T
         linked = _add_rows(tables, dots, frame, max_gap_px, min_dots)
         in_chains = {i for chain in linked for i in chain}
         add_single_dots(tables, dots, [i for i in range(len(dots)) if i not in in_chains], frame)
-    for line in measure_lines(found.ground, found.outline.lines, found.outline.width_px):
+    lines, refused = measure_lines(found.ground, found.outline)
+    for line in lines:
         add_line(tables, line, frame)
     count_crossings(tables)
-    add_rejected(tables, found.rejected, frame)
+    add_rejected(tables, [*found.rejected, *refused], frame)
     return tables
 
 

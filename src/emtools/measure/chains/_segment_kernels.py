@@ -215,8 +215,11 @@ def highest_over(
 @njit(cache=True, nogil=True)
 def depths(
     shape: tuple[int, int], runs: NDArray[np.int32], labels: NDArray[np.int32], count: int
-) -> NDArray[np.float32]:
-    """Return the largest distance of a pixel from the outline in each object, ``(count,)``."""
+) -> NDArray[np.float64]:
+    """Return the largest and the mean distance of a pixel from the outline in each object.
+
+    ``(count, 2)``.
+    """
     n_y, n_x = shape
     depth = np.zeros((n_y + 4, n_x + 4), dtype=np.float32)
     for i in range(len(runs)):
@@ -224,21 +227,26 @@ def depths(
         for x in range(first, end):
             near = min(depth[y, x - 1], depth[y - 1, x]) + _STRAIGHT
             near = min(near, min(depth[y - 1, x - 1], depth[y - 1, x + 1]) + _DIAGONAL)
-            one = min(depth[y - 1, x - 2], depth[y - 1, x + 2])
-            two = min(depth[y - 2, x - 1], depth[y - 2, x + 1])
-            depth[y, x] = min(near, min(one, two) + _KNIGHT)
-    deepest = np.zeros(count, dtype=np.float32)
+            up = min(depth[y - 1, x - 2], depth[y - 1, x + 2])
+            side = min(depth[y - 2, x - 1], depth[y - 2, x + 1])
+            depth[y, x] = min(near, min(up, side) + _KNIGHT)
+    found = np.zeros((count, 2))
+    area = np.zeros(count)
     for i in range(len(runs) - 1, -1, -1):
         y, first, end = runs[i, 0] + 2, runs[i, 1] + 2, runs[i, 2] + 2
         for x in range(end - 1, first - 1, -1):
             near = min(depth[y, x + 1], depth[y + 1, x]) + _STRAIGHT
             near = min(near, min(depth[y + 1, x - 1], depth[y + 1, x + 1]) + _DIAGONAL)
-            one = min(depth[y + 1, x - 2], depth[y + 1, x + 2])
-            two = min(depth[y + 2, x - 1], depth[y + 2, x + 1])
-            near = min(near, min(one, two) + _KNIGHT)
+            up = min(depth[y + 1, x - 2], depth[y + 1, x + 2])
+            side = min(depth[y + 2, x - 1], depth[y + 2, x + 1])
+            near = min(near, min(up, side) + _KNIGHT)
             depth[y, x] = min(depth[y, x], near)
-            deepest[labels[i] - 1] = max(deepest[labels[i] - 1], depth[y, x])
-    return deepest
+            one = labels[i] - 1
+            found[one, 0] = max(found[one, 0], depth[y, x])
+            found[one, 1] += depth[y, x]
+            area[one] += 1.0
+    found[:, 1] /= np.maximum(area, 1.0)
+    return found
 
 
 @njit(cache=True, nogil=True)

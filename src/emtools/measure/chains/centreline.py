@@ -7,12 +7,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import CubicSpline, make_splrep, splder
+from scipy.interpolate import CubicSpline
+from scipy.linalg import solveh_banded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SAMPLES = 12  # of the curve between two points
+_STIFFNESS = (-5.0, 19.0)  # logarithm of what bending costs, over what distance does
+_HALVINGS = 10
+_CHI = 0.8  # chi square of a point: some of its scatter the curve takes up
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class Centreline:
         """Vector from the first to the last point."""
         return np.asarray(self.points[-1] - self.points[0])
 
+    def reversed(self) -> Centreline:
+        """Return the curve from its other end."""
+        return Centreline(self.points[::-1], self.length - self.arc[::-1],
+                          self.length - self.knots[::-1], -self.tangents[::-1])
+
     def at(self, arc: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points at given arc lengths."""
         return np.stack([np.interp(arc, self.arc, column) for column in self.points.T], axis=-1)
@@ -71,16 +80,56 @@ def through(centres: NDArray[np.float64]) -> Centreline:
     return replace(smooth, arc=np.interp(fine, chord, chord), knots=chord)
 
 
-def smoothed(points: NDArray[np.float64], err: float) -> Centreline:
-    """Return the smoothest curve that stays within `err` (1 sigma) of dense points."""
+def smoothed(
+    points: NDArray[np.float64], err: NDArray[np.float64] | float, step: float = 1.0
+) -> Centreline:
+    """Return the smoothest curve that stays within `err` (1 sigma) of points in order.
+
+    Parameters
+    ----------
+    points
+        ``(n, 2)``.
+    err
+        Of each, across the curve.
+    step
+        Between samples of the curve, about.
+    """
     chord = arc_lengths(points, 1e-9)
-    if len(points) < 6:
-        return through(points)
-    curves = [make_splrep(chord, column, w=np.full(len(chord), 1.0 / err), k=3, s=len(chord))
-              for column in points.T]
-    position = np.stack([curve(chord) for curve in curves], axis=-1)
-    slope = np.stack([splder(curve)(chord) for curve in curves], axis=-1)
-    return _sampled(position, chord, chord, slope)
+    fine = np.linspace(0.0, chord[-1], max(2, round(chord[-1] / step) + 1))
+    if len(points) >= 6:
+        points = _smoothest(points, np.broadcast_to(np.asarray(err, dtype=float), chord.shape))
+        chord = arc_lengths(points, 1e-9)
+        fine = np.linspace(0.0, chord[-1], len(fine))
+    curve = CubicSpline(chord, points, bc_type="natural")
+    return _sampled(curve(fine), fine, fine, curve(fine, 1))
+
+
+def _smoothest(points: NDArray[np.float64], err: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points of least bending, at even steps about, that lie within their errors of the given ones.
+
+    The discrete form of a cubic smoothing spline (Whittaker 1923; Reinsch 1967): chi square is
+    brought to the number of points.
+    """
+    weight = 1.0 / err**2
+    bending = np.zeros((3, len(points)))  # second differences times themselves, upper bands
+    bending[2] = 6.0
+    bending[2, [0, -1]], bending[2, [1, -2]] = 1.0, 5.0
+    bending[1, 1:] = -4.0
+    bending[1, [1, -1]] = -2.0
+    bending[0, 2:] = 1.0
+    bending *= weight.mean()
+    low, high = _STIFFNESS
+    smooth = points
+    for _ in range(_HALVINGS):
+        bands = bending * np.exp(0.5 * (low + high))
+        bands[2] += weight
+        smooth = solveh_banded(bands, weight[:, None] * points, check_finite=False)
+        # Errors are those across the curve: along it there are none to speak of.
+        if float((weight[:, None] * (smooth - points) ** 2).sum()) > _CHI * len(points):
+            high = 0.5 * (low + high)
+        else:
+            low = 0.5 * (low + high)
+    return np.asarray(smooth)
 
 
 def _sampled(

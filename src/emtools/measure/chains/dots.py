@@ -94,6 +94,11 @@ class Dots:
         tensors = self.parameters[:, [2, 3, 3, 4]].reshape(-1, 2, 2)
         return np.asarray(2.0 * np.sqrt(np.linalg.eigvalsh(tensors)[:, 0]))
 
+    @property
+    def areas(self) -> NDArray[np.float64]:
+        """Areas of the outlines in square pixels."""
+        return np.asarray(np.pi * _radii(self.parameters) ** 2)
+
     def tensor(self, dot: int) -> NDArray[np.float64]:
         """Matrix C of one dot."""
         c_yy, c_yx, c_xx = self.parameters[dot, EXTENT]

@@ -1,35 +1,51 @@
 """Chains whose dots are not resolved, wires and rods: width and length along a centreline.
 
-The profiles across the axis are averaged along it and fitted with a blurred projected body.  A
-cylinder has the profile sqrt(1 - x^2), a row of touching spheres averaged along its axis 1 - x^2;
-where the image cannot tell the two, their difference enters the uncertainty of the width.
+Each object's skeleton is cut into branches and joined through crossings, the middle is sought to a
+fraction of a pixel, and the mean profile across it is fitted with a blurred projected body.  Which
+body and which blur is judged by all lines of the picture together; what that leaves open enters
+the uncertainty of the width.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import ndimage
-from scipy.optimize import least_squares
 
-from emtools.measure.chains.centreline import Centreline, arc_lengths, smoothed
-from emtools.measure.chains.skeleton import trace_lines
+from emtools.measure.chains.centreline import Centreline, arc_lengths
+from emtools.measure.chains.crossings import joined_paths
+from emtools.measure.chains.ground import TOO_WIDE
+from emtools.measure.chains.line_ends import Course, straight_px, with_caps
+from emtools.measure.chains.line_widths import Widths, fit_widths, local_widths
+from emtools.measure.chains.rejected import Rejected
+from emtools.measure.chains.ridge import Picture, Strip, full_width, straighten
+from emtools.measure.chains.skeleton import find_skeleton
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from emtools.measure.chains.crossings import Path
     from emtools.measure.chains.ground import Ground
-    from emtools.measure.chains.outline import Shape
+    from emtools.measure.chains.outline import Outline, Shape
 
-_EXPONENTS = (0.5, 1.0)  # (1 - x^2)^p: cylinder, row of touching spheres
-_FINE = 400  # points across the profile at which the model is blurred
+    Floats = NDArray[np.float64]
+
 _SECTIONS = 12  # at most so many pieces of a line are fitted for the spread of its width
-_UNEXPLAINED = 0.1  # largest part of a profile's variance that the body may leave
-_SKELETON_ERR_PX = 0.5
-_END_ERR = 0.3  # of the width: where both ends of a line are, 1 sigma
+_LEAST_WIDTHS = 3.0  # a line is at least so many widths long
+_LEAST_PX = 4  # points of an axis
+_UNEXPLAINED = 0.15  # largest part of a profile's variance that the body may leave
+_LEAST_SOUGHT = 0.9  # of the smallest width sought
+_EDGE = 0.35  # of what a line rises above its higher side: the most that its sides may differ by
+_OFF_AXIS = 0.3  # widths: where the body may lie beside the axis
+_MODEL_ERR = 0.005  # of the width: kinks and texture that the profile knows nothing of
+_FRESNEL = 0.05  # of the width: where in the fringes of a TEM image the edges lie
+# Of the width: what the shape of an end leaves open, 1 sigma: a wire's, a sphere's, a slab's.
+_END_SHAPE = (0.06, 0.1, 0.06)
+_MEETING = 0.3  # of the width: where a line ends that meets another, 1 sigma
+_RAGGED, _RESIZED = 1.25, 3  # ratio of widths from which on a line is straightened anew; how often
+_CORNER = 0.9  # widths before a free end of the skeleton that may run into a corner
+_AGAIN = 0.5  # of that: how far the line runs on inside of the object at least
 
 
 @dataclass(frozen=True)
@@ -61,123 +77,167 @@ class Line:
     n_crossings: int
 
 
-def measure_lines(ground: Ground, shapes: list[Shape], width_px: float) -> list[Line]:
-    """Measure every line-like object."""
-    lines = []
-    for shape in shapes:
-        origin = np.array(shape.origin, dtype=float) - 1.0
-        paths, crossings = trace_lines(np.pad(shape.mask, 1), width_px)
-        for path in paths:
-            here = path + origin
-            # As chains of dots, lines start at the end nearer to the corner of pixel 0, 0.
-            here = here if np.hypot(*here[0]) <= np.hypot(*here[-1]) else here[::-1]
-            line = _measure(ground, here, width_px, [c + origin for c in crossings])
-            if line is not None:
-                lines.append(line)
-    return lines
+class _Traced(NamedTuple):
+    """A line straightened: where it runs, and its signal."""
+
+    path: Path
+    strip: Strip
+    size: float  # first guess of its width
 
 
-def _measure(
-    ground: Ground, path: NDArray[np.float64], width_px: float,
-    crossings: list[NDArray[np.float64]],
-) -> Line | None:
-    if len(path) < 2.0 * width_px:
-        return None
-    axis = smoothed(path, _SKELETON_ERR_PX)
-    profiles, across = _profiles(ground, axis, width_px)
-    fit = _fit_width(profiles.mean(axis=0), across, width_px)
-    if fit is None:
-        return None
-    sections = np.array_split(np.arange(len(profiles)),
-                              int(np.clip(axis.length / (2 * width_px), 1, _SECTIONS)))
-    local = [_fit_width(profiles[rows].mean(axis=0), across, width_px) for rows in sections]
-    widths = np.array([fit[0] if one is None else one[0] for one in local])
-    spread = float(widths.std(ddof=1)) if len(widths) > 1 else float("nan")
-    of_mean = spread / np.sqrt(len(widths)) if len(widths) > 1 else 0.0
-    whole = _with_caps(ground, axis, 0.5 * fit[0])
-    if whole.length < 3.0 * fit[0]:
-        return None
-    passed = sum(bool(np.linalg.norm(path - c, axis=1).min() < width_px) for c in crossings)
-    at = np.minimum((whole.arc / max(whole.length, 1e-9) * len(widths)).astype(int),
-                    len(widths) - 1)
-    return Line(whole, fit[0], float(np.hypot(fit[1], of_mean)), spread, widths[at],
-                float(np.hypot(_END_ERR * fit[0], 0.5)), passed)
+def measure_lines(ground: Ground, outline: Outline) -> tuple[list[Line], list[Rejected]]:
+    """Measure every line-like object, and say which were refused and why.
+
+    Parameters
+    ----------
+    ground
+        The image without its ground.
+    outline
+        The objects.
+    """
+    if not outline.lines:
+        return [], []
+    picture = Picture(ground.signal, outline.width_px)
+    traced: list[_Traced] = []
+    rejected: list[Rejected] = []
+    for shape in outline.lines:
+        found, refused = _trace(ground, picture, shape)
+        traced += found
+        rejected += refused
+    if not traced:
+        return [], rejected
+    sizes = np.array([one.size for one in traced])
+    rows = [_body_rows(one) for one in traced]
+    means = np.array([one.strip.profiles[which].mean(axis=0)
+                      for one, which in zip(traced, rows, strict=True)])
+    count = np.array([which.size for which in rows]) / ground.correlation
+    widths = fit_widths(means, sizes, ground.noise / np.sqrt(np.maximum(count, 1.0)))
+    lines: list[Line] = []
+    for number, one in enumerate(traced):
+        reason = _refusal(one, widths, number, outline.sought_px)
+        made = _refused(one.strip.axis.points, float(widths.width[number]), reason) if reason \
+            else _line(picture, one, widths, (number, rows[number], ground.contrast == "dark"))
+        if isinstance(made, Rejected):
+            rejected.append(made)
+        else:
+            lines.append(made)
+    return lines, rejected
 
 
-def _profiles(
-    ground: Ground, axis: Centreline, width_px: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Signal across the axis, ``(points, samples)``, and the distances of the samples."""
-    across = np.arange(-1.5 * width_px, 1.5 * width_px + 0.25, 0.5)
-    normal = np.stack([-axis.tangents[:, 1], axis.tangents[:, 0]], axis=-1)
-    at = axis.points[:, None, :] + across[None, :, None] * normal[:, None, :]
-    return ndimage.map_coordinates(ground.signal, at.transpose(2, 0, 1), order=1,
-                                   mode="nearest"), across
+def _trace(
+    ground: Ground, picture: Picture, shape: Shape
+) -> tuple[list[_Traced], list[Rejected]]:
+    origin = np.array(shape.origin, dtype=float)
+    bones = find_skeleton(shape.mask)
+    if bones is None:
+        return [], []
+    bones = bones._replace(branches=[branch + origin for branch in bones.branches],
+                           junctions=bones.junctions + origin)
+    half = [bones.depth[tuple((branch - origin).astype(int).T)] for branch in bones.branches]
+    bright = [float(np.median(ground.signal[tuple(branch.astype(int).T)]))
+              for branch in bones.branches]
+    paths, meetings = joined_paths(
+        bones, np.array([2.0 * np.median(one) - 1.0 for one in half]), np.array(bright))
+    traced, refused = [], []
+    for path in paths:
+        inside = (path.points - origin).astype(int).T
+        size = max(2.0 * float(np.median(bones.depth[tuple(inside)])) - 1.0, 2.0)
+        points = _without_ends(path, size)
+        if len(points) < max(_LEAST_PX, (_LEAST_WIDTHS - 2.0) * size):
+            refused.append(_refused(path.points, size, f"shorter than {_LEAST_WIDTHS:g} widths"))
+            continue
+        near = _near(meetings, points, 2.0 * size)
+        strip = straighten(picture, points, size, near, closed=path.closed)
+        for _ in range(_RESIZED):
+            # A ragged outline is narrower than what it outlines.
+            full = size * full_width(strip)
+            if full < _RAGGED * size:
+                break
+            size = full
+            strip = straighten(picture, points, size, near, closed=path.closed)
+        traced.append(_Traced(path, strip, size))
+    return traced, refused
 
 
-def _model(
-    parameters: NDArray[np.float64], across: NDArray[np.float64], exponent: float
-) -> NDArray[np.float64]:
-    centre, radius, blur, height, ground = parameters
-    reach = float(np.abs(across).max()) + 1.0
-    fine = np.linspace(-reach, reach, _FINE)
-    body = np.clip(1.0 - (fine / radius) ** 2, 0.0, None) ** exponent
-    blurred = ndimage.gaussian_filter1d(body, blur / (fine[1] - fine[0]), mode="constant")
-    return np.asarray(ground + height * np.interp(across - centre, fine, blurred))
-
-
-def _misfit(
-    parameters: NDArray[np.float64], across: NDArray[np.float64], profile: NDArray[np.float64],
-    exponent: float,
-) -> NDArray[np.float64]:
-    return _model(parameters, across, exponent) - profile
-
-
-def _fit_width(
-    profile: NDArray[np.float64], across: NDArray[np.float64], width_px: float
-) -> tuple[float, float] | None:
-    """Width and its 1 sigma, what the shape leaves open included; None if nothing fits."""
-    height = float(profile.max())
-    if height <= 0:
-        return None
-    start = [0.0, 0.5 * width_px, max(0.5, 0.1 * width_px), height, 0.0]
-    low = [-width_px, 0.15 * width_px, 0.3, 0.0, -height]
-    high = [width_px, 1.4 * width_px, 0.6 * width_px + 0.5, 3.0 * height, height]
-    fits: list[Any] = [
-        least_squares(partial(_misfit, across=across, profile=profile, exponent=exponent), start,
-                      bounds=(low, high)) for exponent in _EXPONENTS]
-    fits.sort(key=lambda fit: float(fit.cost))
-    best, other = fits
-    if not _is_body(best, profile, width_px):
-        return None
-    degrees = max(1, len(across) - 5)
-    variance = max(2.0 * float(best.cost) / degrees, 1e-12 * height**2)
-    covariance = np.linalg.pinv(best.jac.T @ best.jac) * variance
-    evidence = 2.0 * float(other.cost - best.cost) / variance
-    open_shape = 2.0 * abs(other.x[1] - best.x[1]) * np.exp(-0.5 * min(evidence, 100.0))
-    statistical = 2.0 * float(np.sqrt(max(covariance[1, 1], 0.0)))
-    return 2.0 * float(best.x[1]), float(np.hypot(statistical, open_shape))
-
-
-def _is_body(fit: Any, profile: NDArray[np.float64], width_px: float) -> bool:
-    """Whether a profile is that of a body, and not of a step or an uneven ground."""
-    total = float(np.sum((profile - np.median(profile)) ** 2))
-    unexplained = 2.0 * float(fit.cost) / max(total, 1e-300)
-    return bool(unexplained < _UNEXPLAINED and abs(fit.x[0]) < 0.4 * width_px)
-
-
-def _with_caps(ground: Ground, axis: Centreline, radius: float) -> Centreline:
-    """Carry the axis on to where the object ends: at half the height of its last part."""
-    points = axis.points
+def _without_ends(path: Path, size: float) -> Floats:
+    """Carry the course on straight at free ends, where the skeleton turns into corners."""
+    points = path.points
+    if path.closed:
+        return points
+    third = len(points) // 3
+    cut = min(round(_CORNER * size), third)
+    kept = points[cut if path.free[0] else 0:len(points) - (cut if path.free[1] else 0)]
+    again = round(_AGAIN * cut)
+    pieces = [kept]
     for end in (0, -1):
-        outward = axis.tangents[end] * (1.0 if end == -1 else -1.0)
-        steps = np.arange(0.0, 3.0 * radius, 0.25)
-        along = points[end] + steps[:, None] * outward
-        values = ndimage.map_coordinates(ground.signal, along.T, order=1, mode="constant")
-        inside = values > 0.5 * float(np.median(values[steps <= 0.5 * radius]))
-        beyond = np.argmin(inside) if not inside.all() else len(steps) - 1
-        tip = along[max(int(beyond) - 1, 0)]
-        points = np.vstack([tip, points]) if end == 0 else np.vstack([points, tip])
-    arc = arc_lengths(points)
-    tangents = np.vstack([axis.tangents[:1], axis.tangents, axis.tangents[-1:]])
-    return Centreline(points, arc, arc, tangents)
+        if path.free[end] and again:
+            back = kept[min(straight_px(size), len(kept) - 1) * (1 if end == 0 else -1) + end]
+            away = (kept[end] - back) / max(float(np.hypot(*(kept[end] - back))), 1e-9)
+            more = kept[end] + np.arange(1, again + 1)[:, None] * away
+            pieces = [more[::-1], *pieces] if end == 0 else [*pieces, more]
+    return np.vstack(pieces)
+
+
+def _near(meetings: Floats, points: Floats, reach: float) -> Floats:
+    low, high = points.min(axis=0) - reach, points.max(axis=0) + reach
+    return np.asarray(meetings[((meetings > low) & (meetings < high)).all(axis=1)])
+
+
+def _refused(points: Floats, width: float, reason: str) -> Rejected:
+    y, x = points[len(points) // 2]
+    return Rejected(float(y), float(x), float(arc_lengths(points)[-1]), width, reason)
+
+
+def _body_rows(one: _Traced) -> NDArray[np.intp]:
+    """Points of the axis where the profile is the line's alone."""
+    clear = np.flatnonzero(one.strip.clear)
+    n, end = len(one.strip.profiles), round(0.4 * one.size)
+    inner = clear[(clear >= end) & (clear < n - end)]
+    if len(inner) >= max(3, n // 8):
+        return inner
+    return clear if len(clear) >= 3 else np.arange(n)
+
+
+def _refusal(
+    one: _Traced, widths: Widths, number: int, sought: tuple[float, float]
+) -> str | None:
+    """Why an object is no line, if it is none."""
+    width = widths.width[number]
+    # Blur hides how narrow it is.
+    if width + widths.err[number] < _LEAST_SOUGHT * sought[0]:
+        return "narrower than anything sought"
+    if width > TOO_WIDE * sought[1]:
+        return "wider than anything sought"
+    if widths.step[number] > _EDGE:
+        return "an edge, not a line: one side is brighter"
+    if (widths.unexplained[number] > _UNEXPLAINED
+            or abs(widths.centre[number]) > _OFF_AXIS * one.size):
+        return "its profile is not that of one body"
+    return None
+
+
+def _line(
+    picture: Picture, one: _Traced, widths: Widths,
+    which: tuple[int, NDArray[np.intp], bool],
+) -> Line | Rejected:
+    """Measure one line, given its number, the clear points of its axis and whether it is dark."""
+    number, rows, dark = which
+    width = float(widths.width[number])
+    shape = int(widths.exponent[number])
+    course = Course(one.strip, one.size, one.path.free, one.path.closed)
+    whole, before, end_err = with_caps(picture, course, float(widths.ground[number]),
+                                       (_END_SHAPE[shape] * width, _MEETING * width))
+    if whole.length < _LEAST_WIDTHS * width:
+        return _refused(whole.points, width, f"shorter than {_LEAST_WIDTHS:g} widths")
+    pieces = int(np.clip(one.strip.axis.length / (2.0 * one.size), 1, _SECTIONS))
+    parts = np.array_split(rows, min(pieces, len(rows)))
+    sections = np.array([one.strip.profiles[part].mean(axis=0) for part in parts])
+    local = local_widths(widths, number, sections, one.size)
+    spread = float(local.std(ddof=1)) if len(local) > 1 else float("nan")
+    middles = np.array([one.strip.axis.arc[part].mean() for part in parts])
+    shown = np.interp(whole.arc - before, middles, local)
+    err = float(np.hypot(widths.err[number], (_FRESNEL if dark else _MODEL_ERR) * width))
+    # As chains of dots, lines start at the end nearer to the corner of pixel 0, 0.
+    if np.hypot(*whole.points[0]) > np.hypot(*whole.points[-1]):
+        whole, shown = whole.reversed(), shown[::-1]
+    return Line(whole, width, err, spread, shown, end_err, len(one.path.crossings))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from emtools.measure.chains.cells import smoothed
 from emtools.measure.chains.film import TOO_WIDE
+from emtools.measure.chains.rejected import NARROWER, WIDER, Rejected
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +23,13 @@ _DIP = 0.06  # of a top's height: the least dip between two dots that are told a
 _LINE_WIDTHS = 3.0  # a line-like object is at least this many widths long
 _FITTABLE_PX = 3.6  # width below which a dot cannot be told from the blur
 _DOT_PITCH = 1.8  # widths; fewer maxima per length: not a row of dots
+_BUNDLE_WIDTHS = 12.0  # widths: the lines of a bundle are together at least so long
+_COVERED = 0.45  # of a row's outline: least area of the dots fitted to it
+_ROUND = 6.0  # widths of a disc in its mean depth; of a line 4
+# Touching spheres under a blur of 0.28 of their pitch dip by a fifth of their height, and what
+# is more blurred has no width to be fitted: shallower dips are a wire's texture.
+_LEAST_DIP = 0.22
+_BESIDE = 2.5  # widths: neighbours of which the dip between is looked at
 _NEIGHBOURS = 1.7  # widths: tops further apart are not two of one hill
 
 
@@ -52,14 +60,20 @@ class Outline:
         Line-like objects without resolved dots.
     width_px
         Typical width of the bodies.
-    n_blobs
-        Objects wider than anything sought, left out.
+    rejected
+        Objects wider or narrower than anything sought.
+    rows
+        Line-like objects whose maxima are among those to be fitted.
+    sought_px
+        Smallest and largest width sought.
     """
 
     maxima: NDArray[np.float64]
     lines: list[Shape]
     width_px: float
-    n_blobs: int
+    rejected: list[Rejected]
+    rows: list[Shape]
+    sought_px: tuple[float, float]
 
 
 def sort_foreground(
@@ -78,15 +92,77 @@ def sort_foreground(
     """
     objects = _Objects(ground.runs, ground.outline.shape, widths_px)
     if not objects.usable.any():
-        return Outline(np.zeros((0, 2)), [], widths_px[0], int(objects.blob.sum()))
+        return Outline(np.zeros((0, 2)), [], widths_px[0], objects.rejected(), [], widths_px)
     if objects.width < _FITTABLE_PX:
         return only_lines(ground, widths_px, max_gap_px)
     maxima, owner = _maxima(ground, objects)
     n_maxima = np.bincount(owner, minlength=len(objects.widest) + 1)[1:]
-    line = objects.long & (n_maxima * _DOT_PITCH * objects.widest < objects.length)
+    too_few = n_maxima * _DOT_PITCH * objects.typical < objects.length
+    shallow = _dips(ground, objects, maxima, owner) < _LEAST_DIP
+    line = objects.long & (too_few | shallow | objects.bundle)
     kept = np.concatenate([[False], objects.usable & ~line])
     return Outline(maxima[kept[owner]], objects.only(line), objects.width,
-                   int(objects.blob.sum()))
+                   objects.rejected(), objects.only(objects.long & ~line), widths_px)
+
+
+def without_fit(
+    outline: Outline, centres: NDArray[np.float64], areas: NDArray[np.float64]
+) -> tuple[Outline, NDArray[np.bool_]]:
+    """Take rows for lines where the dots that could be fitted cover too little of them.
+
+    Parameters
+    ----------
+    outline
+        What the foreground holds.
+    centres, areas
+        Of the fitted dots, in pixels.
+
+    Returns
+    -------
+    tuple
+        The outline with these among its lines, and which dots lie on none of them.
+    """
+    keep = np.ones(len(centres), dtype=bool)
+    lines = []
+    for shape in outline.rows:
+        place = np.rint(centres).astype(int) - shape.origin
+        near = np.flatnonzero(((place >= 0) & (place < shape.mask.shape)).all(axis=1))
+        on = near[shape.mask[tuple(place[near].T)]]
+        if areas[on].sum() < _COVERED * shape.mask.sum():
+            lines.append(shape)
+            keep[on] = False
+    return replace(outline, lines=[*outline.lines, *lines], rows=[]), keep
+
+
+def _dips(
+    ground: Ground, objects: _Objects, maxima: NDArray[np.float64], owner: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Median dip, over its height, between each top of an object and the one it is best joined to.
+
+    Infinite where an object has not two tops beside each other.
+    """
+    from emtools.measure.chains import _segment_kernels as kernels
+
+    median = np.full(len(objects.widest), np.inf)
+    pairs = cKDTree(maxima).query_pairs(_BESIDE * objects.width, output_type="ndarray") \
+        if len(maxima) else np.zeros((0, 2), dtype=np.int64)
+    pairs = pairs[owner[pairs[:, 0]] == owner[pairs[:, 1]]]
+    if len(pairs) == 0:
+        return median
+    smooth = smoothed(ground.signal, max(0.7, 0.1 * objects.width))
+    tops = maxima.astype(np.int32)
+    saddles = kernels.lowest_between(smooth, tops, pairs)
+    height = smooth[tops[:, 0], tops[:, 1]]
+    best = np.full(len(maxima), -np.inf)
+    np.maximum.at(best, pairs[:, 0], saddles)
+    np.maximum.at(best, pairs[:, 1], saddles)
+    joined = np.isfinite(best)
+    dips = 1.0 - best[joined] / np.maximum(height[joined], 1e-30)
+    order = np.lexsort((dips, owner[joined]))
+    numbers, starts, counts = np.unique(owner[joined][order], return_index=True,
+                                        return_counts=True)
+    median[numbers - 1] = dips[order][starts + counts // 2]
+    return median
 
 
 class _Objects:
@@ -99,15 +175,39 @@ class _Objects:
 
         self.runs = runs
         self.labels, n = kernels.label_runs(runs)
-        deepest = kernels.depths(shape, runs, self.labels, n)
-        self.widest = 2.0 * deepest.astype(float) / _OUTLINE
-        self.blob = self.widest > TOO_WIDE * widths_px[1]
-        self.usable = ~self.blob & (self.widest >= 0.5 * widths_px[0])
+        deepest, mean = kernels.depths(shape, runs, self.labels, n).T
+        self.widest = 2.0 * deepest / _OUTLINE
+        # Depth grows evenly from a line's edge to its middle, and a disc's mean depth is a third
+        # of its radius: with 4 the first comes out right, with 6 the second.  Where lines cross
+        # only the deepest point is broader.
+        self.typical = np.minimum(self.widest, _ROUND * np.maximum(mean - 0.5, 0.25) / _OUTLINE)
         area = np.bincount(self.labels, self.runs[:, 2] - self.runs[:, 1], minlength=n + 1)[1:]
-        self.length = area / np.maximum(0.85 * self.widest, 1.0)
-        self.long = self.usable & (self.length > _LINE_WIDTHS * self.widest)
+        broad = self.widest > TOO_WIDE * widths_px[1]
+        # Lines that cross or lie beside each other are broader there, not everywhere.
+        narrow = np.maximum(4.0 * (mean - 0.5), 1.0) / _OUTLINE
+        self.bundle = (broad & (narrow < TOO_WIDE * widths_px[1])
+                       & (area > _BUNDLE_WIDTHS * narrow**2))
+        self.blob = broad & ~self.bundle
+        self.usable = ~self.blob & (self.widest >= 0.5 * widths_px[0])
+        self.length = area / np.maximum(0.85 * self.typical, 1.0)
+        self.long = self.usable & (self.length > _LINE_WIDTHS * self.typical)
         typical = float(np.median(self.widest[self.usable])) if self.usable.any() else widths_px[0]
         self.width = float(np.clip(typical, *widths_px))
+
+    def rejected(self) -> list[Rejected]:
+        """Return what is wider or narrower than anything sought."""
+        out = np.flatnonzero(~self.usable)
+        if not len(out):
+            return []
+        area = (self.runs[:, 2] - self.runs[:, 1]).astype(float)
+        n = len(self.usable) + 1
+        total = np.bincount(self.labels, area, n)[1:]
+        y = np.bincount(self.labels, area * self.runs[:, 0], n)[1:] / total
+        x = np.bincount(self.labels, area * (self.runs[:, 1] + self.runs[:, 2] - 1) / 2, n)[1:]
+        length = np.maximum(total / np.maximum(self.widest, 1.0), self.widest)
+        return [Rejected(float(y[i]), float(x[i] / total[i]), float(length[i]),
+                         float(self.widest[i]), WIDER if self.blob[i] else NARROWER)
+                for i in out.tolist()]
 
     def only(self, chosen: NDArray[np.bool_]) -> list[Shape]:
         """Return the chosen objects."""
@@ -139,7 +239,7 @@ def only_lines(
                                     iterations=reach)[margin:-margin, margin:-margin]
     objects = _Objects(find_runs(np.ascontiguousarray(closed)), closed.shape, widths_px)
     return Outline(np.zeros((0, 2)), objects.only(objects.long), objects.width,
-                   int(objects.blob.sum()))
+                   objects.rejected(), [], widths_px)
 
 
 def _maxima(
