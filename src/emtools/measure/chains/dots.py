@@ -209,7 +209,9 @@ def _separate(
 ) -> NDArray[np.bool_]:
     """Which dots are significant, and not a second fit of a brighter neighbour."""
     # Of the height alone: how well it is told from the size does not matter here.
-    height_err = np.sqrt(equations.variance(ground) / equations.hessian[:, 5, 5])
+    known = np.maximum(equations.hessian[:, 5, 5], np.finfo(float).tiny)
+    height_err = np.sqrt(equations.variance(ground) / known
+                         + ground.level_err_at(parameters[:, :2]) ** 2)
     keep = parameters[:, 5] > _SIGNIFICANT * height_err
     radius = _radii(parameters)
     pairs = cKDTree(parameters[:, :2]).query_pairs(2 * _OVERLAP * float(radius.max()),

@@ -37,6 +37,12 @@ _MEDIAN_EFFICIENCY = 0.37  # of a median deviation against a standard deviation
 _QUIETEST = 0.3  # of the plane's noise: rounding may look quieter
 _NOTHING = 1e-30  # variance of a plane without noise and without contrast
 _ENOUGH = 200  # independent values that tell the noise of one block
+_CROWDED = 3.0  # sigma: points that are higher are bodies', where no cell is free of them
+_UNLIKE_NOISE = 2.5  # ratio of two quarters, 1.4 for noise: bodies among them
+_CONTRAST = 0.01  # of the range: what is less is no body's
+_FEWEST = 64  # values whose quarters are compared
+_DENSEST = 8  # of all values one is ground, at least
+_TRIMMED = 0.934  # standard deviation of a Gaussian's middle 98 %
 _SAMPLE = 400_000  # pixels that tell the noise of a pixel
 _ROUNDING = 3e-4  # of the range: no micrograph is better than that
 _LOCAL_HALF = 0.4  # of the local height: where a body's edge is drawn for a first guess
@@ -185,6 +191,7 @@ class _Film:
         means, used = _cell_means(plane.values, plane.mask)
         self.used = used > 0.5 if (used > 0.5).any() else used > 0
         self.ground = self.used
+        self.crowded = False
         self.broad = np.zeros_like(self.used)
         self.steep: NDArray[np.float32] | float = 0.0
         self.blocks = tuple(
@@ -194,22 +201,34 @@ class _Film:
         # About 1, by a power of two that takes no bits: squares of others may leave float32.
         largest = float(np.abs(means[self.used]).max(initial=0.0))
         scale = float(np.ldexp(1.0, -int(np.frexp(largest)[1])))
-        self.signal = off_ground(plane.values, sign * self._rough(sign * means),
-                                 scale=sign * scale)
+        flat = np.full(self._n_blocks, float(np.median(means[self.used])))
+        self.signal = off_ground(plane.values, flat, scale=sign * scale)
         if self.mask is not None:
             self.signal[~self.mask] = 0.0
         self.smooth = smoothed(self.signal, self.sigma)
+        # Points, not means: where bodies are dense no cell is free of them, but some points are.
+        points = self.smooth[::_CELL, ::_CELL]
+        self.range = float(np.ptp(points[self.used]))
+        rough = _filled(self._of_blocks(points, lambda v: _robust_level(v, self.least)))
+        for values in (self.signal, self.smooth):
+            off_ground(values, rough, out=values)
+            if self.mask is not None:
+                values[~self.mask] = 0.0
         self.levels = np.zeros(self._n_blocks)
         self.means, _ = _cell_means(self.signal, self.mask)
         self.raw = np.float32(sign * scale) * means
         self.maxima = _cell_maxima(self.smooth)
         self.pixels = (self.signal[::_CELL, ::_CELL], self.smooth[::_CELL, ::_CELL].copy())
-        self.range = float(np.ptp(self.pixels[1][self.used]))
 
     @property
     def independent_px(self) -> float:
         """Pixels of the smoothed signal that count as one."""
         return float(4.0 * np.pi * self.sigma**2)
+
+    @property
+    def least(self) -> float:
+        """What no body's contrast is less than, where bodies are so dense that they might be noise."""
+        return _CONTRAST * self.range
 
     @property
     def _n_blocks(self) -> tuple[int, int]:
@@ -228,21 +247,25 @@ class _Film:
                     levels[i, j] = level(ground)
         return levels
 
-    def _rough(self, means: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Ground without what stands above it."""
-        return _filled(self._of_blocks(means, _robust_level))
-
     def noise(self) -> _Noise:
         """Noise of the ground, from what lies below its middle: bodies do not reach there."""
-        least = _ROUNDING * self.range
-        pixel, smooth = (max(_deviation(p[self.ground]), least) for p in self.pixels)
+        quietest = _ROUNDING * self.range
+        raw, even = (np.sort(_some(points[self.ground])) for points in self.pixels)
+        n = _of_ground(even, self.least)
+        smooth = max(_deviation(even, n), quietest)
+        # Counts of few electrons come in steps: their quartiles say little.
+        pixel = max(_trimmed_deviation(raw) if n == len(raw) else _deviation(raw, n), quietest)
         return _Noise(pixel, smooth)
+
+    def _deviation(self, sample: NDArray[np.float32]) -> float:
+        ordered = np.sort(_some(sample))
+        return _deviation(ordered, _of_ground(ordered, self.least))
 
     def local_noise(self, smooth: float) -> NDArray[np.float32]:
         """Noise of the smoothed signal at each cell; the plane's where a block tells too little."""
         independent = min(1.0, _CELL**2 / self.independent_px)
         local = self._of_blocks(self.pixels[1], lambda ground: (
-            _deviation(ground) ** 2 if ground.size * independent > _ENOUGH else np.nan))
+            self._deviation(ground) ** 2 if ground.size * independent > _ENOUGH else np.nan))
         local = np.where(np.isfinite(local), local, smooth**2)
         local = ndimage.uniform_filter(local, 3, mode="nearest")
         squares = -off_ground(np.zeros_like(self.means), local)
@@ -250,22 +273,41 @@ class _Film:
 
     def exclude_bodies(self, height: float) -> bool:
         """Level the cells by the ground beside bodies; False where nothing more is to be had."""
-        labels, n = ndimage.label(self.maxima > 0.5 * height)
-        held = np.zeros(n + 1, dtype=bool)
-        held[np.unique(labels[self.maxima > height])] = True
-        held[0] = False
-        if not held.any():
-            return False
-        bodies = ndimage.binary_dilation(held[labels], np.ones((3, 3), dtype=bool), self.margin)
-        ground = self.used & ~bodies
-        if ground.mean() < _LEAST_GROUND or (ground == self.ground).all():
+        ground = self._beside_bodies(height)
+        highest = 0.5 * float(self.maxima[self.used].max())
+        while ground.mean() < _LEAST_GROUND and height < highest:
+            # The ground may still be so uneven that all of it is above that height.
+            height *= 2.0
+            ground = self._beside_bodies(height)
+        self.crowded = ground.mean() < _LEAST_GROUND or not self._free_of_bodies(ground)
+        if self.crowded:
+            ground = self.used & (self.pixels[1] < _CROWDED * self.noise().smooth)
+        if (ground == self.ground).all() or not ground.any():
             return False
         self.ground = ground
-        levels = _filled(self._of_blocks(self.means, lambda ground: float(ground.mean())))
+        levels = _filled(self._of_blocks(self._level_cells, lambda ground: float(ground.mean())))
         self.levels += levels
         for cells in (self.means, self.maxima, self.pixels[1]):
             off_ground(cells, levels, out=cells)
         return True
+
+    @property
+    def _level_cells(self) -> NDArray[np.float32]:
+        """What tells the level of the ground: where bodies are dense, no cell is free of them."""
+        return self.pixels[1] if self.crowded else self.means
+
+    def _free_of_bodies(self, cells: NDArray[np.bool_]) -> bool:
+        ordered = np.sort(_some(self.pixels[1][cells]))
+        return _of_ground(ordered, self.least) == len(ordered)
+
+    def _beside_bodies(self, height: float) -> NDArray[np.bool_]:
+        """Cells that are no part of what is higher, nor close beside it."""
+        labels, n = ndimage.label(self.maxima > 0.5 * height)
+        held = np.zeros(n + 1, dtype=bool)
+        held[np.unique(labels[self.maxima > height])] = True
+        held[0] = False
+        bodies = ndimage.binary_dilation(held[labels], np.ones((3, 3), dtype=bool), self.margin)
+        return np.asarray(self.used & ~bodies)
 
     def level(self) -> None:
         """Take what was found to be left of the ground off the pixels."""
@@ -279,7 +321,7 @@ class _Film:
         """Take off what is broader than any body, which else would hide those on it."""
         side = 2 * int(np.ceil(0.5 * widest_px / _CELL)) + 1
         broad = find_broad(self.means, self.raw, self.used, (side, self.margin + 2),
-                           _deviation(self.means[self.ground]))
+                           self._deviation(self.means[self.ground]))
         if broad is None:
             return
         self.broad = broad.found
@@ -300,7 +342,7 @@ class _Film:
 
     def level_err(self, widest_px: float) -> NDArray[np.float32]:
         """How far the ground is from its level beside the bodies around each cell, 1 sigma."""
-        left = local_mean(self.means, self.ground, _BESIDE * widest_px / _CELL)
+        left = local_mean(self._level_cells, self.ground, _BESIDE * widest_px / _CELL)
         around = ndimage.gaussian_filter(left**2, 2 * _BESIDE * widest_px / _CELL, mode="nearest")
         return np.asarray(np.sqrt(around), dtype=np.float32)
 
@@ -368,14 +410,14 @@ def _filled(levels: NDArray[np.float64]) -> NDArray[np.float64]:
     return filled
 
 
-def _robust_level(values: NDArray[np.float32]) -> float:
+def _robust_level(values: NDArray[np.float32], least: float) -> float:
     """Level of the ground among values of which some are bodies, all higher.
 
     Its spread is that of what lies below it, where no bodies are; what is further above than
     `_CLIP` times that is left out of the next level.
     """
     ordered = np.sort(values)
-    level = float(ordered[ordered.size // 2])
+    level = float(ordered[_of_ground(ordered, least) // 2])
     for _ in range(20):
         below = int(np.searchsorted(ordered, level))
         if below < 2:
@@ -389,11 +431,34 @@ def _robust_level(values: NDArray[np.float32]) -> float:
     return level
 
 
-def _deviation(sample: NDArray[np.float32]) -> float:
-    """Standard deviation of the lower half, which bodies do not reach: from its two quartiles."""
-    if sample.size < 2:
-        return 0.0
-    sample = sample[:: max(1, sample.size // _SAMPLE)]
-    low, middle = sample.size // 4, sample.size // 2
-    parts = np.partition(sample, (low, middle))
-    return float(1.4826 * (parts[middle] - parts[low]))
+def _of_ground(ordered: NDArray[np.float32], least: float) -> int:
+    """How many of the lowest values are ground, where bodies may be more than half of all.
+
+    Of noise the quarter below the middle is 1.4 times as wide as that below the quarter, and so on
+    less; where it is much wider it reaches into bodies, and only what is lower is ground.  What is
+    narrower than `least` does not count.
+    """
+    n = found = len(ordered)
+    fewest = max(_FEWEST, len(ordered) // _DENSEST)
+    while n >= fewest:
+        wide, narrow = (float(ordered[m // 2] - ordered[m // 4]) for m in (n, n // 2))
+        n //= 2
+        if wide > max(least, _UNLIKE_NOISE * narrow):
+            found = n
+    return found
+
+
+def _some(sample: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As many of the values as tell their noise."""
+    return sample[:: max(1, sample.size // _SAMPLE)]
+
+
+def _deviation(ordered: NDArray[np.float32], n: int) -> float:
+    """Standard deviation of the lowest `n`: from the quartiles of the half where no bodies are."""
+    return float(1.4826 * (ordered[n // 2] - ordered[n // 4])) if n > 1 else 0.0
+
+
+def _trimmed_deviation(ordered: NDArray[np.float32]) -> float:
+    """Standard deviation, from all but a hundredth at either end."""
+    cut = len(ordered) // 100
+    return float(np.std(ordered[cut:len(ordered) - cut], dtype=float)) / (_TRIMMED if cut else 1.0)
