@@ -50,11 +50,13 @@ def example(shape, n_chains):
     # As measured: centrelines begin with the first body's centre, lengths at its outer edge.
     tables["axes"] = tables["axes"].query("s_nm > 2.2")
     s = tables["axes"]["s_nm"]
-    tables["axes"] = tables["axes"].assign(signal=10.0 + np.sin(s), fitted=10.0 + np.cos(s))
-    tables["rejected"] = pd.DataFrame({
+    profiles = tables["axes"][["chain", "s_nm"]].assign(
+        signal=10.0 + np.sin(s), fitted=10.0 + np.cos(s))
+    rejected = pd.DataFrame({
         "candidate": np.arange(1, 7), "y_nm": 30.0 * np.arange(1, 7), "x_nm": 200.0,
         "length_nm": [20.0, 2.0, 4.0, 40.0, 9.0, 12.0], "width_nm": 4.0, "reason": REASONS})
-    return image, Result("chains", tables, {"outcome": f"{n_chains} chains"})
+    return image, Result("chains", tables, {"outcome": f"{n_chains} chains"},
+                         details={"profiles": profiles, "rejected": rejected})
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +76,15 @@ def found(measured):
 
 def in_pixels(image, result):
     """The same without calibration."""
-    columns = {}
-    for name, table in result.tables.items():
-        columns[name] = table.copy()
-        for column in table.columns:
-            if str(column).endswith("_nm"):
-                columns[name][column] = table[column] / 0.5
-        columns[name].columns = [str(column).replace("_nm", "_px") for column in table.columns]
-    return plane_image(image.load()), replace(result, tables=columns)
+
+    def halved(table):
+        lengths = [column for column in table.columns if str(column).endswith("_nm")]
+        table = table.assign(**{column: table[column] / 0.5 for column in lengths})
+        return table.rename(columns=lambda column: str(column).replace("_nm", "_px"))
+
+    tables, details = ({name: halved(table) for name, table in group.items()}
+                       for group in (result.tables, result.details))
+    return plane_image(image.load()), replace(result, tables=tables, details=details)
 
 
 def test_every_figure_is_there_and_drawn_with_and_without_calibration(measured, drawn, found):
@@ -97,11 +100,9 @@ def test_every_figure_is_there_and_drawn_with_and_without_calibration(measured, 
     assert axes.get_xlabel() == "dot diameter (px)"
 
 
-def test_a_result_stored_before_there_were_profiles_and_candidates_is_drawn(measured):
+def test_a_result_without_details_is_drawn(measured):
     image, result = measured
-    old = {name: table for name, table in result.tables.items() if name != "rejected"}
-    old["axes"] = old["axes"].drop(columns=["signal", "fitted"])
-    drawn = figures.pictures(image, replace(result, tables=old))
+    drawn = figures.pictures(image, replace(result, details={}))
     assert {"overlay", "gaps", "strips"} <= set(drawn)
     assert "why_not" not in drawn
     assert not marked(drawn["strips"], "signal")
@@ -216,7 +217,7 @@ def test_strips_show_the_longest_chains_with_their_profiles(measured, drawn):
     longest = result.tables["chains"].sort_values("length_nm", ascending=False)["chain"][:6]
     numbers = [int(text.get_text()) for text in marked(figure, "chain")]
     assert numbers == longest.tolist()
-    axes = result.tables["axes"]
+    axes = result.details["profiles"]
     for number, signal, fitted in zip(numbers, marked(figure, "signal"), marked(figure, "fitted"),
                                       strict=True):
         rows = axes[axes["chain"] == number]
@@ -299,7 +300,7 @@ def test_rejected_candidates_are_ringed_in_their_size_and_counted_by_reason(meas
     assert legend(figure) == ["3 not significant", "2 wider than max_width_nm",
                               "1 shorter than 3 widths", "7 chains found"]
     rings = marked(figure, "rejected")
-    rows = result.tables["rejected"]
+    rows = result.details["rejected"]
     assert [ring.get_center()[1] for ring in rings] == pytest.approx(rows["y_nm"] / 0.5)
     sizes = np.array([ring.get_width() for ring in rings])
     large = rows["length_nm"] > 8
@@ -314,10 +315,10 @@ def test_rejected_candidates_are_ringed_in_their_size_and_counted_by_reason(meas
 
 def test_more_reasons_than_colours_share_the_last_one(measured):
     image, result = measured
-    rows = pd.concat([result.tables["rejected"]] * 2, ignore_index=True)
+    rows = pd.concat([result.details["rejected"]] * 2, ignore_index=True)
     rows["reason"] = ["a"] * 3 + [f"reason {i}" for i in range(9)]
     rows.loc[0, ["y_nm", "length_nm"]] = np.nan
-    figure = why_not_figure(image, with_table(result, rejected=rows))
+    figure = why_not_figure(image, replace(result, details={"rejected": rows}))
     rendered(figure)
     assert legend(figure)[0] == "3 a"
     assert legend(figure)[5] == "5 other reasons"

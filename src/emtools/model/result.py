@@ -68,6 +68,9 @@ class Result:
         The complete effective parameters.
     source
         File, SHA-256, signal, and the versions used.
+    details
+        DataFrames that show how the result came about (profiles, rejected candidates): for figures
+        and windows, not stored with the tables.
     """
 
     measurement: str
@@ -76,6 +79,7 @@ class Result:
     layers: tuple[Layer, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     source: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property
     def outcome(self) -> str:

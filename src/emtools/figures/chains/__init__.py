@@ -26,8 +26,8 @@ def chains_pictures(image: Image, result: Result) -> dict[str, Figure]:
     image
         The image that was measured.
     result
-        Of the ``chains`` measurement; one stored before there was a table ``rejected`` or a column
-        ``signal`` has the figures that it has the numbers for.
+        Of the ``chains`` measurement; one without details has the figures that it has the
+        numbers for.
     """
     figures = {}
     if len(result.tables["gaps"]):
@@ -35,7 +35,7 @@ def chains_pictures(image: Image, result: Result) -> dict[str, Figure]:
     strips = strips_figure(image, result) if image.is_plane else None
     if strips is not None:
         figures["strips"] = strips
-    if len(result.tables.get("rejected", ())):
+    if len(result.details.get("rejected", ())):
         figures["why_not"] = why_not_figure(image, result)
     return figures | {f"histogram_{name}": figure
                       for name, figure in distributions(image, result).items()}

@@ -143,7 +143,8 @@ def strips_figure(image: Image, result: Result) -> Figure | None:
 
 def _strips(image: Image, result: Result) -> list[_Strip]:
     unit = unit_of(image.calibration())
-    chains, axes, gaps = (result.tables[name] for name in ("chains", "axes", "gaps"))
+    chains, gaps = (result.tables[name] for name in ("chains", "gaps"))
+    axes = _with_profiles(result)
     length, width = in_unit("length_nm", unit), in_unit("width_nm", unit)
     known = chains[np.isfinite(chains[length]) & (chains[width] > 0)]
     ranked = known.sort_values(length, ascending=False, kind="stable")
@@ -161,6 +162,15 @@ def _strips(image: Image, result: Result) -> list[_Strip]:
     half = 1.05 * _HALF * float(np.median([row[width] for row, _ in chosen] or [1.0]))
     return [_strip(image, (int(row["chain"]), float(row[length]), float(row[width]), half), course,
                    gaps[gaps["chain"] == row["chain"]]) for row, course in chosen]
+
+
+def _with_profiles(result: Result) -> pd.DataFrame:
+    """The samples of the centrelines, with their brightness where the result has it."""
+    axes, profiles = result.tables["axes"], result.details.get("profiles")
+    if profiles is None or len(profiles) != len(axes):
+        return axes
+    # Row by row the same samples.
+    return axes.assign(**{name: profiles[name].to_numpy() for name in ("signal", "fitted")})
 
 
 def _strip(

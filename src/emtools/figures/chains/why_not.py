@@ -54,7 +54,7 @@ def why_not_figure(image: Image, result: Result) -> Figure:
     image
         The image that was measured.
     result
-        Of the ``chains`` measurement, with rows in its table ``rejected``.
+        Of the ``chains`` measurement, with rows in its details ``rejected``.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def why_not_figure(image: Image, result: Result) -> Figure:
     """
     with style():
         calibration = image.calibration()
-        table = result.tables["rejected"]
+        table = result.details["rejected"]
         reasons, groups = _reasons(table)
         drawn = Drawn.of(result.tables, calibration)
         shown = picture(image)

@@ -26,7 +26,7 @@ from emtools.measure.chains.links import link_dots
 from emtools.measure.chains.outline import only_lines, sort_foreground, without_fit
 from emtools.measure.chains.rejected import NARROWER, WIDER, bodies
 from emtools.measure.chains.report import Found, layers, summary
-from emtools.measure.chains.tables import TABLES
+from emtools.measure.chains.tables import DETAILS, TABLES
 from emtools.measure.chains.unwind import unwound_rows
 from emtools.model import Image, Result
 from emtools.process.plane import as_plane
@@ -85,8 +85,9 @@ def chains(
     Returns
     -------
     Result
-        Tables ``chains``, ``gaps``, ``dots``, ``axes``, and ``rejected`` (what stands out and was
-        left out, with the reason).
+        Tables ``chains``, ``gaps``, ``dots`` and ``axes``; in its details ``profiles`` (brightness
+        along each chain, measured and fitted) and ``rejected`` (what stands out and was left out,
+        with the reason).
 
     Raises
     ------
@@ -242,4 +243,6 @@ def _add_rows(
 def _result(view: Square, tables: Tables, reason: str | None, found: Found | None) -> Result:
     unit = "px" if view.plane.unit == "px" else "nm"
     frames = {name: TABLES[name].frame(getattr(tables, name), unit) for name in TABLES}
-    return Result("chains", frames, summary(view, frames, reason, found), layers(frames, unit))
+    details = {name: DETAILS[name].frame(getattr(tables, name), unit) for name in DETAILS}
+    return Result("chains", frames, summary(view, frames, reason, found), layers(frames, unit),
+                  details=details)

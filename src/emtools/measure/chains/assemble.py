@@ -31,12 +31,13 @@ SEEN = 0.4  # of a dot has to lie in the frame for it to be found
 
 @dataclass
 class Tables:
-    """Rows of the four tables, under way."""
+    """Rows of the tables, under way."""
 
     chains: Rows = field(default_factory=list)
     gaps: Rows = field(default_factory=list)
     dots: Rows = field(default_factory=list)
     axes: Rows = field(default_factory=list)
+    profiles: Rows = field(default_factory=list)
     rejected: Rows = field(default_factory=list)
 
 
@@ -306,13 +307,17 @@ def _add_axis(
     tables: Tables, number: int, axis: Centreline, width: NDArray[np.float64], frame: Frame,
     cap: float, fitted: NDArray[np.float32] | None,
 ) -> None:
-    columns = {"s_nm": frame.pixel * (axis.arc + cap),
-               **dict(zip(("y_nm", "x_nm"), frame.place(axis.points).T, strict=True)),
-               "width_nm": frame.pixel * width,
-               "signal": frame.along(frame.signal, axis.points, width),
-               "fitted": frame.along(fitted, axis.points, width)}
-    tables.axes += [{"chain": number, **dict(zip(columns, row, strict=True))}
-                    for row in zip(*(values.tolist() for values in columns.values()), strict=True)]
+    s = frame.pixel * (axis.arc + cap)
+    y, x = frame.place(axis.points).T
+    _add_columns(tables.axes, number, s_nm=s, y_nm=y, x_nm=x, width_nm=frame.pixel * width)
+    _add_columns(tables.profiles, number, s_nm=s,
+                 signal=frame.along(frame.signal, axis.points, width),
+                 fitted=frame.along(fitted, axis.points, width))
+
+
+def _add_columns(rows: Rows, number: int, **columns: NDArray[np.float64]) -> None:
+    rows += [{"chain": number, **dict(zip(columns, values, strict=True))}
+             for values in zip(*(column.tolist() for column in columns.values()), strict=True)]
 
 
 def add_line(tables: Tables, line: Line, frame: Frame) -> None:

@@ -9,7 +9,7 @@ dots too, and does not average out over a chain: it is kept apart from each dot'
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,7 +63,7 @@ class Dots:
     blur: float
     blur_err: float
     shape: float
-    model: NDArray[np.float32]
+    model: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def __len__(self) -> int:
         return len(self.parameters)

@@ -41,7 +41,8 @@ def summary(
         result |= _means(tables, unit, view.plane.calibration.scale_err)
     if found is not None:
         result |= {"contrast": found.ground.contrast,
-                   "left_out_as_too_wide": sum(one.reason in (BROADER, WIDER) for one in found.rejected),
+                   "left_out_as_too_wide": sum(one.reason in (BROADER, WIDER)
+                                               for one in found.rejected),
                    "regime": "dots resolved" if found.dots else "dots not resolved"}
     if found is not None and found.dots is not None:
         dots = found.dots

@@ -61,6 +61,11 @@ _AXES = Table("One sample of a chain's centreline.", (
     Column("y_nm", "float", "position"),
     Column("x_nm", "float", "position"),
     Column("width_nm", "float", "local width"),
+))
+
+_PROFILES = Table("The brightness along a chain, at the samples of its centreline.", (
+    Column("chain", "int", "the chain"),
+    Column("s_nm", "float", "arc length, as in `axes`"),
     Column("signal", "float", "height above the ground over the middle half of the width"),
     Column("fitted", "float", "the same of the fitted dots; empty where they are not resolved"),
 ))
@@ -74,4 +79,6 @@ _REJECTED = Table("Something that stands out and is neither a dot nor part of a 
     Column("reason", "str", "why it was left out"),
 ))
 
-TABLES = {"chains": _CHAINS, "gaps": _GAPS, "dots": _DOTS, "axes": _AXES, "rejected": _REJECTED}
+TABLES = {"chains": _CHAINS, "gaps": _GAPS, "dots": _DOTS, "axes": _AXES}
+# What explains a result; not among its tables.
+DETAILS = {"profiles": _PROFILES, "rejected": _REJECTED}
