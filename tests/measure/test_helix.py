@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from emtools.measure.chains import helix as helix_module
 from emtools.measure.chains.helix import Strand, find_helices
 from emtools.measure.chains.unwind import unwind
 
@@ -131,6 +132,17 @@ def test_a_chain_that_crosses_and_a_neighbour_are_no_members():
     (helix,) = find_helices([*others, *pieces])
     assert helix.members == (2, 3)
     assert helix.pitch == pytest.approx(60.0, rel=0.02)
+
+
+def test_rows_that_cannot_coil_are_not_fitted(monkeypatch):
+    tried = []
+    monkeypatch.setattr(helix_module, "likeliest_coil", lambda dots, _: tried.append(dots))
+    beside = [strand(S, 7.5 * n + 0 * S) for n in range(6)]
+    star = [np.stack([40 + np.sin(a) * (S - 100), 130 + np.cos(a) * (S - 100)], axis=1)
+            for a in (0.2, 1.2, 2.2)]
+    assert find_helices(rows(*beside)) == find_helices(rows(*star)) == [] == tried
+    find_helices(helix_rows()[0])
+    assert tried
 
 
 def test_two_helices():

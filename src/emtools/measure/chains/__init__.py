@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,15 +13,18 @@ from emtools.measure.chains.assemble import (
     Tables,
     add_chain,
     add_line,
+    add_rejected,
     add_single_dots,
     count_crossings,
     helix_columns,
 )
 from emtools.measure.chains.dots import fit_dots
-from emtools.measure.chains.ground import TOO_WIDE, find_contrast, find_ground
+from emtools.measure.chains.film import TOO_WIDE
+from emtools.measure.chains.ground import find_contrast, find_ground
 from emtools.measure.chains.lines import measure_lines
 from emtools.measure.chains.links import link_dots
 from emtools.measure.chains.outline import only_lines, sort_foreground, without_fit
+from emtools.measure.chains.rejected import NARROWER, WIDER, bodies
 from emtools.measure.chains.report import Found, layers, summary
 from emtools.measure.chains.tables import TABLES
 from emtools.measure.chains.unwind import unwound_rows
@@ -83,7 +85,8 @@ def chains(
     Returns
     -------
     Result
-        Tables ``chains``, ``gaps``, ``dots`` and ``axes``.
+        Tables ``chains``, ``gaps``, ``dots``, ``axes``, and ``rejected`` (what stands out and was
+        left out, with the reason).
 
     Raises
     ------
@@ -132,12 +135,14 @@ def _find(
     widths_px = (widths[0] / view.pixel, widths[1] / view.pixel)
     ground = find_ground(view.plane, contrast, widths_px, rate)
     bridged = 1.0 if gap is None else gap / view.pixel
-    return Found(ground, sort_foreground(ground, widths_px, bridged), None)
+    outline = sort_foreground(ground, widths_px, bridged)
+    return Found(ground, outline, None, [*ground.rejected, *outline.rejected])
 
 
 def _fit(found: Found, view: Square, widths: tuple[float, float], gap: float | None) -> Found:
     """Fit the dots, or take all for lines where they are too small to be told from the blur."""
-    dots = fit_dots(found.ground, found.outline.maxima, found.outline.width_px)
+    dots, faint = fit_dots(found.ground, found.outline.maxima, found.outline.width_px)
+    found = found._replace(rejected=found.rejected + faint)
     widths_px = (widths[0] / view.pixel, widths[1] / view.pixel)
     if dots is None or dots.told_from_blur:
         return _covered(_of_sought_width(found, dots, widths_px))
@@ -161,9 +166,11 @@ def _of_sought_width(
     if dots is None:
         return found
     wide = dots.widths > TOO_WIDE * widths_px[1]
-    keep = ~wide & (dots.widths > widths_px[0] / TOO_WIDE)
-    outline = replace(found.outline, n_blobs=found.outline.n_blobs + int(wide.sum()))
-    return found._replace(dots=dots.only(keep) if keep.any() else None, outline=outline)
+    narrow = dots.widths < widths_px[0] / TOO_WIDE
+    keep = ~wide & ~narrow
+    out = bodies(dots.parameters[wide], WIDER) + bodies(dots.parameters[narrow], NARROWER)
+    return found._replace(dots=dots.only(keep) if keep.any() else None,
+                          rejected=found.rejected + out)
 
 
 def _check(
@@ -199,16 +206,18 @@ def _not_measurable(view: Square, constant: bool, widths: tuple[float, float]) -
 def _assemble(view: Square, found: Found, max_gap_px: float, min_dots: int) -> Tables:
     tables = Tables()
     rows, cols = view.plane.values.shape
-    frame = Frame(view.pixel, view.origin, (rows, cols))
     dots = found.dots
+    frame = Frame(view.pixel, view.origin, (rows, cols), found.ground.signal,
+                  None if dots is None else dots.model, found.ground.counts)
     if dots is not None:
         linked = _add_rows(tables, dots, frame, max_gap_px, min_dots)
         in_chains = {i for chain in linked for i in chain}
         add_single_dots(tables, dots, [i for i in range(len(dots)) if i not in in_chains], frame)
-    lines, _ = measure_lines(found.ground, found.outline)
+    lines, refused = measure_lines(found.ground, found.outline)
     for line in lines:
         add_line(tables, line, frame)
     count_crossings(tables)
+    add_rejected(tables, [*found.rejected, *refused], frame)
     return tables
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from emtools.measure.chains.censored import censored_mean
 from emtools.measure.chains.centreline import Centreline, persistence_length, through
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from emtools.measure.chains.dots import Dots
     from emtools.measure.chains.helix import Helix
     from emtools.measure.chains.lines import Line
+    from emtools.measure.chains.rejected import Rejected
 
 Rows = list[dict[str, Any]]
 RESOLVED_SIGMAS = 3.0  # of its errors: what a resolved gap is wide
 _UPPER_95 = 1.645
+_ACROSS = 7  # places across a chain at which its signal is read
 _COURSE = 0.4  # of a cut cap: what its length is uncertain by, as a full range
 SEEN = 0.4  # of a dot has to lie in the frame for it to be found
 
@@ -34,6 +37,7 @@ class Tables:
     gaps: Rows = field(default_factory=list)
     dots: Rows = field(default_factory=list)
     axes: Rows = field(default_factory=list)
+    rejected: Rows = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,33 @@ class Frame:
         Position of its pixel 0 in the image's unit.
     shape
         Of the fitted plane.
+    signal, fitted
+        The image without its ground, and what is fitted to it; None where no dots are.
+    counts
+        What a signal of 1 is in the image's own numbers.
     """
 
     pixel: float
     origin: float
     shape: tuple[int, int]
+    signal: NDArray[np.float32]
+    fitted: NDArray[np.float32] | None
+    counts: float
+
+    def along(
+        self, plane: NDArray[np.float32] | None, points: NDArray[np.float64],
+        width: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Mean of a plane over the middle half of the width at points of a curve, in counts."""
+        if plane is None:
+            return np.full(len(points), np.nan)
+        course = np.gradient(points, axis=0)
+        normals = np.stack([-course[:, 1], course[:, 0]], axis=-1)
+        normals /= np.maximum(np.hypot(*course.T), 1e-12)[:, None]
+        across = width[:, None] * np.linspace(-0.25, 0.25, _ACROSS)
+        places = points[:, None] + across[..., None] * normals[:, None]
+        values = map_coordinates(plane, np.moveaxis(places, -1, 0), order=1, mode="nearest")
+        return np.asarray(self.counts * values.mean(axis=1))
 
     def place(self, yx: NDArray[np.float64]) -> NDArray[np.float64]:
         """Position in the image's unit of pixel coordinates."""
@@ -105,7 +131,7 @@ def add_chain(
             "persistence_length_err_nm": frame.pixel * bend_err}
     tables.chains.append(row)
     local = np.interp(axis.arc, axis.knots, [2 * w.half for w in widths])
-    _add_axis(tables, number, axis, local, frame, ends[0].cap)
+    _add_axis(tables, number, axis, local, frame, ends[0].cap, frame.fitted)
 
 
 def helix_columns(number: int, helix: Helix, frame: Frame) -> dict[str, float]:
@@ -278,12 +304,15 @@ def _add_ratio(row: dict[str, Any]) -> None:
 
 def _add_axis(
     tables: Tables, number: int, axis: Centreline, width: NDArray[np.float64], frame: Frame,
-    cap: float,
+    cap: float, fitted: NDArray[np.float32] | None,
 ) -> None:
-    for arc, point, local in zip(axis.arc, frame.place(axis.points), width, strict=True):
-        tables.axes.append({"chain": number, "s_nm": frame.pixel * float(arc + cap),
-                            "y_nm": float(point[0]), "x_nm": float(point[1]),
-                            "width_nm": frame.pixel * float(local)})
+    columns = {"s_nm": frame.pixel * (axis.arc + cap),
+               **dict(zip(("y_nm", "x_nm"), frame.place(axis.points).T, strict=True)),
+               "width_nm": frame.pixel * width,
+               "signal": frame.along(frame.signal, axis.points, width),
+               "fitted": frame.along(fitted, axis.points, width)}
+    tables.axes += [{"chain": number, **dict(zip(columns, row, strict=True))}
+                    for row in zip(*(values.tolist() for values in columns.values()), strict=True)]
 
 
 def add_line(tables: Tables, line: Line, frame: Frame) -> None:
@@ -307,7 +336,7 @@ def add_line(tables: Tables, line: Line, frame: Frame) -> None:
     }
     _add_ratio(row)
     tables.chains.append(row)
-    _add_axis(tables, number, line.axis, line.local_width, frame, 0.0)
+    _add_axis(tables, number, line.axis, line.local_width, frame, 0.0, None)
 
 
 def add_single_dots(tables: Tables, dots: Dots, singles: list[int], frame: Frame) -> None:
@@ -323,6 +352,15 @@ def add_single_dots(tables: Tables, dots: Dots, singles: list[int], frame: Frame
             "length_nm": frame.pixel * 2 * longer.half, "width_nm": frame.pixel * 2 * shorter.half,
             "touches_edge": _cut(dots, i, frame),
         })
+
+
+def add_rejected(tables: Tables, rejected: list[Rejected], frame: Frame) -> None:
+    """Add what was left out, in order of place."""
+    for number, one in enumerate(sorted(rejected), start=1):
+        y, x = frame.place(np.array([one.y, one.x])).tolist()
+        tables.rejected.append({
+            "candidate": number, "y_nm": y, "x_nm": x, "length_nm": frame.pixel * one.length,
+            "width_nm": frame.pixel * one.width, "reason": one.reason})
 
 
 def count_crossings(tables: Tables) -> None:

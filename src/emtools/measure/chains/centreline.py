@@ -13,7 +13,7 @@ from scipy.linalg import solveh_banded
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SAMPLES = 8  # of the curve between two points
+_SAMPLES = 12  # of the curve between two points
 _STIFFNESS = (-5.0, 19.0)  # logarithm of what bending costs, over what distance does
 _HALVINGS = 10
 _CHI = 0.8  # chi square of a point: some of its scatter the curve takes up

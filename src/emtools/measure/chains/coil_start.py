@@ -8,9 +8,11 @@ import numpy as np
 from numpy.polynomial import legendre
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra, minimum_spanning_tree
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from emtools.measure.chains.coil import Coil, Course, fit_coil
+from emtools.measure.chains.coil_checks import SHORTEST_PITCH, is_hopeful
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-SHORTEST_PITCH = 4.0  # spacings: with fewer dots a turn crossings are not seen
 FEWEST_DOTS = 10
 LEAST_TURNS = 1.0
 _LINK = 1.6  # spacings between neighbours along a row
+_REACH = 3.0  # spacings between the pieces of a region, as a rule
 _DENSEST = 3.2  # dots for each spacing along a region; a helix has about two, crowds many
 _LEAST_POWER = 0.4  # of the offsets' wave, 1 for a helix without noise
 _MOST_MISFIT = 0.6  # of the radius, before the axis is refined
@@ -60,7 +62,7 @@ def likeliest_coil(dots: tuple[Floats, Floats], spacing: float) -> Coil | None:
         coil = fit_coil(course, dots, start, max(2, min(round(turns) + 1, 12)), rounds=1)
         if coil.turns >= 0.9 * LEAST_TURNS and (best is None or coil.bic < best.bic):
             best = coil
-    if best is None or best.misfit > _MOST_MISFIT * best.radius:
+    if best is None or best.misfit > _MOST_MISFIT * best.radius or not is_hopeful(best, spacing):
         return None
     # The axis bends over a pitch or more: what winds faster is the helix.
     return _best_bends(best, dots, round(2 * best.turns) + 1)
@@ -68,10 +70,15 @@ def likeliest_coil(dots: tuple[Floats, Floats], spacing: float) -> Coil | None:
 
 def _order(points: Floats, spacing: float) -> Floats:
     """Coordinate of each dot along the whole region: shortest way from one end, dot to dot."""
-    apart = cdist(points, points)
-    near = np.where(apart < _LINK * spacing, apart, 0.0)
-    tree = minimum_spanning_tree(apart).toarray()
-    graph = csr_array(np.maximum(near, np.maximum(tree, tree.T)))
+    tree = cKDTree(points)
+    apart = csr_array(tree.sparse_distance_matrix(tree, _REACH * spacing, output_type="coo_matrix"))
+    spanning = minimum_spanning_tree(apart)
+    if spanning.nnz < len(points) - 1:  # pieces farther apart
+        apart = csr_array(cdist(points, points))
+        spanning = minimum_spanning_tree(apart)
+    apart.data[apart.data >= _LINK * spacing] = 0.0
+    apart.eliminate_zeros()
+    graph = csr_array(apart.maximum(spanning).maximum(spanning.T))
     end = int(np.argmax(dijkstra(graph, indices=np.array(0))))
     return np.asarray(dijkstra(graph, indices=np.array(end)))
 

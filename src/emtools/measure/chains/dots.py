@@ -17,12 +17,14 @@ from scipy.spatial import cKDTree
 
 from emtools.measure.chains.body import SHAPES
 from emtools.measure.chains.fit import EXTENT, PIXEL, SURELY, Fit, Fitter
+from emtools.measure.chains.rejected import FAINT, bodies
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.measure.chains.fit import Equations
     from emtools.measure.chains.ground import Ground
+    from emtools.measure.chains.rejected import Rejected
 
 _STEPS = 40
 _SUBSET = 40  # dots that decide the shape
@@ -51,6 +53,8 @@ class Dots:
         1 sigma of the Gaussian in pixels, without the pixel's own width, and its uncertainty.
     shape
         Exponent of the body.
+    model
+        ``(y, x)``, all dots drawn.
     """
 
     parameters: NDArray[np.float64]
@@ -59,6 +63,7 @@ class Dots:
     blur: float
     blur_err: float
     shape: float
+    model: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.parameters)
@@ -126,7 +131,9 @@ def _radii(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(np.sqrt(np.maximum(c_yy * c_xx - c_yx**2, 0.0))))
 
 
-def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Dots | None:
+def fit_dots(
+    ground: Ground, maxima: NDArray[np.float64], width_px: float
+) -> tuple[Dots | None, list[Rejected]]:
     """Fit a dot at each of the maxima.
 
     Parameters
@@ -140,11 +147,11 @@ def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Do
 
     Returns
     -------
-    Dots or None
-        None if there is none.
+    tuple
+        The dots, None if there is none; and what turned out not to be significant.
     """
     if len(maxima) == 0:
-        return None
+        return None, []
     start = _start(ground, maxima, width_px)
     left_out: NDArray[np.float64] | None
     few, left_out = _typical(start, width_px)
@@ -152,7 +159,7 @@ def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Do
     if _settled(sphere, ground, width_px, left_out) is None:
         sphere, left_out = Fit(start.copy(), _first_blur(width_px), SHAPES[0]), None
         if _settled(sphere, ground, width_px) is None:
-            return None
+            return None, bodies(sphere.faint, FAINT)
     subset = Fitter(ground, sphere.parameters, width_px, left_out)
     gain = subset.gain(sphere)
     trials = [Fit(sphere.parameters.copy(), sphere.blur, shape, gain) for shape in SHAPES]
@@ -163,12 +170,13 @@ def fit_dots(ground: Ground, maxima: NDArray[np.float64], width_px: float) -> Do
     start[:, 2] = start[:, 4] = np.sqrt(max(size[0] * size[2] - size[1] ** 2, 1e-6))
     fit = Fit(start, best.blur, best.shape, gain)
     settled = _settled(fit, ground, width_px)
+    faint = bodies(fit.faint, FAINT)
     if settled is None:
-        return None
+        return None, faint
     open_shape = float(np.hypot(_open_shape(trials, best, noise), _open_outline(best.shape)))
     if ground.contrast == "dark":
         open_shape = float(np.hypot(open_shape, _FRESNEL))
-    return _uncertain(fit, settled, ground, open_shape)
+    return _uncertain(fit, settled, ground, open_shape), faint
 
 
 def _first_blur(width_px: float) -> float:
@@ -185,6 +193,7 @@ def _settled(
         keep = _separate(fit.parameters, equations, ground)
         if keep.all():
             return fitter, equations
+        fit.faint = np.vstack([fit.faint, fit.parameters[~keep]])
         fit.parameters = fit.parameters[keep]
     return None
 
@@ -249,7 +258,7 @@ def _likeliest(trials: list[Fit], noise: float) -> Fit:
 
 def _open_shape(trials: list[Fit], chosen: Fit, noise: float) -> float:
     """Relative change of the radius that the choice of the shape leaves open, 1 sigma."""
-    radius = [float(np.mean(np.sqrt(np.sqrt(t.parameters[:, 2] * t.parameters[:, 4]))))
+    radius = [float(np.median(np.sqrt(np.sqrt(t.parameters[:, 2] * t.parameters[:, 4]))))
               for t in trials]
     own = radius[trials.index(chosen)]
     against = [max(0.0, min((t.chi2 - chosen.chi2) / noise, 1e3)) for t in trials]
@@ -282,4 +291,5 @@ def _uncertain(
     blur = float(np.sqrt(max(fit.blur**2 - PIXEL, 0.0)))
     blur_err = 0.5 * square_err / max(blur, float(np.sqrt(square_err)))
     return Dots(fit.parameters, equations.covariance * variance[:, None, None],
-                np.stack([response * square_err, by_shape, by_level]), blur, blur_err, fit.shape)
+                np.stack([response * square_err, by_shape, by_level]), blur, blur_err, fit.shape,
+                fitter.drawn(fit))

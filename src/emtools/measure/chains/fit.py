@@ -9,7 +9,7 @@ SIAM J. 11 (1963) 431; solved by conjugate gradients, Hestenes & Stiefel 1952).
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,8 @@ class Fit:
         Variance of the noise for each unit of signal (counting statistics).
     chi2
         Sum of squared residuals, relative to the noise of the ground.
+    faint
+        ``(m, 6)``, bodies that were given up.
     """
 
     parameters: NDArray[np.float64]
@@ -66,6 +68,7 @@ class Fit:
     shape: float
     gain: float = 0.0
     chi2: float = np.inf
+    faint: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 6)))
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Equations:
     residual: NDArray[np.float64]
 
     def variance(self, ground: Ground) -> NDArray[np.float64]:
-        """Variance that counts, ``(n,)``: of noise over a body's size, and what the model leaves."""
+        """Variance that counts, ``(n,)``: noise over a body's size, and what the model leaves."""
         noise = ground.noise**2
         return np.asarray((ground.correlation - 1.0) * noise + np.maximum(self.residual, noise))
 
@@ -204,6 +207,11 @@ class Fitter:
             return 0.0
         ratio = float(np.mean(rough[bodies])) / max(float(np.mean(rough[ground])), 1e-300)
         return max(0.0, self.ground.noise**2 * (ratio - 1.0) / float(np.mean(total[bodies])))
+
+    def drawn(self, fit: Fit) -> NDArray[np.float32]:
+        """Return all bodies, ``(y, x)``."""
+        self._draw(fit)
+        return self.planes.model
 
     def _draw(self, fit: Fit) -> None:
         from emtools.measure.chains._kernels import draw_bodies

@@ -14,55 +14,31 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from emtools.measure.chains.coil import Coil, fit_coil
+from emtools.measure.chains.coil_checks import chance, filled_stretches, quarters
 from emtools.measure.chains.coil_start import (
     FEWEST_DOTS,
     LEAST_TURNS,
-    SHORTEST_PITCH,
     likeliest_coil,
 )
+from emtools.measure.chains.regions import Places, Strand, spacing_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-_REACH = 2.8  # spacings: rows whose dots come closer belong to one region
-_DOUBLED = 0.15  # of a region's dots: a helix has its other strand that near at its crossings
 _LEAST_CROSSINGS = 2
-_MIDDLE = 0.5  # of the radius: strands farther from the axis are clearly apart
-_LEAST_FILLED = 0.4  # of the dots that each strand should have between two crossings
 _MOST_SCATTER = 0.3  # of the radius
 _LEAST_RADIUS = 4.0  # in its own errors
 _SURPRISE = 2.5  # sigma, from where a change of the pitch along the helix is seen
 _MOST_SWING = 0.4  # of the radius: a wave about a line is a helix about an axis half as wavy
-_PAIRS = 24  # of rows, tried where a region as a whole is no helix
 _OVERLAP = 0.35  # spacings: strands closer to their axis hide each other's dots
 _DOUBT = 0.4  # of that distance: 1 sigma of a dot there
 _MEMBER = 0.6  # of a row's dots that lie on the helix
-
-
-@dataclass(frozen=True)
-class Strand:
-    """A row of dots, or a single one.
-
-    Parameters
-    ----------
-    points
-        ``(n, 2)`` centres (y, x) in order; of a centreline, samples about a width apart, so that
-        their errors are independent.
-    err
-        ``(n,)`` 1 sigma of each, along either direction, in the same unit.
-    """
-
-    points: NDArray[np.float64]
-    err: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -133,12 +109,15 @@ def find_helices(strands: Sequence[Strand], false_alarm_rate: float = 1e-4) -> l
     list of Helix
         The clearest first; no row is a member of two.
     """
-    spacing = _spacing(strands)
     found: list[Helix] = []
-    for region in _regions(strands, _REACH * spacing) if spacing > 0 else []:
+    if spacing_of(strands) == 0:
+        return found
+    places = Places(strands)
+    spacing = places.spacing
+    for region in places.regions():
         left = region
         while sum(len(strands[i].points) for i in left) >= FEWEST_DOTS:
-            helix = _search(strands, left, spacing, false_alarm_rate)
+            helix = _search(strands, left, places, false_alarm_rate)
             if helix is None:
                 break
             found.append(helix)
@@ -147,38 +126,14 @@ def find_helices(strands: Sequence[Strand], false_alarm_rate: float = 1e-4) -> l
     return sorted(found, key=lambda helix: helix.false_alarm)
 
 
-def _spacing(strands: Sequence[Strand]) -> float:
-    """Median distance of neighbours along the rows."""
-    steps = [np.hypot(*np.diff(strand.points, axis=0).T) for strand in strands
-             if len(strand.points) > 1]
-    return float(np.median(np.concatenate(steps))) if steps else 0.0
-
-
-def _regions(strands: Sequence[Strand], reach: float) -> list[list[int]]:
-    """Rows that touch, taken together, where they go side by side at least here and there."""
-    lengths = [len(strand.points) for strand in strands]
-    owner = np.repeat(np.arange(len(strands)), lengths)
-    place = np.concatenate([np.arange(n) for n in lengths])
-    tree = cKDTree(np.vstack([strand.points for strand in strands]))
-    pairs = tree.query_pairs(reach, output_type="ndarray")
-    i, j = owner[pairs].T
-    touch = csr_array((np.ones(len(pairs)), (i, j)), (len(strands),) * 2)
-    n, label = connected_components(touch, directed=False)
-    # Dots beside others that are not next to them along the same row.
-    beside = pairs[(i != j) | (np.abs(np.diff(place[pairs], axis=1)[:, 0]) > _REACH + 1)]
-    doubled = np.zeros(len(owner))
-    doubled[beside] = 1.0
-    share = np.bincount(label[owner], doubled, n) / np.bincount(label[owner], minlength=n)
-    return [np.flatnonzero(label == one).tolist() for one in np.flatnonzero(share >= _DOUBLED)]
-
-
 def _search(
-    strands: Sequence[Strand], region: list[int], spacing: float, rate: float
+    strands: Sequence[Strand], region: list[int], places: Places, rate: float
 ) -> Helix | None:
     """The clearest helix of a region, from the whole of it or else from some of its rows."""
-    for n, chosen in enumerate(_choices(strands, region, spacing), start=1):
+    spacing = places.spacing
+    for n, chosen in enumerate(places.choices(region), start=1):
         coil = likeliest_coil(_together(strands, chosen), spacing)
-        if coil is None or n * _false_alarm(coil, spacing) > rate:
+        if coil is None or n * chance(coil, spacing) > rate:
             continue
         members = chosen
         if len(chosen) < len(region):
@@ -188,7 +143,7 @@ def _search(
             continue
         coil = _cleaned(strands, members, coil, spacing)
         members = _on(strands, members, coil)
-        false_alarm = min(1.0, n * _false_alarm(coil, spacing))
+        false_alarm = min(1.0, n * chance(coil, spacing))
         if members and false_alarm <= rate:
             return _helix(coil, members, false_alarm)
     return None
@@ -205,30 +160,8 @@ def _cleaned(
     again = likeliest_coil(dots, spacing)
     again = None if again is None else _trimmed(again, dots, spacing)
     clearer = again is not None and _is_helix(again) \
-        and _false_alarm(again, spacing) < _false_alarm(coil, spacing)
+        and chance(again, spacing) < chance(coil, spacing)
     return again if again is not None and clearer else coil
-
-
-def _choices(
-    strands: Sequence[Strand], region: list[int], spacing: float
-) -> Iterator[list[int]]:
-    """The whole region; without one of its rows; each two rows that touch, the longest first."""
-    yield region
-    rows = sorted((i for i in region if len(strands[i].points) > 2),
-                  key=lambda i: -len(strands[i].points))
-    if len(rows) < 3:
-        return
-    for out in rows[:6]:
-        yield [i for i in region if i != out]
-    trees = {i: cKDTree(strands[i].points) for i in rows}
-    n_tried = 0
-    for n, i in enumerate(rows):
-        for j in rows[:n]:
-            enough = len(strands[i].points) + len(strands[j].points) >= FEWEST_DOTS
-            if enough and n_tried < _PAIRS \
-                    and trees[i].count_neighbors(trees[j], _REACH * spacing):
-                n_tried += 1
-                yield [j, i]
 
 
 def _together(strands: Sequence[Strand], chosen: list[int]) -> tuple[Floats, Floats]:
@@ -236,48 +169,9 @@ def _together(strands: Sequence[Strand], chosen: list[int]) -> tuple[Floats, Flo
             np.concatenate([strands[i].err for i in chosen]))
 
 
-def _quarters(coil: Coil) -> NDArray[np.int64]:
-    """Which quarter of a turn of which strand each dot that counts belongs to, from 0."""
-    quarter = np.floor(coil.phase(coil.arc) / (0.5 * np.pi)).astype(int)
-    cells = np.stack([quarter, coil.strand >= 0], axis=-1)[coil.kept]
-    return np.asarray(np.unique(cells, axis=0, return_inverse=True)[1].ravel())
-
-
-def _false_alarm(coil: Coil, spacing: float) -> float:
-    """Probability that unrelated rows look as much like a helix."""
-    cells = _quarters(coil)
-    number = np.bincount(cells)
-    free = len(number) - coil.n_parameters
-    if free <= 0:
-        return 1.0
-    # Means of more dots than most are no more independent observations than one.
-    weight = np.minimum(number, np.median(number)) / number**2
-    before, after = (float(np.sum(weight * np.bincount(cells, values[coil.kept]) ** 2))
-                     for values in (coil.offset, coil.residual))
-    tried = 2 * coil.length / (SHORTEST_PITCH * spacing) + 1
-    return float(min(1.0, tried * (after / max(before, 1e-300)) ** (0.5 * free)))
-
-
-def _filled(coil: Coil) -> NDArray[np.bool_]:
-    """Whether each stretch between crossings has its dots of both strands; ends included.
-
-    A single wavy row lies on one side of its axis at a time.  Only the middle of each stretch
-    counts: at its ends the strands are too close to tell whose a dot is.
-    """
-    edges = np.concatenate([[-1.0], coil.crossings(), [coil.length + 1.0]])
-    even = np.linspace(0.0, coil.length, 4000)
-    middle = even[np.abs(np.cos(coil.phase(even))) > _MIDDLE]
-    clear = coil.kept & (np.abs(np.cos(coil.phase(coil.arc))) > _MIDDLE)
-    expected = 0.5 * clear.sum() * np.histogram(middle, edges)[0] / max(len(middle), 1)
-    least = _LEAST_FILLED * np.floor(expected)
-    least[1:-1] = np.maximum(least[1:-1], 1.0)
-    return np.asarray(np.all([np.histogram(coil.arc[clear & side], edges)[0] >= least
-                              for side in (coil.strand >= 0, coil.strand < 0)], axis=0))
-
-
 def _trimmed(coil: Coil, dots: tuple[Floats, Floats], spacing: float) -> Coil | None:
     """The longest stretch in which both strands are seen, fitted with doubts about crossings."""
-    filled = _filled(coil)
+    filled = filled_stretches(coil)
     edges = np.concatenate([[0.0], coil.crossings(), [coil.length]])
     runs = np.split(np.arange(len(filled)), np.flatnonzero(~filled))
     longest = max((run[filled[run]] for run in runs), key=len)
@@ -300,7 +194,7 @@ def _trimmed(coil: Coil, dots: tuple[Floats, Floats], spacing: float) -> Coil | 
 
 def _is_helix(coil: Coil) -> bool:
     return (coil.turns >= LEAST_TURNS and len(coil.crossings()) >= _LEAST_CROSSINGS
-            and bool(_filled(coil).all()) and coil.misfit < _MOST_SCATTER * coil.radius
+            and bool(filled_stretches(coil).all()) and coil.misfit < _MOST_SCATTER * coil.radius
             and coil.swing() < _MOST_SWING * coil.radius
             and coil.radius > _LEAST_RADIUS * coil.radius_err)
 
@@ -352,7 +246,7 @@ def _goes_on(strand: Strand, coil: Coil) -> bool:
 
 def _inflation(coil: Coil) -> float:
     """By how much neighbouring residuals that go together enlarge the variances."""
-    cells = _quarters(coil)
+    cells = quarters(coil)
     weight = 1 / coil.sigma[coil.kept] ** 2
     sums = np.bincount(cells, weight * coil.residual[coil.kept])
     free = len(sums) - coil.n_parameters

@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
+from emtools.measure.chains.knots import (
+    LARGEST_TURN_DEG,
+    TURN_SCALE_DEG,
+    angle_deg,
+    gap_between,
+    rows_of,
+    untangled,
+)
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.measure.chains.dots import Dots
 
-_LARGEST_TURN_DEG = 65.0  # between two links of a dot
-_TURN_SCALE_DEG = 25.0
 _BRIDGE = 2.2  # pitches over which a chain is followed beneath one that crosses it
 _BRIDGE_DEG = 25.0
 
@@ -21,26 +28,22 @@ Chain = list[int]
 Joints = dict[tuple[int, int], tuple[int, int]]  # (chain, side) -> (chain, side)
 
 
-def gap_between(dots: Dots, i: int, j: int) -> float:
-    """Gap in pixels edge to edge along the line through two centres."""
-    away = dots.centre[j] - dots.centre[i]
-    distance = float(np.hypot(*away))
-    along = away / max(distance, 1e-9)
-    return distance - dots.half_extent(i, along) - dots.half_extent(j, along)
-
-
 def link_dots(dots: Dots, max_gap_px: float, min_dots: int) -> list[Chain]:
     """Return chains as rows of dot numbers, each from the end nearer to the corner of pixel 0, 0.
 
     Each dot picks the pair of neighbours within reach that lie straightest on its two sides, at
-    equal gaps; a link holds where both dots pick each other.  Chains that are interrupted by one
-    that crosses them are joined again where their ends face each other.
+    equal gaps, or the only two that it has, however sharp the bend; a link holds where both dots
+    pick each other.  Where picks contradict each other (crossings, chains that touch) the links of
+    all dots there are decided together, see `knots`.  A dot in which two chains overlap belongs to
+    the one that it fits best, and the other chain leads past it.  Of three arms that meet the two
+    that go on straightest are one chain, and the third ends there.  A closed ring is a row that
+    starts at its lowest number; its last gap, back to the first dot, is left out.  Chains that
+    are interrupted by one that crosses them are joined again where their ends face each other.
     """
     neighbours = _neighbours(dots, max_gap_px)
-    picks = [_pick(dots, i, found, max_gap_px) for i, found in enumerate(neighbours)]
-    links = {(i, j) for i, picked in enumerate(picks) for j in picked if i in picks[j]}
-    chains = _paths(len(dots), links)
-    chains = _bridge([chain for chain in chains if len(chain) >= 2], dots)
+    picks = [_pick(dots, i, neighbours, max_gap_px) for i in range(len(dots))]
+    links = untangled(dots, neighbours, picks, max_gap_px)
+    chains = _bridge(rows_of(links), dots)
     return [_from_corner(chain, dots) for chain in chains if len(chain) >= min_dots]
 
 
@@ -60,51 +63,28 @@ def _neighbours(dots: Dots, max_gap_px: float) -> list[dict[int, float]]:
     return found
 
 
-def _pick(dots: Dots, i: int, gaps: dict[int, float], max_gap_px: float) -> list[int]:
+def _pick(
+    dots: Dots, i: int, neighbours: list[dict[int, float]], max_gap_px: float
+) -> list[int]:
     """The one or two neighbours that the dot would be linked to."""
+    gaps = neighbours[i]
     if len(gaps) < 2:
         return list(gaps)
+    if len(gaps) == 2 and _only_bends(dots, i, neighbours):
+        return sorted(gaps)
     directions = {j: dots.centre[j] - dots.centre[i] for j in gaps}
     best, lowest = [min(gaps, key=lambda j: gaps[j])], np.inf
     names = sorted(gaps)
     for n, a in enumerate(names):
         for b in names[n + 1 :]:
-            turn = 180.0 - _angle_deg(directions[a], directions[b])
-            if turn > _LARGEST_TURN_DEG:
+            turn = 180.0 - angle_deg(directions[a], directions[b])
+            if turn > LARGEST_TURN_DEG:
                 continue
             uneven = (max(gaps[a], 0.0) + max(gaps[b], 0.0)) / max_gap_px
-            cost = (turn / _TURN_SCALE_DEG) ** 2 + uneven
+            cost = (turn / TURN_SCALE_DEG) ** 2 + uneven
             if cost < lowest:
                 best, lowest = [a, b], cost
     return best
-
-
-def _angle_deg(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    cosine = float(a @ b / max(np.hypot(*a) * np.hypot(*b), 1e-12))
-    return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
-
-
-def _paths(n: int, links: set[tuple[int, int]]) -> list[Chain]:
-    """Follow the links from end to end; a closed ring starts at its lowest number."""
-    neighbours: list[list[int]] = [[] for _ in range(n)]
-    for i, j in sorted(links):
-        neighbours[i].append(j)
-    seen: set[int] = set()
-    paths = []
-    ends = [i for i in range(n) if len(neighbours[i]) == 1]
-    for start in ends + list(range(n)):
-        if start in seen:
-            continue
-        path = [start]
-        seen.add(start)
-        while True:
-            onward = [j for j in neighbours[path[-1]] if j not in seen]
-            if not onward:
-                break
-            path.append(onward[0])
-            seen.add(onward[0])
-        paths.append(path)
-    return paths
 
 
 class _End(NamedTuple):
@@ -137,6 +117,17 @@ def _bridge(chains: list[Chain], dots: Dots) -> list[Chain]:
             if _is_first(start, joined)]
 
 
+def _only_bends(dots: Dots, i: int, neighbours: list[dict[int, float]]) -> bool:
+    """Whether a dot's two neighbours are a bend; not a heap, nor the ends of rows side by side."""
+    one, other = sorted(neighbours[i])
+    if other in neighbours[one]:
+        return False
+    centre = dots.centre
+    return not any(angle_deg(centre[onward] - centre[b], centre[a] - centre[i]) < LARGEST_TURN_DEG
+                   for a, b in ((one, other), (other, one))
+                   for onward in neighbours[b] if onward != i)
+
+
 def _end(chain: Chain, number: int, side: int, dots: Dots) -> _End:
     inner = chain[min(2, len(chain) - 1)] if side == 0 else chain[max(-3, -len(chain))]
     away = dots.centre[chain[side]] - dots.centre[inner]
@@ -160,7 +151,7 @@ class _Others:
 
 def _turn(a: _End, b: _End) -> float:
     across = b.place - a.place
-    return max(_angle_deg(a.outward, across), _angle_deg(-b.outward, across))
+    return max(angle_deg(a.outward, across), angle_deg(-b.outward, across))
 
 
 def _faces(a: _End, b: _End, others: _Others) -> bool:

@@ -9,7 +9,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from emtools.measure.chains.ground import TOO_WIDE, smoothed
+from emtools.measure.chains.cells import smoothed
+from emtools.measure.chains.film import TOO_WIDE
+from emtools.measure.chains.rejected import NARROWER, WIDER, Rejected
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,8 +60,8 @@ class Outline:
         Line-like objects without resolved dots.
     width_px
         Typical width of the bodies.
-    n_blobs
-        Objects wider than anything sought, left out.
+    rejected
+        Objects wider or narrower than anything sought.
     rows
         Line-like objects whose maxima are among those to be fitted.
     sought_px
@@ -69,7 +71,7 @@ class Outline:
     maxima: NDArray[np.float64]
     lines: list[Shape]
     width_px: float
-    n_blobs: int
+    rejected: list[Rejected]
     rows: list[Shape]
     sought_px: tuple[float, float]
 
@@ -90,7 +92,7 @@ def sort_foreground(
     """
     objects = _Objects(ground.runs, ground.outline.shape, widths_px)
     if not objects.usable.any():
-        return Outline(np.zeros((0, 2)), [], widths_px[0], int(objects.blob.sum()), [], widths_px)
+        return Outline(np.zeros((0, 2)), [], widths_px[0], objects.rejected(), [], widths_px)
     if objects.width < _FITTABLE_PX:
         return only_lines(ground, widths_px, max_gap_px)
     maxima, owner = _maxima(ground, objects)
@@ -100,7 +102,7 @@ def sort_foreground(
     line = objects.long & (too_few | shallow | objects.bundle)
     kept = np.concatenate([[False], objects.usable & ~line])
     return Outline(maxima[kept[owner]], objects.only(line), objects.width,
-                   int(objects.blob.sum()), objects.only(objects.long & ~line), widths_px)
+                   objects.rejected(), objects.only(objects.long & ~line), widths_px)
 
 
 def without_fit(
@@ -192,6 +194,21 @@ class _Objects:
         typical = float(np.median(self.typical[self.usable])) if self.usable.any() else widths_px[0]
         self.width = float(np.clip(typical, *widths_px))
 
+    def rejected(self) -> list[Rejected]:
+        """Return what is wider or narrower than anything sought."""
+        out = np.flatnonzero(~self.usable)
+        if not len(out):
+            return []
+        area = (self.runs[:, 2] - self.runs[:, 1]).astype(float)
+        n = len(self.usable) + 1
+        total = np.bincount(self.labels, area, n)[1:]
+        y = np.bincount(self.labels, area * self.runs[:, 0], n)[1:] / total
+        x = np.bincount(self.labels, area * (self.runs[:, 1] + self.runs[:, 2] - 1) / 2, n)[1:]
+        length = np.maximum(total / np.maximum(self.widest, 1.0), self.widest)
+        return [Rejected(float(y[i]), float(x[i] / total[i]), float(length[i]),
+                         float(self.widest[i]), WIDER if self.blob[i] else NARROWER)
+                for i in out.tolist()]
+
     def only(self, chosen: NDArray[np.bool_]) -> list[Shape]:
         """Return the chosen objects."""
         order = np.argsort(self.labels, kind="stable")
@@ -222,7 +239,7 @@ def only_lines(
                                     iterations=reach)[margin:-margin, margin:-margin]
     objects = _Objects(find_runs(np.ascontiguousarray(closed)), closed.shape, widths_px)
     return Outline(np.zeros((0, 2)), objects.only(objects.long), objects.width,
-                   int(objects.blob.sum()), [], widths_px)
+                   objects.rejected(), [], widths_px)
 
 
 def _maxima(

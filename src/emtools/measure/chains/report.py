@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from emtools.measure.chains.rejected import BROADER, WIDER
 from emtools.model import Layer, Measured
 from emtools.tables import in_unit
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from emtools.measure.chains.dots import Dots
     from emtools.measure.chains.ground import Ground
     from emtools.measure.chains.outline import Outline
+    from emtools.measure.chains.rejected import Rejected
     from emtools.process.resample import Square
 
 
@@ -26,6 +28,7 @@ class Found(NamedTuple):
     ground: Ground
     outline: Outline
     dots: Dots | None
+    rejected: list[Rejected]
 
 
 def summary(
@@ -38,7 +41,7 @@ def summary(
         result |= _means(tables, unit, view.plane.calibration.scale_err)
     if found is not None:
         result |= {"contrast": found.ground.contrast,
-                   "left_out_as_too_wide": found.outline.n_blobs,
+                   "left_out_as_too_wide": sum(one.reason in (BROADER, WIDER) for one in found.rejected),
                    "regime": "dots resolved" if found.dots else "dots not resolved"}
     if found is not None and found.dots is not None:
         dots = found.dots

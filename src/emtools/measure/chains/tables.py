@@ -61,6 +61,17 @@ _AXES = Table("One sample of a chain's centreline.", (
     Column("y_nm", "float", "position"),
     Column("x_nm", "float", "position"),
     Column("width_nm", "float", "local width"),
+    Column("signal", "float", "height above the ground over the middle half of the width"),
+    Column("fitted", "float", "the same of the fitted dots; empty where they are not resolved"),
 ))
 
-TABLES = {"chains": _CHAINS, "gaps": _GAPS, "dots": _DOTS, "axes": _AXES}
+_REJECTED = Table("Something that stands out and is neither a dot nor part of a chain.", (
+    Column("candidate", "int", "number, from 1"),
+    Column("y_nm", "float", "middle"),
+    Column("x_nm", "float", "middle"),
+    Column("length_nm", "float", "its larger extent"),
+    Column("width_nm", "float", "its smaller extent"),
+    Column("reason", "str", "why it was left out"),
+))
+
+TABLES = {"chains": _CHAINS, "gaps": _GAPS, "dots": _DOTS, "axes": _AXES, "rejected": _REJECTED}
