@@ -15,7 +15,7 @@ import numpy as np
 
 from emtools.measure.chains.centreline import Centreline, arc_lengths
 from emtools.measure.chains.crossings import joined_paths
-from emtools.measure.chains.ground import TOO_WIDE
+from emtools.measure.chains.film import TOO_WIDE
 from emtools.measure.chains.line_ends import Course, straight_px, with_caps
 from emtools.measure.chains.line_widths import Widths, fit_widths, local_widths
 from emtools.measure.chains.rejected import Rejected
