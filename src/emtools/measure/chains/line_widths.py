@@ -18,6 +18,8 @@ _MOST_EVIDENCE = 9.0  # of one line for a shape: what it counts for the others, 
 _PRIOR = (0.48, 0.48, 0.04)  # cylinder, row of spheres, slab
 _BLUR_SHAPE = 0.06  # 3 % of the blur's square, over the second moment's slope by the half width
 _UNLIKELY = 14.0  # chi square of what else rules a shape out
+_FARTHEST = 1.6  # widths: beyond the profile's end
+_BESIDE = 0.7  # what a step just beside the line counts: shadows make one too
 _SEEN_PX = 4.5  # lines wider than that show the dots that they consist of
 _HIDDEN = 0.25  # of the pitch: blur beyond which dots are not seen even so
 _WITHIN = 1.4  # widths to either side that are fitted
@@ -194,10 +196,19 @@ def _averaged(
 
 
 def _step(profiles: Floats) -> Floats:
-    left, right = (profiles[:, side].mean(axis=1) for side in (ACROSS < -1.0, ACROSS > 1.0))
+    """How much one side is higher than the other, over the rise above the higher one.
+
+    Far from the line, or just beside it: a ground that follows an edge leaves a ditch along it.
+    """
     top = profiles[:, np.abs(ACROSS) < 0.25].mean(axis=1)
-    rise = top - np.maximum(left, right)
-    return np.where(rise > 0, np.abs(left - right) / np.maximum(rise, 1e-30), np.inf)
+    steps = []
+    for near, far, weight in ((1.0, _FARTHEST, 1.0), (0.7, 1.05, _BESIDE)):
+        left, right = (profiles[:, (side > near) & (side < far)].mean(axis=1)
+                       for side in (-ACROSS, ACROSS))
+        rise = top - np.maximum(left, right)
+        steps.append(np.where(rise > 0, weight * np.abs(left - right) / np.maximum(rise, 1e-30),
+                              np.inf))
+    return np.asarray(np.maximum(*steps))
 
 
 def local_widths(widths: Widths, line: int, sections: Floats, size: float) -> Floats:

@@ -191,7 +191,7 @@ class _Objects:
         self.usable = ~self.blob & (self.widest >= 0.5 * widths_px[0])
         self.length = area / np.maximum(0.85 * self.typical, 1.0)
         self.long = self.usable & (self.length > _LINE_WIDTHS * self.typical)
-        typical = float(np.median(self.widest[self.usable])) if self.usable.any() else widths_px[0]
+        typical = float(np.median(self.typical[self.usable])) if self.usable.any() else widths_px[0]
         self.width = float(np.clip(typical, *widths_px))
 
     def rejected(self) -> list[Rejected]:
