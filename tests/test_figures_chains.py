@@ -111,7 +111,8 @@ def test_a_result_without_details_is_drawn(measured):
 def test_nothing_found_has_an_overview_alone(measured):
     image, result = measured
     empty = {name: table.iloc[:0] for name, table in result.tables.items()}
-    assert set(figures.pictures(image, replace(result, tables=empty))) == {"overlay"}
+    nothing = replace(result, tables=empty, details={})
+    assert set(figures.pictures(image, nothing)) == {"overlay"}
 
 
 def test_centrelines_have_the_colour_of_their_width(measured):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from emtools.measure.chains.helix import Helix, Strand, find_helices
+from emtools.measure.chains.helix import Helix, find_helices
+from emtools.measure.chains.regions import Strand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
