@@ -148,7 +148,10 @@ def _fit(found: Found, view: Square, widths: tuple[float, float], gap: float | N
     if dots is None or dots.told_from_blur:
         return _covered(_of_sought_width(found, dots, widths_px))
     bridged = 1.0 if gap is None else gap / view.pixel
-    return found._replace(outline=only_lines(found.ground, widths_px, bridged))
+    outline = only_lines(found.ground, widths_px, bridged)
+    # Without anything like a line bodies of uncertain size say more than nothing.
+    return found._replace(outline=outline) if outline.lines \
+        else _of_sought_width(found, dots, widths_px)
 
 
 def _covered(found: Found) -> Found:

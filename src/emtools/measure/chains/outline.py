@@ -29,6 +29,7 @@ _ROUND = 6.0  # widths of a disc in its mean depth; of a line 4
 # Touching spheres under a blur of 0.28 of their pitch dip by a fifth of their height, and what
 # is more blurred has no width to be fitted: shallower dips are a wire's texture.
 _LEAST_DIP = 0.22
+_LEAST_NECK = 0.25  # of the breadth at the tops: balls that touch in a saturated picture have necks
 _BESIDE = 2.5  # widths: neighbours of which the dip between is looked at
 _NEIGHBOURS = 1.7  # widths: tops further apart are not two of one hill
 
@@ -98,7 +99,7 @@ def sort_foreground(
     maxima, owner = _maxima(ground, objects)
     n_maxima = np.bincount(owner, minlength=len(objects.widest) + 1)[1:]
     too_few = n_maxima * _DOT_PITCH * objects.typical < objects.length
-    shallow = _dips(ground, objects, maxima, owner) < _LEAST_DIP
+    shallow = _shallow(ground, objects, maxima, owner)
     line = objects.long & (too_few | shallow | objects.bundle)
     kept = np.concatenate([[False], objects.usable & ~line])
     return Outline(maxima[kept[owner]], objects.only(line), objects.width,
@@ -134,35 +135,57 @@ def without_fit(
     return replace(outline, lines=[*outline.lines, *lines], rows=[]), keep
 
 
-def _dips(
+def _shallow(
     ground: Ground, objects: _Objects, maxima: NDArray[np.float64], owner: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Median dip, over its height, between each top of an object and the one it is best joined to.
+) -> NDArray[np.bool_]:
+    """Which objects are as bright, and as broad, between their tops as at them: no row of bodies.
 
-    Infinite where an object has not two tops beside each other.
+    By the median over each top and the one that it is best joined to; none where an object has not
+    two tops beside each other.
     """
     from emtools.measure.chains import _segment_kernels as kernels
 
-    median = np.full(len(objects.widest), np.inf)
+    shallow = np.zeros(len(objects.widest), dtype=bool)
     pairs = cKDTree(maxima).query_pairs(_BESIDE * objects.width, output_type="ndarray") \
         if len(maxima) else np.zeros((0, 2), dtype=np.int64)
     pairs = pairs[owner[pairs[:, 0]] == owner[pairs[:, 1]]]
     if len(pairs) == 0:
-        return median
+        return shallow
     smooth = smoothed(ground.signal, max(0.7, 0.1 * objects.width))
     tops = maxima.astype(np.int32)
     saddles = kernels.lowest_between(smooth, tops, pairs)
-    height = smooth[tops[:, 0], tops[:, 1]]
-    best = np.full(len(maxima), -np.inf)
-    np.maximum.at(best, pairs[:, 0], saddles)
-    np.maximum.at(best, pairs[:, 1], saddles)
-    joined = np.isfinite(best)
-    dips = 1.0 - best[joined] / np.maximum(height[joined], 1e-30)
-    order = np.lexsort((dips, owner[joined]))
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    rank = np.lexsort((-np.tile(saddles, 2), both[:, 0]))
+    joined, first = np.unique(both[rank, 0], return_index=True)
+    best = both[rank[first]]
+    height = smooth[tops[joined, 0], tops[joined, 1]]
+    dips = 1.0 - np.tile(saddles, 2)[rank[first]] / np.maximum(height, 1e-30)
+    narrower = 1.0 - _necks(ground.outline, maxima, best, objects.width)
+    beaded = np.hypot(dips / _LEAST_DIP, np.maximum(narrower, 0.0) / _LEAST_NECK)
+    order = np.lexsort((beaded, owner[joined]))
     numbers, starts, counts = np.unique(owner[joined][order], return_index=True,
                                         return_counts=True)
-    median[numbers - 1] = dips[order][starts + counts // 2]
-    return median
+    shallow[numbers - 1] = beaded[order][starts + counts // 2] < 1.0
+    return shallow
+
+
+def _necks(
+    outline: NDArray[np.bool_], maxima: NDArray[np.float64], pairs: NDArray[np.int64], width: float
+) -> NDArray[np.float64]:
+    """How broad the outline is midway between two tops, over its breadth at the narrower one."""
+    ends = maxima[pairs]
+    along = ends[:, 1] - ends[:, 0]
+    across = np.stack([-along[:, 1], along[:, 0]], axis=-1)
+    across /= np.maximum(np.hypot(*along.T), 1e-9)[:, None]
+    steps = np.arange(0.0, 0.75 * width, 0.5)
+    places = np.stack([ends[:, 0], ends.mean(axis=1), ends[:, 1]])
+    breadth = np.zeros(places.shape[:2])
+    for side in (-1.0, 1.0):
+        at = np.rint(places[..., None, :] + side * steps[:, None] * across[:, None, :]).astype(int)
+        inside = ((at >= 0) & (at < outline.shape)).all(axis=-1)
+        at = np.clip(at, 0, np.array(outline.shape) - 1)
+        breadth += np.cumprod(outline[at[..., 0], at[..., 1]] & inside, axis=-1).sum(axis=-1)
+    return np.asarray(breadth[1] / np.maximum(np.minimum(breadth[0], breadth[2]), 1.0))
 
 
 class _Objects:
