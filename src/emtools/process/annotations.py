@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BANNER_FLAT = 0.4  # of a banner's row has exactly one value; no micrograph with noise does
+_BANNER_EDGE = 0.8  # and of one of its last rows towards the picture
+_EDGE_ROWS = 4
 _BANNER_MAX = 0.25  # of the picture's height
 _BAR_MIN = 0.04  # of the picture's width
 _MARGIN = 3  # pixels around an annotation that compression and smoothing may have touched
@@ -63,22 +65,28 @@ def _grown(part: slice, n: int) -> slice:
 
 def _banner_rows(pixels: NDArray[np.generic]) -> slice | None:
     height = pixels.shape[0]
-    flat = _flat_rows(pixels)
+    share = _largest_share(pixels)
+    flat = share >= _BANNER_FLAT
     # A picture that is flat nearly everywhere (a mask, a drawing) has no banner.
     if flat.mean() > 2 * _BANNER_MAX:
         return None
     lower = _run_from_edge(flat[::-1])
     upper = _run_from_edge(flat)
     limit = int(_BANNER_MAX * height)
-    if 4 <= lower <= limit:
+    # A dark corner that is clipped ends gradually; a banner with a row of its own.
+    if 4 <= lower <= limit and _ends_sharply(share[::-1], lower):
         return slice(height - lower, height)
-    if 4 <= upper <= limit:
+    if 4 <= upper <= limit and _ends_sharply(share, upper):
         return slice(0, upper)
     return None
 
 
-def _flat_rows(pixels: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Rows where one value holds at least `_BANNER_FLAT` of the pixels.
+def _ends_sharply(share: NDArray[np.float64], rows: int) -> bool:
+    return bool(share[max(0, rows - _EDGE_ROWS):rows].max() >= _BANNER_EDGE)
+
+
+def _largest_share(pixels: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Part of each row that the most frequent of its values holds, where that is large.
 
     A value that holds 40 % of a sorted row is found at one of three fixed quantiles, so it is
     enough to count those.
@@ -89,7 +97,7 @@ def _flat_rows(pixels: NDArray[np.generic]) -> NDArray[np.bool_]:
     for quantile in (0.3, 0.5, 0.7):
         value = ordered[:, int(quantile * (width - 1))][:, None]
         best = np.maximum(best, (pixels == value).mean(axis=1))
-    return best >= _BANNER_FLAT
+    return best
 
 
 def _run_from_edge(flat: NDArray[np.bool_]) -> int:
