@@ -199,12 +199,36 @@ def test_unresolved_dots_in_an_overview():
     assert (table.width_err_nm > 0.2).all()
 
 
+def test_the_pitch_by_the_spectrum_agrees_with_that_of_the_dots():
+    result, truth = measured(shape=(512, 512), n_dots=(20, 25), rng=2)
+    by_spectrum, by_dots = (result.summary[name] for name in ("pitch_by_spectrum", "mean_pitch"))
+    assert abs(by_spectrum.value - by_dots.value) < 4 * by_spectrum.err < 0.3
+    true = np.concatenate([np.diff(rows.s_nm) for _, rows in truth["gaps"].groupby("chain")])
+    assert result.summary["pitch_variation_percent"] == pytest.approx(
+        100 * true.std() / true.mean(), rel=0.3)
+
+
+def test_the_pitch_of_dots_that_are_not_resolved_is_seen_in_the_spectrum():
+    result, truth = measured(shape=(512, 512), pixel_size_nm=2.0, n_chains=3, n_dots=(30, 40),
+                             counts=400.0, rng=4)
+    assert result.summary["regime"] == "dots not resolved"
+    pitch = result.summary["pitch_by_spectrum"]
+    assert abs(pitch.value - truth["chains"].pitch_nm.mean()) < 4 * pitch.err < 0.4
+
+
 def test_wires():
     result, truth = measured(n_dots=(25, 30), gap_nm=0.0, gap_std_nm=0.0, diameter_std_nm=0.0,
                              dot_shape="cylinder", shape=(512, 512), rng=1)
     assert_true(result, truth, ["width_nm", "length_nm"])
     assert result.tables["chains"].n_dots.eq(0).all()
     assert (result.tables["chains"].width_err_nm < 0.5).all()
+    assert "pitch_by_spectrum" not in result.summary
+
+
+def test_chains_on_contamination_are_measured_above_it():
+    for seed in (0, 1):
+        result, truth = measured(shape=(768, 768), n_chains=6, n_dots=(10, 20), blobs=5, rng=seed)
+        assert_true(result, truth, ["width_nm", "length_nm"], sigmas=4.5)
 
 
 def test_contamination_is_left_out():

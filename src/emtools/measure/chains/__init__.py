@@ -25,7 +25,7 @@ from emtools.measure.chains.lines import measure_lines
 from emtools.measure.chains.links import link_dots
 from emtools.measure.chains.outline import only_lines, sort_foreground, without_fit
 from emtools.measure.chains.rejected import NARROWER, WIDER, bodies
-from emtools.measure.chains.report import Found, layers, summary
+from emtools.measure.chains.report import Found, layers, regularity, summary
 from emtools.measure.chains.tables import DETAILS, TABLES
 from emtools.measure.chains.unwind import unwound_rows
 from emtools.model import Image, Result
@@ -247,5 +247,8 @@ def _result(view: Square, tables: Tables, reason: str | None, found: Found | Non
     unit = "px" if view.plane.unit == "px" else "nm"
     frames = {name: TABLES[name].frame(getattr(tables, name), unit) for name in TABLES}
     details = {name: DETAILS[name].frame(getattr(tables, name), unit) for name in DETAILS}
-    return Result("chains", frames, summary(view, frames, reason, found), layers(frames, unit),
-                  details=details)
+    said = summary(view, frames, reason, found)
+    if found is not None:
+        widths = [size * view.pixel for size in found.outline.sought_px]
+        said |= regularity(details, widths, unit)
+    return Result("chains", frames, said, layers(frames, unit), details=details)

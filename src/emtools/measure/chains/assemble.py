@@ -38,6 +38,7 @@ class Tables:
     dots: Rows = field(default_factory=list)
     axes: Rows = field(default_factory=list)
     profiles: Rows = field(default_factory=list)
+    steps: Rows = field(default_factory=list)
     rejected: Rows = field(default_factory=list)
 
 
@@ -111,6 +112,8 @@ def add_chain(
     # Beneath a chain that crosses it a dot is hidden, and what looks like a gap is none.
     gaps = [gap for gap in gaps if gap.value <= max_gap_px] or gaps
     ends = _ends(axis, lengths, gaps, frame)
+    tables.steps += [{"chain": number, "distance_nm": frame.pixel * gap.distance,
+                      "distance_err_nm": frame.pixel * gap.distance_variance**0.5} for gap in gaps]
     for gap in gaps:
         tables.gaps.append(gap.row(len(tables.gaps) + 1, number, axis, ends[0].cap, frame))
     for n, i in enumerate(chain):

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from emtools.measure.chains.axial import axial_pitch
 from emtools.measure.chains.rejected import BROADER, WIDER
 from emtools.model import Layer, Measured
 from emtools.tables import in_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from emtools.measure.chains.outline import Outline
     from emtools.measure.chains.rejected import Rejected
     from emtools.process.resample import Square
+
+
+_FEWEST_STEPS = 4  # distances that tell how even they are
+_WIDEST_PITCH = 1.5  # largest pitch over the largest width sought
 
 
 class Found(NamedTuple):
@@ -89,6 +94,43 @@ def _means(tables: Mapping[str, pd.DataFrame], unit: str, scale_err: float) -> d
             means[f"mean_{key}_with_scale"] = Measured(
                 mean, float(np.hypot(max(own, spread), mean * scale_err)), unit)
     return means
+
+
+def regularity(
+    details: Mapping[str, pd.DataFrame], widths: Sequence[float], unit: str
+) -> dict[str, Any]:
+    """Return how even chains are, and their pitch by the spectrum of the brightness along them.
+
+    Parameters
+    ----------
+    details
+        ``steps`` and ``profiles`` of the result.
+    widths
+        Smallest and largest width sought.
+    unit
+        Of all lengths.
+    """
+    said: dict[str, Any] = {}
+    steps = details["steps"]
+    if len(steps) > _FEWEST_STEPS:
+        distance, err = (steps[in_unit(f"distance{end}_nm", unit)] for end in ("", "_err"))
+        own = distance.groupby(steps["chain"]).transform("mean")
+        free = len(steps) - steps["chain"].nunique()
+        variance = float(np.sum((distance - own) ** 2) / max(free, 1) - np.mean(err**2))
+        said["pitch_variation_percent"] = \
+            100.0 * float(np.sqrt(max(variance, 0.0))) / float(distance.mean())
+    pitches = []
+    for _, course in details["profiles"].groupby("chain"):
+        s, signal = (course[name].to_numpy() for name in (in_unit("s_nm", unit), "signal"))
+        pitches.append(axial_pitch(s, signal, (widths[0], _WIDEST_PITCH * widths[1])))
+    known = np.array([pitch for pitch in pitches if np.isfinite(pitch).all()]).reshape(-1, 2)
+    # A period of few of the chains is none of the chains.
+    if len(known) > 0.5 * len(pitches):
+        spread = known[:, 0].std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else 0.0
+        own_err = float(np.sqrt(np.sum(known[:, 1] ** 2)) / len(known))
+        said["pitch_by_spectrum"] = Measured(float(known[:, 0].mean()), max(own_err, spread), unit)
+        said["pitch_by_spectrum_chains"] = f"{len(known)} of {len(pitches)}"
+    return said
 
 
 def layers(tables: Mapping[str, pd.DataFrame], unit: str) -> tuple[Layer, ...]:

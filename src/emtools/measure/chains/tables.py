@@ -80,5 +80,11 @@ _REJECTED = Table("Something that stands out and is neither a dot nor part of a 
 ))
 
 TABLES = {"chains": _CHAINS, "gaps": _GAPS, "dots": _DOTS, "axes": _AXES}
+_STEPS = Table("Two neighbouring dots of a chain.", (
+    Column("chain", "int", "the chain"),
+    Column("distance_nm", "float", "from centre to centre along the axis"),
+    Column("distance_err_nm", "float", "1 sigma"),
+))
+
 # What explains a result; not among its tables.
-DETAILS = {"profiles": _PROFILES, "rejected": _REJECTED}
+DETAILS = {"profiles": _PROFILES, "steps": _STEPS, "rejected": _REJECTED}
