@@ -343,6 +343,29 @@ def test_finer_pixels_give_the_same_chain():
     assert len(coarse.tables["dots"]) == len(fine.tables["dots"])
 
 
+# ---- bodies that are no spheres -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "family", "elongation"), [
+    ("superellipsoid", "superellipsoid (exponent 4)", 1.0), ("cube", "block", 1.0),
+    ("cylinder", "rod along the chain", 1.5)])
+def test_bodies_with_corners_have_their_own_widths_and_gaps(kind, family, elongation):
+    result, truth = measured(shape=(640, 640), n_chains=4, n_dots=(12, 16), dot_shape=kind,
+                             elongation=elongation, pixel_size_nm=0.4, rng=5)
+    assert result.summary["body"] == family
+    assert_true(result, truth, ["width_nm", "length_nm"])
+    mine, theirs = matched(result.tables, truth, "chains")
+    assert mine.width_nm.to_numpy() == pytest.approx(theirs.width_nm.to_numpy(), rel=0.02)
+    assert mine.gap_nm.to_numpy() == pytest.approx(theirs.gap_nm.to_numpy(), abs=0.3)
+    assert result.tables["gaps"].resolved.mean() > 0.8
+
+
+def test_spheres_are_taken_for_nothing_else():
+    for rng in range(3):
+        result, _ = measured(rng=rng, counts=400.0)
+        assert result.summary["body"] == "round top (sphere)"
+
+
 # ---- double helices -----------------------------------------------------------------------------
 
 

@@ -18,11 +18,13 @@ from emtools.measure.chains.assemble import (
     count_crossings,
     helix_columns,
 )
+from emtools.measure.chains.body import SHAPES
 from emtools.measure.chains.dots import fit_dots
 from emtools.measure.chains.film import TOO_WIDE
 from emtools.measure.chains.ground import find_contrast, find_ground
 from emtools.measure.chains.lines import measure_lines
 from emtools.measure.chains.links import link_dots
+from emtools.measure.chains.mean_body import outlined
 from emtools.measure.chains.outline import only_lines, sort_foreground, without_fit
 from emtools.measure.chains.rejected import NARROWER, WIDER, bodies
 from emtools.measure.chains.report import Found, layers, regularity, summary
@@ -98,10 +100,11 @@ def chains(
 
     Notes
     -----
-    Bodies are taken to be ellipsoids seen along the beam, with a top as round as a sphere's or
-    flatter, whichever is likelier; bodies with corners (cubes, blocks) come out up to a tenth too
-    wide, which their uncertainty covers.  In TEM contrast the edge lies somewhere in the Fresnel
-    fringe; 5 % of the width is added to its uncertainty for that.
+    Bodies are fitted as ellipsoids seen along the beam, with a top as round as a sphere's or
+    flatter, whichever is likelier.  Bright bodies in chains that are no ellipsoids (rods, blocks,
+    superellipsoids) get the extents of what fits their mean along the chains best; alone, or dark,
+    they come out up to a fifth too wide, which their uncertainty covers.  In TEM contrast the edge
+    lies somewhere in the Fresnel fringe; 5 % of the width is added to its uncertainty for that.
 
     References
     ----------
@@ -126,7 +129,8 @@ def chains(
         found = _find(view, chosen, widths, gap, false_alarm_rate)
     found = _fit(found, view, widths, gap)
     gap_px = _GAP_IN_WIDTHS * found.outline.width_px if gap is None else gap / view.pixel
-    return _result(view, _assemble(view, found, gap_px, min_dots), None, found)
+    found = _linked(found, gap_px, min_dots)
+    return _result(view, _assemble(view, found, gap_px), None, found)
 
 
 def _find(
@@ -207,15 +211,29 @@ def _not_measurable(view: Square, constant: bool, widths: tuple[float, float]) -
     return None
 
 
-def _assemble(view: Square, found: Found, max_gap_px: float, min_dots: int) -> Tables:
+def _linked(found: Found, max_gap_px: float, min_dots: int) -> Found:
+    """Link dots into chains, find helices, and with the chains' directions the bodies' outline."""
+    dots = found.dots
+    if dots is None:
+        return found
+    traced = link_dots(dots, max_gap_px, min_dots)
+    rows, coiled = unwound_rows(dots.centre, dots.centre_err, traced, min_dots)
+    family = None
+    # Round bodies with a round top show no corners; in TEM fringes would be taken for them.
+    if dots.shape > SHAPES[0] and found.ground.contrast == "bright":
+        dots, family = outlined(dots, rows, found.ground.signal)
+    return found._replace(dots=dots, rows=rows, coiled=coiled, family=family)
+
+
+def _assemble(view: Square, found: Found, max_gap_px: float) -> Tables:
     tables = Tables()
     rows, cols = view.plane.values.shape
     dots = found.dots
     frame = Frame(view.pixel, view.origin, (rows, cols), found.ground.signal,
                   None if dots is None else dots.model, found.ground.counts)
     if dots is not None:
-        linked = _add_rows(tables, dots, frame, max_gap_px, min_dots)
-        in_chains = {i for chain in linked for i in chain}
+        _add_rows(tables, found, frame, max_gap_px)
+        in_chains = {i for chain in found.rows for i in chain}
         add_single_dots(tables, dots, [i for i in range(len(dots)) if i not in in_chains], frame)
     lines, refused = measure_lines(found.ground, found.outline)
     for line in lines:
@@ -225,22 +243,20 @@ def _assemble(view: Square, found: Found, max_gap_px: float, min_dots: int) -> T
     return tables
 
 
-def _add_rows(
-    tables: Tables, dots: Dots, frame: Frame, max_gap_px: float, min_dots: int
-) -> list[list[int]]:
+def _add_rows(tables: Tables, found: Found, frame: Frame, max_gap_px: float) -> None:
     """Add the chains of dots, in order of where they lie, and say which are strands of helices."""
-    traced = link_dots(dots, max_gap_px, min_dots)
-    rows, coiled = unwound_rows(dots.centre, dots.centre_err, traced, min_dots)
+    dots, rows = found.dots, found.rows
+    if dots is None:
+        return
     corners = [tuple(np.min(dots.centre[row], axis=0).tolist()) for row in rows]
     order = sorted(range(len(rows)), key=corners.__getitem__)
     for row in order:
         add_chain(tables, dots, rows[row], frame, max_gap_px)
     place = {row: number for number, row in enumerate(order)}
-    coiled.sort(key=lambda one: min(place[row] for row in one.rows))
+    coiled = sorted(found.coiled, key=lambda one: min(place[row] for row in one.rows))
     for number, one in enumerate(coiled, start=1):
         for row in one.rows:
             tables.chains[place[row]] |= helix_columns(number, one.helix, frame)
-    return rows
 
 
 def _result(view: Square, tables: Tables, reason: str | None, found: Found | None) -> Result:

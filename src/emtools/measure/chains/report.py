@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from emtools.measure.chains.ground import Ground
     from emtools.measure.chains.outline import Outline
     from emtools.measure.chains.rejected import Rejected
+    from emtools.measure.chains.unwind import Coiled
     from emtools.process.resample import Square
 
 
@@ -34,6 +35,9 @@ class Found(NamedTuple):
     outline: Outline
     dots: Dots | None
     rejected: list[Rejected]
+    rows: list[list[int]] = []  # noqa: RUF012 - a NamedTuple's default, never changed
+    coiled: list[Coiled] = []  # noqa: RUF012
+    family: str | None = None
 
 
 def summary(
@@ -52,8 +56,9 @@ def summary(
     if found is not None and found.dots is not None:
         dots = found.dots
         result["blur_sigma"] = Measured(view.pixel * dots.blur, view.pixel * dots.blur_err, unit)
-        result["body"] = "round top (sphere)" if dots.shape == 2.0 else \
+        top = "round top (sphere)" if dots.shape == 2.0 else \
             f"flattened top (exponent {dots.shape:g})"
+        result["body"] = found.family or top
     result |= {"unit": unit, "scale_err_percent": 100.0 * view.plane.calibration.scale_err,
                "averaged_pixels": view.averaged}
     if unit == "px":
