@@ -72,6 +72,10 @@ def find_broad(
     """
     side = sizes[0]
     least = _CLEAR * max(noise, float(np.finfo(np.float32).tiny))
+    coarse, in_use = pooled(level, used)
+    opened = _opened(coarse, in_use, 2 * (side // 4) + 1)
+    if not (in_use & (np.abs(opened - np.median(opened[in_use])) > 0.5 * least)).any():
+        return None
     opened = _opened(local_mean(level, used, _SMOOTHED), used, side)
     found = used & (np.abs(opened - np.median(opened[used])) > least)
     if not found.any():
@@ -127,6 +131,18 @@ def _beside_bodies(
         for _ in range(_TWICE):
             levels = levels + local_mean(surface - levels, used & ~bodies, 0.25 * side)
     return levels, high
+
+
+def pooled(values: Floats, known: Mask) -> tuple[Floats, Mask]:
+    """Means of two by two cells over those known, and where there are any."""
+    high, wide = (2 * (n // 2) for n in values.shape)
+    if not high or not wide:
+        return values, known
+    blocks = [plane[:high, :wide].reshape(high // 2, 2, wide // 2, 2)
+              for plane in (np.where(known, values, np.float32(0.0)), known)]
+    count = blocks[1].sum(axis=(1, 3), dtype=np.float32)
+    return (np.asarray(blocks[0].sum(axis=(1, 3)) / np.maximum(count, 1.0), dtype=np.float32),
+            np.asarray(count > 0))
 
 
 def local_mean(values: Floats, known: Mask, sigma: float) -> Floats:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from emtools.measure.chains.broad import find_broad, local_mean
+from emtools.measure.chains.broad import find_broad, local_mean, pooled
 from emtools.measure.chains.cells import CELL, cell_maxima, cell_means, smoothed
 from emtools.measure.chains.levels import (
     deviation,
@@ -216,9 +216,10 @@ class Film:
         self.ground = ground & ~bodies & self.used
 
     def level_err(self, widest_px: float) -> NDArray[np.float32]:
-        """How far the ground is from its level beside the bodies around each cell, 1 sigma."""
-        left = local_mean(self._level_cells, self.ground, _BESIDE * widest_px / CELL)
-        around = ndimage.gaussian_filter(left**2, 2 * _BESIDE * widest_px / CELL, mode="nearest")
+        """How far the ground is from its level beside the bodies, 1 sigma, for pairs of cells."""
+        sigma = 0.5 * _BESIDE * widest_px / CELL  # pairs of cells are fine enough
+        left = local_mean(*pooled(self._level_cells, self.ground), sigma)
+        around = ndimage.gaussian_filter(left**2, 2 * sigma, mode="nearest")
         return np.asarray(np.sqrt(around), dtype=np.float32)
 
     def outline(

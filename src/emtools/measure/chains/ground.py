@@ -53,7 +53,7 @@ class Ground:
         Height of the smoothed signal that noise reaches at the false-alarm rate; the median, where
         the noise varies.
     level_err
-        1 sigma of the ground's level around each cell of a few pixels.
+        1 sigma of the ground's level, for blocks of a few pixels.
     broad
         Cells of what is broader than any body.
     counts
@@ -79,8 +79,8 @@ class Ground:
 
     def level_err_at(self, centres: NDArray[np.float64]) -> NDArray[np.float64]:
         """1 sigma of the ground's level at places, ``(n, 2)`` in pixels."""
-        cells = np.clip(np.rint(centres / CELL).astype(int), 0,
-                        np.array(self.level_err.shape) - 1)
+        size = np.array(self.signal.shape) / np.array(self.level_err.shape)
+        cells = np.clip((centres / size).astype(int), 0, np.array(self.level_err.shape) - 1)
         return np.asarray(self.level_err[cells[:, 0], cells[:, 1]], dtype=float)
 
 
