@@ -109,8 +109,10 @@ def add_chain(
     cut = [_cut(dots, i, frame) for i in chain]
     gaps = [_Gap(dots, pair, axis, n, (lengths[n], lengths[n + 1]))
             for n, pair in enumerate(pairwise(chain))]
-    # Beneath a chain that crosses it a dot is hidden, and what looks like a gap is none.
-    gaps = [gap for gap in gaps if gap.value <= max_gap_px] or gaps
+    # Beneath a chain that crosses it a dot is hidden, and what looks like a gap is none; nor is one
+    # where bodies lie over each other.
+    gaps = [gap for gap in gaps
+            if -RESOLVED_SIGMAS * gap.err < gap.value <= max_gap_px] or gaps
     ends = _ends(axis, lengths, gaps, frame)
     tables.steps += [{"chain": number, "distance_nm": frame.pixel * gap.distance,
                       "distance_err_nm": frame.pixel * gap.distance_variance**0.5} for gap in gaps]

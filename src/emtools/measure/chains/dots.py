@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _STEPS = 40
 _SUBSET = 40  # dots that decide the shape
 _LARGEST_BLUR = 0.75  # of the radius: beyond it extent and blur cannot be told apart
-_SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have
+_SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have,
+_COLOURED = 1.6  # times more at most where noise goes together over several pixels
 _OVERLAP = 0.6  # of the sum of the radii: closer centres are one dot fitted twice
 _CLEAR_EVIDENCE = 60.0  # in chi squared, against the sphere: no real body is a model exactly
 _OVERDISPERSED = 8.0  # by how much differences of chi squared overstate what is known of the shape
@@ -226,7 +227,8 @@ def _separate(
     known = np.maximum(equations.hessian[:, 5, 5], np.finfo(float).tiny)
     height_err = np.sqrt(equations.variance(ground) / known
                          + ground.level_err_at(parameters[:, :2]) ** 2)
-    keep = parameters[:, 5] > _SIGNIFICANT * height_err
+    coloured = min(float(np.sqrt(ground.correlation)), _COLOURED)
+    keep = parameters[:, 5] > _SIGNIFICANT * coloured * height_err
     radius = _radii(parameters)
     pairs = cKDTree(parameters[:, :2]).query_pairs(2 * _OVERLAP * float(radius.max()),
                                                    output_type="ndarray")
