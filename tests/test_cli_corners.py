@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -21,6 +22,7 @@ from emtools.measure import Given, load, names
 from emtools.measure._given import said_of
 
 EXECUTABLE = [sys.executable, "-c", "from emtools.cli import main; main()"]
+CONTENT = hashlib.sha256(np.repeat([1, 2], 128).astype("<i8").tobytes() * 256).hexdigest()[:12]
 ODD_NAMES = [b"it's \"quoted\".tif", "µm–Å.tif".encode(), b"not \xff\xfe text.tif",
              b"[bold]markup[bold].tif", b"new\nline.tif", b"-dash.tif", b"semi;colon,comma.tif",
              b"=1+1.tif", b"%s{0}.tif"]
@@ -119,7 +121,9 @@ def test_an_array_parameter_is_read_from_a_file_and_the_result_names_it(run, fol
     assert outcome.code == 0, outcome.err
     (result,) = outcome.rows
     assert len(result["tables"]["grains"]) == 2
-    assert result["parameters"]["regions"] == f"{labels / file}: 256 x 256, 2 labels"
+    said = f"{labels / file}: 256 x 256, 2 labels, sha256 "
+    # The same labels, whatever keeps them.
+    assert result["parameters"]["regions"] == said + CONTENT
     assert result["parameters"]["strain_reference"] is None
 
 
@@ -141,7 +145,8 @@ def test_an_array_parameter_of_a_batch_is_a_file(run, folder, labels, tmp_path):
     assert outcome.code == 0, outcome.err
     (path,) = (tmp_path / "out" / "records").iterdir()
     (measured,) = json.loads(path.read_text())["measurements"]
-    assert measured["parameters"]["regions"].endswith("a.tif: 256 x 256, 2 labels")
+    said = f"a.tif: 256 x 256, 2 labels, sha256 {CONTENT}"
+    assert measured["parameters"]["regions"].endswith(said)
     assert len(measured["tables"]["grains"]) == 2
 
 
@@ -150,8 +155,18 @@ def test_an_array_parameter_of_a_batch_is_a_file(run, folder, labels, tmp_path):
     (np.array([[0, 1]], dtype=np.uint8), "1 x 2, 1 label"), (np.ones(3), "3, float64"),
     (np.float64(2.0), 2.0), (None, None), ("a", "a")])
 def test_a_result_describes_arrays_that_it_was_given(array, said):
-    assert said_of(array) == said
-    assert said_of(Given(np.eye(2, dtype=bool), "a.npy")) == "a.npy: 2 x 2, 2 true"
+    assert str(said_of(array)).split(", sha256 ")[0] == str(said)
+    assert said_of(Given(np.eye(2, dtype=bool), "a.npy")).startswith("a.npy: 2 x 2, 2 true, sha256")
+
+
+def test_a_result_tells_one_array_and_one_line_from_another():
+    assert said_of(np.eye(3, dtype=int)) == said_of(np.eye(3, dtype=np.uint8))
+    assert said_of(np.eye(3, dtype=int)) != said_of(np.fliplr(np.eye(3, dtype=int)))
+    line = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert said_of([line]) == said_of({1: line.tolist()})
+    assert said_of([line]).startswith("1 line, 2 points, sha256 ")
+    assert len({said_of([line]), said_of({2: line}), said_of([line + 1])}) == 3
+    assert said_of(("PbS", "Au")) == ("PbS", "Au")
 
 
 @pytest.mark.parametrize("name", names())

@@ -14,12 +14,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from emtools.measure.chains.dots import Dots
+    from emtools.measure.chains.given import Drawn
     from emtools.measure.chains.ground import Ground
     from emtools.measure.chains.outline import Outline
     from emtools.measure.chains.rejected import Rejected
     from emtools.process.resample import Square
+
+
+class Traced(NamedTuple):
+    """What a person drew: on the pixels, and what belongs to each chain of it."""
+
+    drawn: Drawn
+    zone: NDArray[np.int32]
 
 
 class Found(NamedTuple):
@@ -29,6 +38,7 @@ class Found(NamedTuple):
     outline: Outline
     dots: Dots | None
     rejected: list[Rejected]
+    traced: Traced | None = None
 
 
 def summary(
@@ -36,7 +46,8 @@ def summary(
 ) -> dict[str, Any]:
     """Return the outcome, the means with the scale's uncertainty, and how it was measured."""
     unit = "px" if view.plane.unit == "px" else "nm"
-    result: dict[str, Any] = {"outcome": reason or _outcome(tables)}
+    result: dict[str, Any] = {"outcome": reason or _outcome(
+        tables, drawn=found is not None and found.traced is not None)}
     if reason is None:
         result |= _means(tables, unit, view.plane.calibration.scale_err)
     if found is not None:
@@ -58,14 +69,15 @@ def summary(
     return result
 
 
-def _outcome(tables: Mapping[str, pd.DataFrame]) -> str:
+def _outcome(tables: Mapping[str, pd.DataFrame], *, drawn: bool) -> str:
     chains, dots = tables["chains"], tables["dots"]
     single = int((dots["chain"] == 0).sum())
     isolated = f"{single} isolated dot{'' if single == 1 else 's'}"
+    as_drawn = " as drawn" if drawn else ""
     if len(chains) == 0:
-        return f"no chains, {isolated}" if single else "no chains"
+        return f"no chains{as_drawn}, {isolated}" if single else f"no chains{as_drawn}"
     cut = int(chains["touches_edge"].sum())
-    text = f"{len(chains)} chain{'' if len(chains) == 1 else 's'}"
+    text = f"{len(chains)} chain{'' if len(chains) == 1 else 's'}{as_drawn}"
     text += f" ({cut} cut by the frame)" if cut else ""
     return f"{text}, {isolated}" if single else text
 
