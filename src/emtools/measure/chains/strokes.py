@@ -176,7 +176,8 @@ def meetings(courses: Sequence[Floats]) -> Floats:
                 continue
             away, nearest = cKDTree(other).query(one)
             near = np.flatnonzero(away < _MEET_PX)
+            there = np.asarray(nearest)[near]
             at_ends = [np.minimum(at, len(course) - 1 - at) < _END_PX
-                       for at, course in ((near, one), (nearest[near], other))]
+                       for at, course in ((near, one), (there, other))]
             found.append(one[near[~(at_ends[0] & at_ends[1])]])
     return np.vstack(found)
