@@ -218,3 +218,12 @@ def test_pieces_are_joined_end_to_end():
     assert abs(width - 7) < 1
     assert np.ptp(path.points[:, 1]) == pytest.approx(79, abs=1)
     assert np.abs(path.points[:, 0] - 18).max() < 2
+
+
+@pytest.mark.parametrize("labels", [
+    np.random.default_rng(0).integers(0, 3, SHAPE), np.eye(256, dtype=int) * 3,
+    np.arange(256 * 256).reshape(SHAPE) == 7, np.ones(SHAPE, dtype=np.uint64) * 2**62])
+def test_labels_of_any_shape_are_borne(labels):
+    image, _ = simulate.chains(shape=SHAPE, n_chains=1, n_dots=(4, 4), rng=3)
+    result = chains(image, labels=labels)
+    assert set(result.tables["chains"]["chain"]) <= set(np.unique(labels).astype(int).tolist())

@@ -25,6 +25,7 @@ _CORNER = 0.5  # widths of a label before its ends, where its skeleton may run i
 _STRAIGHT, _STRAIGHT_PX = 1.2, 6  # widths, pixels: the stretch that tells an end's direction
 _BEYOND = 4.0  # widths beyond a course's ends that dots are ordered along it
 _ROUGH = 0.2  # widths: how far a skeleton is from a smooth course
+_PIECES = 200  # of a label: smaller ones of more are specks
 _MEET_PX = 1.5  # courses nearer to each other than that cross
 _END_PX = 4  # places so near to a course's end are its end
 
@@ -56,8 +57,10 @@ def label_course(mask: NDArray[np.bool_]) -> tuple[Path, float]:
         The label; in pieces where bodies were painted one by one.
     """
     parts, n = ndimage.label(mask, _EIGHT)
-    found = [_through(parts[place] == number, place)
-             for number, place in enumerate(ndimage.find_objects(parts), start=1)]
+    largest = 1 + np.argsort(-np.bincount(parts.ravel())[1:], kind="stable")[:_PIECES]
+    places = ndimage.find_objects(parts)
+    found = [_through(parts[places[number - 1]] == number, places[number - 1])
+             for number in np.sort(largest).tolist()]
     pieces, widths, closed = zip(*found, strict=True)
     width = float(np.median(widths))
     if n == 1 and closed[0]:
@@ -147,6 +150,8 @@ def joined(pieces: Sequence[Floats]) -> list[tuple[int, bool]]:
             continue
         partner[a], partner[b] = b, a
         group[group == group[b // 2]] = group[a // 2]
+        if len(partner) == len(ends) - 2:
+            break
     end = min(end for end in range(len(ends)) if end not in partner)
     order = [(end // 2, end % 2 == 0)]
     while (end ^ 1) in partner:
