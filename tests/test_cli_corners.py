@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 import tifffile
 from PIL import Image as Pillow
+from PIL import ImageFilter
 
 from emtools import batch, cli, read_one, simulate
 from emtools.io.writing import write_image
@@ -21,6 +23,7 @@ from emtools.measure import Given, load, names
 from emtools.measure._given import said_of
 
 EXECUTABLE = [sys.executable, "-c", "from emtools.cli import main; main()"]
+CONTENT = hashlib.sha256(np.repeat([1, 2], 128).astype("<i8").tobytes() * 256).hexdigest()[:12]
 ODD_NAMES = [b"it's \"quoted\".tif", "µm–Å.tif".encode(), b"not \xff\xfe text.tif",
              b"[bold]markup[bold].tif", b"new\nline.tif", b"-dash.tif", b"semi;colon,comma.tif",
              b"=1+1.tif", b"%s{0}.tif"]
@@ -119,7 +122,9 @@ def test_an_array_parameter_is_read_from_a_file_and_the_result_names_it(run, fol
     assert outcome.code == 0, outcome.err
     (result,) = outcome.rows
     assert len(result["tables"]["grains"]) == 2
-    assert result["parameters"]["regions"] == f"{labels / file}: 256 x 256, 2 labels"
+    said = f"{labels / file}: 256 x 256, 2 labels, sha256 "
+    # The same labels, whatever keeps them.
+    assert result["parameters"]["regions"] == said + CONTENT
     assert result["parameters"]["strain_reference"] is None
 
 
@@ -141,7 +146,8 @@ def test_an_array_parameter_of_a_batch_is_a_file(run, folder, labels, tmp_path):
     assert outcome.code == 0, outcome.err
     (path,) = (tmp_path / "out" / "records").iterdir()
     (measured,) = json.loads(path.read_text())["measurements"]
-    assert measured["parameters"]["regions"].endswith("a.tif: 256 x 256, 2 labels")
+    said = f"a.tif: 256 x 256, 2 labels, sha256 {CONTENT}"
+    assert measured["parameters"]["regions"].endswith(said)
     assert len(measured["tables"]["grains"]) == 2
 
 
@@ -150,8 +156,18 @@ def test_an_array_parameter_of_a_batch_is_a_file(run, folder, labels, tmp_path):
     (np.array([[0, 1]], dtype=np.uint8), "1 x 2, 1 label"), (np.ones(3), "3, float64"),
     (np.float64(2.0), 2.0), (None, None), ("a", "a")])
 def test_a_result_describes_arrays_that_it_was_given(array, said):
-    assert said_of(array) == said
-    assert said_of(Given(np.eye(2, dtype=bool), "a.npy")) == "a.npy: 2 x 2, 2 true"
+    assert str(said_of(array)).split(", sha256 ")[0] == str(said)
+    assert said_of(Given(np.eye(2, dtype=bool), "a.npy")).startswith("a.npy: 2 x 2, 2 true, sha256")
+
+
+def test_a_result_tells_one_array_and_one_line_from_another():
+    assert said_of(np.eye(3, dtype=int)) == said_of(np.eye(3, dtype=np.uint8))
+    assert said_of(np.eye(3, dtype=int)) != said_of(np.fliplr(np.eye(3, dtype=int)))
+    line = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert said_of([line]) == said_of({1: line.tolist()})
+    assert said_of([line]).startswith("1 line, 2 points, sha256 ")
+    assert len({said_of([line]), said_of({2: line}), said_of([line + 1])}) == 3
+    assert said_of(("PbS", "Au")) == ("PbS", "Au")
 
 
 @pytest.mark.parametrize("name", names())
@@ -316,3 +332,73 @@ def test_wrong_usage_of_what_is_rested_on(run, attached, options):
     assert outcome.code == 2
     assert "Traceback" not in outcome.err
     assert run("lattice", attached, "--set", "chains.min_dots=4").code == 2
+
+
+# ---- what a person drew --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """An image of two chains; the second of them drawn, in every kind of file."""
+    where = tmp_path_factory.mktemp("drawn")
+    image, truth = simulate.chains(shape=(256, 256), n_chains=2, n_dots=(4, 5), rng=2)
+    write_image(image, where / "image.tif")
+    axes = truth["axes"][truth["axes"]["chain"] == 2]
+    pixel = image.calibration().pixel_size
+    labels = np.zeros(image.shape, dtype=np.uint8)
+    labels[tuple(np.rint(axes[["y_nm", "x_nm"]].to_numpy() / pixel).astype(int).T)] = 2
+    labels = np.asarray(Pillow.fromarray(labels).filter(ImageFilter.MaxFilter(15)))
+    np.save(where / "labels.npy", labels)
+    Pillow.fromarray(labels).save(where / "labels.png")
+    axes.to_csv(where / "lines.csv", index=False)
+    points = axes[["y_nm", "x_nm"]].to_numpy().tolist()
+    (where / "lines.json").write_text(json.dumps({"2": points}))
+    # What is no line.
+    (where / "columns.csv").write_text("chain,y,x\n1,2,3\n")
+    (where / "words.csv").write_text("chain,y_nm,x_nm\n1,2,here\n1,3,4\n")
+    (where / "images.csv").write_text("file,chain,y_nm,x_nm\na,1,2,3\nb,1,3,4\n")
+    (where / "empty.csv").write_text("")
+    (where / "broken.json").write_text("[[[1, 2], ")
+    (where / "number.json").write_text("3")
+    (where / "names.json").write_text('{"wire": [[1, 2], [3, 4]]}')
+    (where / "words.json").write_text('[[["a", 2], [3, 4]]]')
+    (where / "far.json").write_text("[[[901, 902], [903, 904]]]")
+    return where
+
+
+@pytest.mark.parametrize(("option", "file"), [
+    ("--labels", "labels.npy"), ("--labels", "labels.png"), ("--centrelines", "lines.csv"),
+    ("--centrelines", "lines.json")])
+def test_what_was_drawn_is_read_from_a_file(run, drawn, option, file):
+    outcome = run("chains", "--json", option, drawn / file, drawn / "image.tif")
+    assert outcome.code == 0, outcome.err
+    (result,) = outcome.rows
+    (chain,) = result["tables"]["chains"]
+    assert chain["chain"] == 2
+    assert chain["n_dots"] in (4, 5)
+    assert result["summary"]["outcome"].startswith("1 chain as drawn")
+    assert result["parameters"][option[2:]].startswith(f"{drawn / file}: ")
+
+
+def test_exported_axes_are_centrelines(run, drawn, tmp_path):
+    assert run("chains", drawn / "image.tif", "-o", tmp_path).code == 0
+    (axes,) = tmp_path.glob("*axes.csv")
+    outcome = run("chains", "--json", "--centrelines", axes, drawn / "image.tif")
+    assert outcome.code == 0, outcome.err
+    assert [row["chain"] for row in outcome.rows[0]["tables"]["chains"]] == [1, 2]
+
+
+@pytest.mark.parametrize(("option", "file", "said"), [
+    ("--centrelines", "absent.csv", "does not exist"), ("--centrelines", "columns.csv", "y, x"),
+    ("--centrelines", "words.csv", "no numbers"), ("--centrelines", "images.csv", "2 images"),
+    ("--centrelines", "empty.csv", "cannot be read"),
+    ("--centrelines", "broken.json", "cannot be read"),
+    ("--centrelines", "number.json", "no list of lines"),
+    ("--centrelines", "names.json", "no list of lines"),
+    ("--centrelines", "words.json", "no numbers"), ("--centrelines", "far.json", "outside"),
+    ("--centrelines", "labels.png", "no .csv or .json"), ("--labels", "lines.csv", "lines.csv")])
+def test_a_file_that_holds_nothing_drawn_is_wrong_usage(run, drawn, option, file, said):
+    outcome = run("chains", "--json", option, drawn / file, drawn / "image.tif")
+    assert outcome.code == 2
+    assert said in " ".join(outcome.err.split())
+    assert "Traceback" not in outcome.err

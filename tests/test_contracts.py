@@ -80,7 +80,8 @@ def test_parameters_are_keyword_only_typed_and_documented(name):
         assert option.meaning, f"{option.name} is not in the docstring"
         assert option.meaning[0].isupper(), option
         assert option.meaning.endswith("."), option
-        assert option.type in ("float", "int", "bool", "str", "tuple", "Result", "array"), option
+        assert option.type in ("float", "int", "bool", "str", "tuple", "Result", "array",
+                               "lines"), option
         if option.type == "Result":
             assert option.name in names(), f"{option.name} is no measurement that could supply it"
             assert parameter.default in (inspect.Parameter.empty, None), option

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from emtools.measure import Option
 
 _SCALARS: dict[str, type] = {"float": float, "int": int, "bool": bool, "str": str}
-_ARRAY_FILE = "A file: .npy, .npz, or a picture such as .tif or .png."
+_FILES = {"array": "A file: .npy, .npz, or a picture such as .tif or .png.",
+          "lines": "A file: .csv with chain, y_nm, x_nm, as of the table axes, or .json."}
 
 
 def settings(texts: list[str]) -> dict[str, dict[str, Any]]:
@@ -36,11 +37,15 @@ def settings(texts: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def from_text(option: Option, value: Any) -> Any:
-    """Turn an option's text into the type of its parameter; an array is read from its file."""
+    """Turn an option's text into the type of its parameter; arrays and lines come from files."""
     if option.type == "array" and value is not None:
         from emtools.cli.arrays import read_array
 
         return read_array(option.name, Path(value))
+    if option.type == "lines" and value is not None:
+        from emtools.cli.lines import read_lines
+
+        return read_lines(option.name, Path(value))
     if not isinstance(value, str):
         return value
     try:
@@ -80,8 +85,8 @@ def _annotation(option: Option) -> Any:
     meaning = option.meaning
     if option.type == "tuple":
         return Annotated[str, typer.Option(help=f"{meaning} With commas.")]
-    if option.type == "array":
-        return Annotated[Path | None, typer.Option(help=f"{meaning} {_ARRAY_FILE}",
+    if option.type in _FILES:
+        return Annotated[Path | None, typer.Option(help=f"{meaning} {_FILES[option.type]}",
                                                    show_default=False)]
     if option.choices:
         meaning = f"{meaning} One of {', '.join(option.choices)}."

@@ -30,7 +30,7 @@ def simulators() -> dict[str, Callable[..., Any]]:
 def options(function: Callable[..., Any]) -> list[Option]:
     """Return the parameters of a simulator that a command line can give."""
     found = options_of(function, Simulated=object, SimulatedPair=object)
-    return [option for option in found if option.type != "array"
+    return [option for option in found if option.type not in ("array", "lines")
             and (option.type != "tuple" or option.item in _PLAIN_ITEMS)]
 
 

@@ -13,6 +13,7 @@ import pkgutil
 import re
 import types
 import typing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -23,7 +24,7 @@ from emtools.model import Image, Result
 from emtools.units import LENGTH, PIXEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from emtools.tables import Table
 
@@ -39,7 +40,8 @@ class Option:
     name
         With its unit as the last part.
     type
-        ``float``, ``int``, ``bool``, ``str``, ``tuple`` (of strings), ``Result`` or ``array``.
+        ``float``, ``int``, ``bool``, ``str``, ``tuple`` (of strings), ``Result``, ``array`` or
+        ``lines`` (arrays of points).
     default
         None where the measurement decides from the image, `inspect.Parameter.empty` where there is
         none.
@@ -352,6 +354,8 @@ def _type_name(hint: Any) -> str:
         return "str"
     if kind in (float, int, bool, str, tuple):
         return str(kind.__name__)
+    if kind in (Sequence, Mapping):
+        return "lines"
     return "Result" if kind is Result else "array"
 
 

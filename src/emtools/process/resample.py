@@ -65,20 +65,38 @@ def square(plane: Plane, coarsest: float) -> Square:
     return Square(resampled, n * pixel, 0.5 * (n - 1) * pixel, n)
 
 
+def labels_on(view: Square, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Bring labels on the image's pixels to those of a plane that was made of it.
+
+    Parameters
+    ----------
+    view
+        The resampled plane.
+    labels
+        ``(y, x)`` of the image, 0 = none.  What covers a part of a new pixel has all of it, of two
+        labels the higher one.
+    """
+    back = _back(view.plane, labels.shape)
+    if back is not None:
+        labels = ndimage.affine_transform(labels, back[0], output_shape=back[1], order=0,
+                                          mode="constant", output=np.int32)
+    if view.averaged == 1:
+        return labels
+    rows, cols = view.plane.values.shape
+    return np.asarray(_blocks(labels, rows, cols, view.averaged).max(axis=(1, 3)))
+
+
 def _blocks(array: NDArray[Any], rows: int, cols: int, n: int) -> NDArray[Any]:
     return array[: rows * n, : cols * n].reshape(rows, n, cols, n)
 
 
 def _undistorted(plane: Plane) -> tuple[Plane, float]:
     """Undo different pixel sizes and shear, so that one pixel size holds for all directions."""
-    matrix = plane.calibration.matrix
     pixel = plane.calibration.pixel_size
-    if np.abs(matrix - pixel * np.eye(2)).max() < _SQUARE * pixel:
+    undo = _back(plane, plane.values.shape)
+    if undo is None:
         return plane, pixel
-    # From new pixels to old ones; position 0, 0 stays where it is.
-    back = np.linalg.inv(matrix) * pixel
-    shape = tuple(int(np.floor((n - 1) * matrix[i, i] / pixel)) + 1
-                  for i, n in enumerate(plane.values.shape))
+    back, shape = undo
     values = ndimage.affine_transform(plane.values, back, output_shape=shape, order=3,
                                       mode="nearest", output=np.float32)
     mask = plane.mask
@@ -87,3 +105,16 @@ def _undistorted(plane: Plane) -> tuple[Plane, float]:
                                         mode="nearest") > 0.99
         values[~mask] = 0.0
     return replace(plane, values=values, mask=mask), pixel
+
+
+def _back(
+    plane: Plane, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], tuple[int, ...]] | None:
+    """Matrix from square pixels to the image's, and the new shape; None where they are square."""
+    matrix, pixel = plane.calibration.matrix, plane.calibration.pixel_size
+    if np.abs(matrix - pixel * np.eye(2)).max() < _SQUARE * pixel:
+        return None
+    # From new pixels to old ones; position 0, 0 stays where it is.
+    back = np.asarray(np.linalg.inv(matrix) * pixel, dtype=np.float64)
+    return back, tuple(int(np.floor((n - 1) * matrix[i, i] / pixel)) + 1
+                       for i, n in enumerate(shape))

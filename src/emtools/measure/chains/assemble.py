@@ -98,10 +98,11 @@ class Frame:
 
 
 def add_chain(
-    tables: Tables, dots: Dots, chain: list[int], frame: Frame, max_gap_px: float
+    tables: Tables, dots: Dots, chain: list[int], frame: Frame, max_gap_px: float,
+    drawn: int | None = None,
 ) -> None:
-    """Add the rows of one chain of resolved dots."""
-    number = len(tables.chains) + 1
+    """Add the rows of one chain of resolved dots; its number is the next one unless `drawn`."""
+    number = len(tables.chains) + 1 if drawn is None else drawn
     axis = through(dots.centre[chain])
     normals = np.stack([-axis.tangents[:, 1], axis.tangents[:, 0]], axis=-1)
     widths = [_Extent(dots, i, normal) for i, normal in zip(chain, normals, strict=True)]
@@ -327,7 +328,7 @@ def _add_columns(rows: Rows, number: int, **columns: NDArray[np.float64]) -> Non
 
 def add_line(tables: Tables, line: Line, frame: Frame) -> None:
     """Add the rows of a line-like object without resolved dots."""
-    number = len(tables.chains) + 1
+    number = line.number or len(tables.chains) + 1
     half = 0.5 * line.width
     cut = any(frame.leaves(line.axis.points[end], (half, half)) for end in (0, -1))
     step = max(2.0 * line.width, 1.0)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _STEPS = 40
 _SUBSET = 40  # dots that decide the shape
 _LARGEST_BLUR = 0.75  # of the radius: beyond it extent and blur cannot be told apart
-_SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have,
+SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have,
 _COLOURED = 1.6  # times more at most where noise goes together over several pixels
 _OVERLAP = 0.6  # of the sum of the radii: closer centres are one dot fitted twice
 _CLEAR_EVIDENCE = 60.0  # in chi squared, against the sphere: no real body is a model exactly
@@ -133,7 +133,7 @@ def _radii(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def fit_dots(
-    ground: Ground, maxima: NDArray[np.float64], width_px: float
+    ground: Ground, maxima: NDArray[np.float64], width_px: float, least_snr: float = SIGNIFICANT
 ) -> tuple[Dots | None, list[Rejected]]:
     """Fit a dot at each of the maxima.
 
@@ -145,6 +145,8 @@ def fit_dots(
         ``(n, 2)`` first guesses of the centres.
     width_px
         First guess of the width.
+    least_snr
+        Height over its error that a dot has to have.
 
     Returns
     -------
@@ -157,9 +159,9 @@ def fit_dots(
     left_out: NDArray[np.float64] | None
     few, left_out = _typical(start, width_px)
     sphere = Fit(few, _first_blur(width_px), SHAPES[0])
-    if _settled(sphere, ground, width_px, left_out) is None:
+    if _settled(sphere, ground, width_px, least_snr, left_out) is None:
         sphere, left_out = Fit(start.copy(), _first_blur(width_px), SHAPES[0]), None
-        if _settled(sphere, ground, width_px) is None:
+        if _settled(sphere, ground, width_px, least_snr) is None:
             return None, bodies(sphere.faint, FAINT)
     subset = Fitter(ground, sphere.parameters, width_px, left_out)
     gain = subset.gain(sphere)
@@ -170,7 +172,7 @@ def fit_dots(
     size = np.median(best.parameters[:, EXTENT], axis=0)
     start[:, 2] = start[:, 4] = np.sqrt(max(size[0] * size[2] - size[1] ** 2, 1e-6))
     fit = Fit(start, best.blur, best.shape, gain)
-    settled = _settled(fit, ground, width_px)
+    settled = _settled(fit, ground, width_px, least_snr)
     faint = bodies(fit.faint, FAINT)
     if settled is None:
         return None, faint
@@ -185,13 +187,14 @@ def _first_blur(width_px: float) -> float:
 
 
 def _settled(
-    fit: Fit, ground: Ground, width_px: float, left_out: NDArray[np.float64] | None = None
+    fit: Fit, ground: Ground, width_px: float, least_snr: float,
+    left_out: NDArray[np.float64] | None = None,
 ) -> tuple[Fitter, Equations] | None:
     """Fit until only separate, significant dots are left; None if there are none."""
     while len(fit.parameters):
         fitter = Fitter(ground, fit.parameters, width_px, left_out)
         equations = fitter.run(fit, _STEPS)
-        keep = _separate(fit.parameters, equations, ground)
+        keep = _separate(fit.parameters, equations, ground, least_snr)
         if keep.all():
             return fitter, equations
         fit.faint = np.vstack([fit.faint, fit.parameters[~keep]])
@@ -220,7 +223,7 @@ def _typical(
 
 
 def _separate(
-    parameters: NDArray[np.float64], equations: Equations, ground: Ground
+    parameters: NDArray[np.float64], equations: Equations, ground: Ground, least_snr: float
 ) -> NDArray[np.bool_]:
     """Which dots are significant, and not a second fit of a brighter neighbour."""
     # Of the height alone: how well it is told from the size does not matter here.
@@ -228,7 +231,7 @@ def _separate(
     height_err = np.sqrt(equations.variance(ground) / known
                          + ground.level_err_at(parameters[:, :2]) ** 2)
     coloured = min(float(np.sqrt(ground.correlation)), _COLOURED)
-    keep = parameters[:, 5] > _SIGNIFICANT * coloured * height_err
+    keep = parameters[:, 5] > least_snr * coloured * height_err
     radius = _radii(parameters)
     pairs = cKDTree(parameters[:, :2]).query_pairs(2 * _OVERLAP * float(radius.max()),
                                                    output_type="ndarray")

@@ -24,6 +24,9 @@ _SMOOTH, _SMOOTH_PX = 0.12, 1.0  # 1 sigma along the axis: pixels and unresolved
 _MOST_SMOOTH, _NOISY = 0.6, 0.12  # widths; noise over the height, from which on more is smoothed
 _INSIDE_PX = 4.0  # an end is looked for from so far before the axis' last point, or a width,
 _FARTHEST, _FARTHEST_PX = 2.5, 6.0  # to so many widths beyond it
+_DRAWN = 1.0  # widths beyond a drawn end: where the object goes on further the drawn end counts
+_FAINT = 4.0  # squared noise, over what is noisy, from which on noise alone may look like an end
+_STRAY = 0.25  # widths: 1 sigma of a drawn end
 _STEP_PX = 0.25
 _STRAIGHT, _STRAIGHT_PX = 1.2, 6.0  # widths, pixels: the stretch that tells an end's direction
 
@@ -41,12 +44,15 @@ class Course(NamedTuple):
         Whether its first and its last point are ends, not places where it meets another line.
     closed
         Whether it is a ring.
+    drawn
+        Whether a person said where it ends.
     """
 
     strip: Strip
     size: float
     free: tuple[bool, bool]
     closed: bool
+    drawn: bool = False
 
 
 def straight_px(size: float) -> int:
@@ -113,8 +119,8 @@ def _to_end(picture: Picture, course: Course, end: int, ground: float) -> tuple[
     values = course.strip.profiles[:, np.abs(ACROSS) <= _CORE].mean(axis=1)[::1 if end == 0 else -1]
     inner = values[round(0.5 * size):max(round(4.0 * size), 3)]
     level = float(np.median(inner if len(inner) else values))
-    along = np.arange(-min(max(size, _INSIDE_PX), axis.length / 3),
-                      max(_FARTHEST * size, _FARTHEST_PX), _STEP_PX)
+    farthest = _DRAWN * size if course.drawn else max(_FARTHEST * size, _FARTHEST_PX)
+    along = np.arange(-min(max(size, _INSIDE_PX), axis.length / 3), farthest, _STEP_PX)
     signal, border = _beyond(picture, course, end, along, ground)
     sigma = max(_SMOOTH_PX, _SMOOTH * size)
     smooth = ndimage.gaussian_filter1d(signal, sigma / _STEP_PX, mode="nearest")
@@ -130,6 +136,8 @@ def _to_end(picture: Picture, course: Course, end: int, ground: float) -> tuple[
     above = ndimage.binary_closing(np.pad(smooth >= half, bridged), np.ones(3, dtype=bool),
                                    iterations=(bridged + 1) // 2)[bridged:-bridged]
     below = np.flatnonzero(~above & np.logical_or.accumulate(above))
+    if len(below) == 0 and course.drawn:
+        return min(0.0, border), _STRAY * size
     if len(below) == 0:
         return min(float(along[-1]), border), 0.5 * size
     i = max(int(below[0]), 1)
@@ -137,8 +145,10 @@ def _to_end(picture: Picture, course: Course, end: int, ground: float) -> tuple[
     part = float(np.clip((smooth[i - 1] - half) / fall, 0.0, 1.0)) if fall > 0 else 0.5
     rough = float(np.std(signal[:max(i, 2)] - smooth[:max(i, 2)]))
     slope = max(fall / _STEP_PX, abs(level - ground) / (4.0 * size))
-    return (min(float(along[i - 1]) + part * _STEP_PX, border),
-            rough / float(np.sqrt(max(1.0, 0.5 * size))) / max(slope, 1e-30))
+    err = rough / float(np.sqrt(max(1.0, 0.5 * size))) / max(slope, 1e-30)
+    if course.drawn and worse > _FAINT:
+        err = float(np.hypot(err, 0.5 * size))
+    return min(float(along[i - 1]) + part * _STEP_PX, border), err
 
 
 def _beyond(

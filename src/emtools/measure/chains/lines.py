@@ -18,9 +18,17 @@ from emtools.measure.chains.crossings import joined_paths
 from emtools.measure.chains.film import TOO_WIDE
 from emtools.measure.chains.line_ends import Course, straight_px, with_caps
 from emtools.measure.chains.line_widths import Widths, fit_widths, local_widths
-from emtools.measure.chains.rejected import Rejected
-from emtools.measure.chains.ridge import Picture, Strip, full_width, straighten
+from emtools.measure.chains.rejected import NOTHING, Rejected
+from emtools.measure.chains.ridge import (
+    Picture,
+    Strip,
+    full_width,
+    standing_out,
+    straighten,
+    within_ends,
+)
 from emtools.measure.chains.skeleton import find_skeleton
+from emtools.measure.chains.strokes import meetings as where_they_meet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,13 +36,17 @@ if TYPE_CHECKING:
     from emtools.measure.chains.crossings import Path
     from emtools.measure.chains.ground import Ground
     from emtools.measure.chains.outline import Outline, Shape
+    from emtools.measure.chains.strokes import Stroke
 
     Floats = NDArray[np.float64]
 
 _SECTIONS = 12  # at most so many pieces of a line are fitted for the spread of its width
 _LEAST_WIDTHS = 3.0  # a line is at least so many widths long
+_LEAST_DRAWN = 1.5  # one that was drawn
 _LEAST_PX = 4  # points of an axis
 _UNEXPLAINED = 0.15  # largest part of a profile's variance that the body may leave
+_UNEXPLAINED_DRAWN = 0.5  # of one that was drawn, which may be faint
+_CLEAR = 5.0  # sigma: what its height is at least
 _LEAST_SOUGHT = 0.82  # of the smallest width sought
 _EDGE = 0.35  # of what a line rises above its higher side: the most that its sides may differ by
 _OFF_AXIS = 0.3  # widths: where the body may lie beside the axis
@@ -66,6 +78,8 @@ class Line:
         1 sigma of the axis' length.
     n_crossings
         How many crossings it passes.
+    number
+        Of one that was drawn, 0 = found.
     """
 
     axis: Centreline
@@ -75,6 +89,7 @@ class Line:
     local_width: NDArray[np.float64]
     length_err: float
     n_crossings: int
+    number: int = 0
 
 
 class _Traced(NamedTuple):
@@ -83,6 +98,7 @@ class _Traced(NamedTuple):
     path: Path
     strip: Strip
     size: float  # first guess of its width
+    number: int = 0  # of one that was drawn
 
 
 def measure_lines(ground: Ground, outline: Outline) -> tuple[list[Line], list[Rejected]]:
@@ -100,8 +116,10 @@ def measure_lines(ground: Ground, outline: Outline) -> tuple[list[Line], list[Re
     picture = Picture(ground.signal, outline.width_px)
     traced: list[_Traced] = []
     rejected: list[Rejected] = []
+    crossed = where_they_meet([shape.stroke.path.points for shape in outline.lines if shape.stroke])
     for shape in outline.lines:
-        found, refused = _trace(ground, picture, shape)
+        found, refused = _follow(picture, shape.stroke, crossed) if shape.stroke \
+            else _trace(ground, picture, shape)
         traced += found
         rejected += refused
     if not traced:
@@ -111,10 +129,12 @@ def measure_lines(ground: Ground, outline: Outline) -> tuple[list[Line], list[Re
     means = np.array([one.strip.profiles[which].mean(axis=0)
                       for one, which in zip(traced, rows, strict=True)])
     count = np.array([which.size for which in rows]) / ground.correlation
-    widths = fit_widths(means, sizes, ground.noise / np.sqrt(np.maximum(count, 1.0)))
+    noise = ground.noise / np.sqrt(np.maximum(count, 1.0))
+    widths = fit_widths(means, sizes, noise)
+    clear = widths.height * np.sqrt(sizes) > _CLEAR * noise
     lines: list[Line] = []
     for number, one in enumerate(traced):
-        reason = _refusal(one, widths, number, outline.sought_px)
+        reason = _refusal(one, widths, number, outline.sought_px) if clear[number] else NOTHING
         made = _refused(one.strip.axis.points, float(widths.width[number]), reason) if reason \
             else _line(picture, one, widths, (number, rows[number], ground.contrast == "dark"))
         if isinstance(made, Rejected):
@@ -144,19 +164,49 @@ def _trace(
         size = max(2.0 * float(np.median(bones.depth[tuple(inside)])) - 1.0, 2.0)
         points = _without_ends(path, size)
         if len(points) < max(_LEAST_PX, (_LEAST_WIDTHS - 2.0) * size):
-            refused.append(_refused(path.points, size, f"shorter than {_LEAST_WIDTHS:g} widths"))
+            refused.append(_refused(path.points, size, _too_short(_LEAST_WIDTHS)))
             continue
         near = _near(meetings, points, 2.0 * size)
-        strip = straighten(picture, points, size, near, closed=path.closed)
-        for _ in range(_RESIZED):
-            # A ragged outline is narrower than what it outlines.
-            full = size * full_width(strip)
-            if full < _RAGGED * size:
-                break
-            size = full
-            strip = straighten(picture, points, size, near, closed=path.closed)
-        traced.append(_Traced(path, strip, size))
+        traced.append(_Traced(path, *_straightened(picture, path, points, size, near)))
     return traced, refused
+
+
+def _straightened(
+    picture: Picture, path: Path, points: Floats, size: float, near: Floats
+) -> tuple[Strip, float]:
+    """Straighten a line, and again where it turns out wider than guessed."""
+    strip = straighten(picture, points, size, near, closed=path.closed)
+    for _ in range(_RESIZED):
+        # A ragged outline is narrower than what it outlines.
+        full = size * full_width(strip)
+        if full < _RAGGED * size:
+            break
+        size = full
+        strip = straighten(picture, points, size, near, closed=path.closed)
+    return strip, size
+
+
+def _follow(
+    picture: Picture, stroke: Stroke, crossed: Floats
+) -> tuple[list[_Traced], list[Rejected]]:
+    """Follow one line as it was drawn, as far as it stands out."""
+    path, size, number = stroke.path, stroke.size, stroke.number
+    if len(path.points) < _LEAST_PX:
+        return [], [_refused(path.points, size, _too_short(_LEAST_DRAWN))]
+    near = _near(crossed, path.points, 2.0 * size)
+    strip, size = _straightened(picture, path, path.points, size, near)
+    first, end = (0, len(strip.profiles)) if path.closed else standing_out(strip, size)
+    if end - first < max(_LEAST_PX, (_LEAST_DRAWN - 1.0) * size):
+        return [], [_refused(strip.axis.points, size, _too_short(_LEAST_DRAWN))]
+    if end - first < len(strip.profiles):
+        points = strip.axis.points[first:end]
+        strip = straighten(picture, points, size, near, closed=False)
+    return [_Traced(path, strip if path.closed else within_ends(strip, path.points, size), size,
+                    number)], []
+
+
+def _too_short(widths: float) -> str:
+    return f"shorter than {widths:g} widths"
 
 
 def _without_ends(path: Path, size: float) -> Floats:
@@ -204,13 +254,13 @@ def _refusal(
     """Why an object is no line, if it is none."""
     width = widths.width[number]
     # Blur hides how narrow it is.
-    if width + widths.err[number] < _LEAST_SOUGHT * sought[0]:
+    if not one.number and width + widths.err[number] < _LEAST_SOUGHT * sought[0]:
         return "narrower than anything sought"
-    if width > TOO_WIDE * sought[1]:
+    if not one.number and width > TOO_WIDE * sought[1]:
         return "wider than anything sought"
     if widths.step[number] > _EDGE:
         return "an edge, not a line: one side is brighter"
-    if (widths.unexplained[number] > _UNEXPLAINED
+    if (widths.unexplained[number] > (_UNEXPLAINED_DRAWN if one.number else _UNEXPLAINED)
             or abs(widths.centre[number]) > _OFF_AXIS * one.size):
         return "its profile is not that of one body"
     return None
@@ -224,11 +274,12 @@ def _line(
     number, rows, dark = which
     width = float(widths.width[number])
     shape = int(widths.exponent[number])
-    course = Course(one.strip, one.size, one.path.free, one.path.closed)
+    course = Course(one.strip, one.size, one.path.free, one.path.closed, one.number > 0)
     whole, before, end_err = with_caps(picture, course, float(widths.ground[number]),
                                        (_END_SHAPE[shape] * width, _MEETING * width))
-    if whole.length < _LEAST_WIDTHS * width:
-        return _refused(whole.points, width, f"shorter than {_LEAST_WIDTHS:g} widths")
+    least = _LEAST_DRAWN if one.number else _LEAST_WIDTHS
+    if whole.length < least * width:
+        return _refused(whole.points, width, _too_short(least))
     pieces = int(np.clip(one.strip.axis.length / (2.0 * one.size), 1, _SECTIONS))
     parts = np.array_split(rows, min(pieces, len(rows)))
     sections = np.array([one.strip.profiles[part].mean(axis=0) for part in parts])
@@ -240,4 +291,5 @@ def _line(
     # As chains of dots, lines start at the end nearer to the corner of pixel 0, 0.
     if np.hypot(*whole.points[0]) > np.hypot(*whole.points[-1]):
         whole, shown = whole.reversed(), shown[::-1]
-    return Line(whole, width, err, spread, shown, end_err, len(one.path.crossings))
+    return Line(whole, width, err, spread, shown, end_err, len(one.path.crossings),
+                one.number)

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.measure.chains.ground import Ground
+    from emtools.measure.chains.strokes import Stroke
 
 _OUTLINE = 0.92  # the foreground's outline lies at about this fraction of a body's radius
 _DIP = 0.06  # of a top's height: the least dip between two dots that are told apart
 _LINE_WIDTHS = 3.0  # a line-like object is at least this many widths long
-_FITTABLE_PX = 3.6  # width below which a dot cannot be told from the blur
+FITTABLE_PX = 3.6  # width below which a dot cannot be told from the blur
 _DOT_PITCH = 1.8  # widths; fewer maxima per length: not a row of dots
 _BUNDLE_WIDTHS = 12.0  # widths: the lines of a bundle are together at least so long
 _COVERED = 0.45  # of a row's outline: least area of the dots fitted to it
@@ -43,10 +44,13 @@ class Shape(NamedTuple):
         Row and column of its mask's pixel 0, 0.
     mask
         ``(y, x)``.
+    stroke
+        As it was drawn, where it was.
     """
 
     origin: tuple[int, int]
     mask: NDArray[np.bool_]
+    stroke: Stroke | None = None
 
 
 @dataclass(frozen=True)
@@ -91,19 +95,27 @@ def sort_foreground(
     max_gap_px
         Largest gap in a chain: bridged where dots are too small to be told apart.
     """
-    objects = _Objects(ground.runs, ground.outline.shape, widths_px)
+    objects = Objects(ground.runs, ground.outline.shape, widths_px)
     if not objects.usable.any():
         return Outline(np.zeros((0, 2)), [], widths_px[0], objects.rejected(), [], widths_px)
-    if objects.width < _FITTABLE_PX:
+    if objects.width < FITTABLE_PX:
         return only_lines(ground, widths_px, max_gap_px)
-    maxima, owner = _maxima(ground, objects)
-    n_maxima = np.bincount(owner, minlength=len(objects.widest) + 1)[1:]
-    too_few = n_maxima * _DOT_PITCH * objects.typical < objects.length
-    shallow = _shallow(ground, objects, maxima, owner)
-    line = objects.long & (too_few | shallow | objects.bundle)
+    maxima, owner = find_maxima(ground, objects)
+    line = line_like(ground, objects, maxima, owner, objects.long)
     kept = np.concatenate([[False], objects.usable & ~line])
     return Outline(maxima[kept[owner]], objects.only(line), objects.width,
                    objects.rejected(), objects.only(objects.long & ~line), widths_px)
+
+
+def line_like(
+    ground: Ground, objects: Objects, maxima: NDArray[np.float64], owner: NDArray[np.int64],
+    long: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Which of the `long` objects show no row of dots, given their maxima."""
+    n_maxima = np.bincount(owner, minlength=len(objects.widest) + 1)[1:]
+    too_few = n_maxima * _DOT_PITCH * objects.typical < objects.length
+    shallow = _shallow(ground, objects, maxima, owner)
+    return np.asarray(long & (too_few | shallow | objects.bundle))
 
 
 def without_fit(
@@ -136,7 +148,7 @@ def without_fit(
 
 
 def _shallow(
-    ground: Ground, objects: _Objects, maxima: NDArray[np.float64], owner: NDArray[np.int64]
+    ground: Ground, objects: Objects, maxima: NDArray[np.float64], owner: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Which objects are as bright, and as broad, between their tops as at them: no row of bodies.
 
@@ -188,16 +200,22 @@ def _necks(
     return np.asarray(breadth[1] / np.maximum(np.minimum(breadth[0], breadth[2]), 1.0))
 
 
-class _Objects:
-    """Connected objects of a foreground, as runs of pixels, with their size."""
+class Objects:
+    """Connected objects of a foreground, as runs of pixels, with their size.
+
+    Other than connected ones are `labelled`: the number of each run's object, and how many there
+    are.
+    """
 
     def __init__(
-        self, runs: NDArray[np.int32], shape: tuple[int, ...], widths_px: tuple[float, float]
+        self, runs: NDArray[np.int32], shape: tuple[int, ...], widths_px: tuple[float, float],
+        labelled: tuple[NDArray[np.int32], int] | None = None,
     ) -> None:
         from emtools.measure.chains import _segment_kernels as kernels
 
         self.runs = runs
-        self.labels, n = kernels.label_runs(runs)
+        self.labels: NDArray[np.int32]
+        self.labels, n = kernels.label_runs(runs) if labelled is None else labelled
         deepest, mean = kernels.depths(shape, runs, self.labels, n).T
         self.widest = 2.0 * deepest / _OUTLINE
         # Depth grows evenly from a line's edge to its middle, and a disc's mean depth is a third
@@ -213,7 +231,8 @@ class _Objects:
         self.blob = broad & ~self.bundle
         self.usable = ~self.blob & (self.widest >= 0.5 * widths_px[0])
         self.length = area / np.maximum(0.85 * self.typical, 1.0)
-        self.long = self.usable & (self.length > _LINE_WIDTHS * self.typical)
+        self.least_length = _LINE_WIDTHS * self.typical
+        self.long = self.usable & (self.length > self.least_length)
         typical = float(np.median(self.typical[self.usable])) if self.usable.any() else widths_px[0]
         self.width = float(np.clip(typical, *widths_px))
 
@@ -260,13 +279,13 @@ def only_lines(
     margin = reach + 1
     closed = ndimage.binary_closing(np.pad(ground.outline, margin), np.ones((3, 3), dtype=bool),
                                     iterations=reach)[margin:-margin, margin:-margin]
-    objects = _Objects(find_runs(np.ascontiguousarray(closed)), closed.shape, widths_px)
+    objects = Objects(find_runs(np.ascontiguousarray(closed)), closed.shape, widths_px)
     return Outline(np.zeros((0, 2)), objects.only(objects.long), objects.width,
                    objects.rejected(), [], widths_px)
 
 
-def _maxima(
-    ground: Ground, objects: _Objects
+def find_maxima(
+    ground: Ground, objects: Objects
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Maxima that rise above the saddles around them by more than noise and texture do.
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 BROADER = "broader than max_width_nm: ground of what lies on it"
 WIDER = "wider than max_width_nm"
 NARROWER = "narrower than min_width_nm"
+NOTHING = "nothing stands out where it was drawn"
 FAINT = "not significant beside its neighbours"
 
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from emtools.measure.chains.dots import Dots
+    from emtools.measure.chains.given import Drawn
     from emtools.measure.chains.ground import Ground
     from emtools.measure.chains.outline import Outline
     from emtools.measure.chains.rejected import Rejected
@@ -28,6 +30,26 @@ _FEWEST_STEPS = 4  # distances that tell how even they are
 _WIDEST_PITCH = 1.5  # largest pitch over the largest width sought
 
 
+class Traced(NamedTuple):
+    """What a person drew: on the pixels, and what belongs to each chain of it."""
+
+    drawn: Drawn
+    zone: NDArray[np.int32]
+
+
+class Linked(NamedTuple):
+    """Dots in chains: rows, their numbers if they were drawn, dots in none, and which rows coil.
+
+    `family` is what bodies in chains turned out to be, if no ellipsoids.
+    """
+
+    rows: list[list[int]]
+    numbers: list[int] | None
+    single: list[int]
+    coiled: list[Coiled]
+    family: str | None
+
+
 class Found(NamedTuple):
     """What the stages of the measurement found."""
 
@@ -35,9 +57,8 @@ class Found(NamedTuple):
     outline: Outline
     dots: Dots | None
     rejected: list[Rejected]
-    rows: list[list[int]] = []  # noqa: RUF012 - a NamedTuple's default, never changed
-    coiled: list[Coiled] = []  # noqa: RUF012
-    family: str | None = None
+    traced: Traced | None = None
+    linked: Linked | None = None
 
 
 def summary(
@@ -45,7 +66,8 @@ def summary(
 ) -> dict[str, Any]:
     """Return the outcome, the means with the scale's uncertainty, and how it was measured."""
     unit = "px" if view.plane.unit == "px" else "nm"
-    result: dict[str, Any] = {"outcome": reason or _outcome(tables)}
+    result: dict[str, Any] = {"outcome": reason or _outcome(
+        tables, drawn=found is not None and found.traced is not None)}
     if reason is None:
         result |= _means(tables, unit, view.plane.calibration.scale_err)
     if found is not None:
@@ -58,7 +80,8 @@ def summary(
         result["blur_sigma"] = Measured(view.pixel * dots.blur, view.pixel * dots.blur_err, unit)
         top = "round top (sphere)" if dots.shape == 2.0 else \
             f"flattened top (exponent {dots.shape:g})"
-        result["body"] = found.family or top
+        family = None if found.linked is None else found.linked.family
+        result["body"] = family or top
     result |= {"unit": unit, "scale_err_percent": 100.0 * view.plane.calibration.scale_err,
                "averaged_pixels": view.averaged}
     if unit == "px":
@@ -68,14 +91,15 @@ def summary(
     return result
 
 
-def _outcome(tables: Mapping[str, pd.DataFrame]) -> str:
+def _outcome(tables: Mapping[str, pd.DataFrame], *, drawn: bool) -> str:
     chains, dots = tables["chains"], tables["dots"]
     single = int((dots["chain"] == 0).sum())
     isolated = f"{single} isolated dot{'' if single == 1 else 's'}"
+    as_drawn = " as drawn" if drawn else ""
     if len(chains) == 0:
-        return f"no chains, {isolated}" if single else "no chains"
+        return f"no chains{as_drawn}, {isolated}" if single else f"no chains{as_drawn}"
     cut = int(chains["touches_edge"].sum())
-    text = f"{len(chains)} chain{'' if len(chains) == 1 else 's'}"
+    text = f"{len(chains)} chain{'' if len(chains) == 1 else 's'}{as_drawn}"
     text += f" ({cut} cut by the frame)" if cut else ""
     return f"{text}, {isolated}" if single else text
 

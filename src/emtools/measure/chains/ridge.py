@@ -27,6 +27,8 @@ _STRETCH = 0.6  # widths averaged along the axis for one place of it
 _WITHIN = 0.9  # widths to either side that tell the middle
 _FARTHEST = 0.3  # widths that one round may shift
 _LEAST_ERR_PX = 0.02
+_CORE = 0.3  # widths to either side of the axis that tell whether a line is there
+_USUAL = 75.0  # percentile of its height along a course that may be longer than it is
 _CUBIC_PX = 8.0  # lines narrower than that: linear interpolation would blur them
 ACROSS = np.arange(-_REACH * _PER_WIDTH, _REACH * _PER_WIDTH + 1) / _PER_WIDTH
 
@@ -122,6 +124,34 @@ def full_width(strip: Strip) -> float:
     high = mean > 0.5 * (float(mean[middle - 3:middle + 4].mean()) + base)
     labels, _ = ndimage.label(high)
     return float((labels == labels[middle]).sum()) / _PER_WIDTH if high[middle] else 0.0
+
+
+def standing_out(strip: Strip, width: float) -> tuple[int, int]:
+    """First and one past the last point of an axis between which the line is half as high or more.
+
+    Of a line that was drawn: it may reach beyond what it is drawn along.
+    """
+    core = strip.profiles[:, np.abs(ACROSS) < _CORE].mean(axis=1)
+    core = ndimage.gaussian_filter1d(core, _STRETCH * width, mode="nearest")
+    high = np.flatnonzero(core > max(0.5 * float(np.percentile(core, _USUAL)), 0.0))
+    return (int(high[0]), int(high[-1]) + 1) if len(high) else (0, 0)
+
+
+def within_ends(strip: Strip, course: Floats, width: float) -> Strip:
+    """Cut off what of an axis lies beyond the ends of the course that it was sought along."""
+    points, bounds = strip.axis.points, [0, 0]
+    for end in (0, 1):
+        from_end = course if end == 0 else course[::-1]
+        back = from_end[min(max(round(width), 1), len(from_end) - 1)]
+        along = points if end == 0 else points[::-1]
+        inside = (along - from_end[0]) @ (back - from_end[0]) >= 0
+        bounds[end] = int(np.argmax(inside))
+    part = slice(bounds[0], len(points) - bounds[1])
+    if part.stop - part.start < 2:
+        return strip
+    arc = strip.axis.arc[part] - strip.axis.arc[part.start]
+    axis = Centreline(points[part], arc, arc, strip.axis.tangents[part])
+    return strip._replace(axis=axis, profiles=strip.profiles[part], clear=strip.clear[part])
 
 
 def _read(

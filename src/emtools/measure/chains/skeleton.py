@@ -74,6 +74,8 @@ def find_skeleton(mask: NDArray[np.bool_]) -> Skeleton | None:
         # The shortest first where several meet: the other may be a line's end.
         _erase(bones, path, starts, spurs)
         bones = skeletonize(bones)
+    if not len(ends):  # a knot without arms
+        return None
     # Rests of spurs inside of a junction are no branches.
     pieces = [part for part, (a, b) in zip(np.split(path, starts[1:-1]), ends, strict=True)
               if a == 0 or a != b or len(part) >= width]

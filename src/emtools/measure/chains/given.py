@@ -1,0 +1,153 @@
+"""What a person drew or corrected: labels or centrelines, checked and brought to the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from emtools.errors import ParameterError
+from emtools.measure.chains.centreline import arc_lengths
+from emtools.process.resample import labels_on
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emtools.process.plane import Plane
+    from emtools.process.resample import Square
+
+    Floats = NDArray[np.float64]
+
+_PAINTED_PX = 0.25  # step at which a line's pixels are found
+
+
+class Drawn(NamedTuple):
+    """What was drawn, on the pixels that are measured.
+
+    Parameters
+    ----------
+    numbers
+        Of the chains, as they were drawn.
+    seeds
+        ``(y, x)``: place in `numbers` + 1 of what was drawn there, 0 = nothing.
+    courses
+        Of drawn lines, ``(n, 2)`` pixels at steps of one; none where labels were drawn.
+    """
+
+    numbers: tuple[int, ...]
+    seeds: NDArray[np.int32]
+    courses: tuple[Floats, ...]
+
+
+class Drawing(NamedTuple):
+    """What was drawn, as it was given.
+
+    Parameters
+    ----------
+    numbers
+        Of the chains.
+    labels
+        ``(y, x)`` on the image's pixels, as `Drawn.seeds`; None where lines were drawn.
+    lines
+        Each ``(n, 2)`` in the image's unit.
+    """
+
+    numbers: tuple[int, ...]
+    labels: NDArray[np.int32] | None
+    lines: tuple[Floats, ...]
+
+    def on(self, view: Square) -> Drawn:
+        """Bring it to the pixels that are measured."""
+        if self.labels is not None:
+            return Drawn(self.numbers, labels_on(view, self.labels), ())
+        shape = view.plane.values.shape
+        seeds = np.zeros(shape, dtype=np.int32)
+        courses = []
+        for number, line in enumerate(self.lines, start=1):
+            points = (line - view.origin) / view.pixel
+            courses.append(_inside(_stepped(points, 1.0), shape))
+            places = np.rint(_inside(_stepped(points, _PAINTED_PX), shape)).astype(int)
+            seeds[tuple(places.T)] = number
+        return Drawn(self.numbers, seeds, tuple(courses))
+
+
+def drawing(labels: Any, centrelines: Any, plane: Plane) -> Drawing | None:
+    """Check what was drawn; None if nothing was.
+
+    Raises
+    ------
+    ParameterError
+        If it is no map of labels of the image's shape, or no lines in the image.
+    """
+    if labels is not None and centrelines is not None:
+        raise ParameterError("labels, centrelines", "are both given", "give one of them")
+    if labels is not None:
+        return _from_labels(labels, plane)
+    return None if centrelines is None else _from_lines(centrelines, plane)
+
+
+def _from_labels(given: Any, plane: Plane) -> Drawing:
+    labels = np.asarray(given)
+    if labels.shape != plane.values.shape or labels.dtype.kind not in "biu":
+        raise ParameterError("labels", f"must be whole numbers of shape {plane.values.shape}, not "
+                             f"{labels.dtype} of shape {labels.shape}")
+    numbers, places = np.unique(labels, return_inverse=True)
+    if numbers[0] < 0:
+        raise ParameterError("labels", f"has the label {numbers[0]}",
+                             "number the chains from 1, 0 = none")
+    if numbers[-1] == 0:
+        raise ParameterError("labels", "holds no label, all are 0", "draw a chain")
+    first = int(numbers[0] == 0)
+    return Drawing(tuple(numbers[first:].tolist()),
+                   (places.reshape(labels.shape) + 1 - first).astype(np.int32), ())
+
+
+def _from_lines(given: Any, plane: Plane) -> Drawing:
+    advice = "give (n, 2) arrays of points y, x in the image's unit"
+    if isinstance(given, Mapping):
+        numbers, lines = list(given), list(given.values())
+    elif isinstance(given, Sequence) and not isinstance(given, str):
+        numbers, lines = list(range(1, len(given) + 1)), list(given)
+    else:
+        raise ParameterError("centrelines", f"is a {type(given).__name__}", advice)
+    if not lines:
+        raise ParameterError("centrelines", "holds no line", advice)
+    for number in numbers:
+        if not isinstance(number, int | np.integer) or number < 1:
+            raise ParameterError("centrelines", f"has a chain {number!r}",
+                                 "number the chains from 1")
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+    return Drawing(tuple(int(numbers[i]) for i in order), None,
+                   tuple(_line(lines[i], int(numbers[i]), plane, advice) for i in order))
+
+
+def _line(given: Any, number: int, plane: Plane, advice: str) -> Floats:
+    try:
+        points = np.asarray(given, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"centrelines: {number}", "holds no numbers", advice) from error
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 2:
+        raise ParameterError(f"centrelines: {number}", f"has the shape {points.shape}", advice)
+    if not np.isfinite(points).all():
+        raise ParameterError(f"centrelines: {number}", "has points that are no finite numbers",
+                             advice)
+    reach = plane.calibration.matrix @ np.array(plane.values.shape, dtype=float)
+    steps = _stepped(points, float(plane.calibration.pixel_size))
+    if not ((steps >= 0) & (steps < reach)).all(axis=1).any():
+        low, high = points.min(axis=0).round(3).tolist(), points.max(axis=0).round(3).tolist()
+        raise ParameterError(f"centrelines: {number}",
+                             f"lies outside of the image ({low} ... {high} {plane.unit})", advice)
+    return points
+
+
+def _stepped(points: Floats, step: float) -> Floats:
+    """Points of a polyline at even steps, about."""
+    arc = arc_lengths(points)
+    at = np.linspace(0.0, arc[-1], max(2, int(np.ceil(arc[-1] / step)) + 1))
+    return np.stack([np.interp(at, arc, column) for column in points.T], axis=-1)
+
+
+def _inside(points: Floats, shape: tuple[int, ...]) -> Floats:
+    inside = ((points >= -0.5) & (points < np.array(shape) - 0.5)).all(axis=1)
+    return points[inside]
