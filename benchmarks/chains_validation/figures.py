@@ -68,5 +68,5 @@ def _coverage(axis: plt.Axes, outcomes: list[Outcome], rows: np.ndarray) -> None
         axis.errorbar(100 * hits / n, row, xerr=[[100 * (hits / n - low)],
                       [100 * (high - hits / n)]], color=OURS, marker="o", ms=3.5, capsize=1.5,
                       lw=0.8)
-    axis.set_xlim(60, 101)
+    axis.set_xlim(0, 102)
     axis.set_xlabel("width within ±1.96 σ (%)\n(the naive method states no σ)")

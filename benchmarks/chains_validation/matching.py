@@ -103,14 +103,14 @@ def _chain_pairs(
     found: Tables, true: Tables, pairs: list[tuple[int, int]]
 ) -> dict[int, int]:
     """Found chain -> true chain where both hold the same dots, or lie on each other."""
-    if len(found["chains"]) and not (found["chains"].n_dots > 0).any():
-        return _line_pairs(found, true)
+    lines = found["chains"].chain[found["chains"].n_dots == 0]
+    axes = found["axes"]
+    result = _line_pairs({"axes": axes[axes.chain.isin(lines)]}, true)
     mine, theirs = found["dots"].chain.to_numpy(), true["dots"].chain.to_numpy()
     shared: dict[tuple[int, int], int] = {}
     for i, j in pairs:
         if mine[i] and theirs[j]:
             shared[mine[i], theirs[j]] = shared.get((mine[i], theirs[j]), 0) + 1
-    result = {}
     for (i, j), n in shared.items():
         union = (mine == i).sum() + (theirs == j).sum() - n
         if n > _SAME * union:

@@ -1,4 +1,8 @@
-"""What a short script does: Otsu, closed gaps, pruned skeleton, skan, distance transform."""
+"""What a short script does: Otsu, closed gaps, pruned skeleton, skan, distance transform.
+
+The width is the mean over a branch, as is usual; along chains of resolved dots that takes in the
+necks between them.
+"""
 
 from __future__ import annotations
 
