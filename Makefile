@@ -30,9 +30,9 @@ unit:
 
 # Long studies and fault campaigns: minutes to hours.
 validate: .make/test
-	$(BIN)/python benchmarks/validate_coverage.py | tee docs/validation/coverage.txt
 	$(BIN)/python benchmarks/validate_attachment.py | tee docs/validation/attachment.txt
 	$(BIN)/python benchmarks/validate_lattice.py
+	$(BIN)/python benchmarks/validate_chains.py --pictures 5 | tee docs/validation/chains.txt
 	$(BIN)/python benchmarks/validate_helix.py | tee docs/validation/helix.txt
 	$(BIN)/python benchmarks/validate_population.py | tee docs/validation/population.txt
 
@@ -41,6 +41,7 @@ bench: .make/test
 	$(BIN)/python benchmarks/info.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/lattice_speed.py | tee docs/validation/lattice_speed.txt
+	$(BIN)/python benchmarks/chains_speed.py | tee docs/validation/chains_speed.txt
 
 samples: .make/demo
 	$(BIN)/python sample_images/make_samples.py

@@ -58,6 +58,18 @@ class Tally:
                     self._note(f"chains.{column}", mine.loc[i], theirs.loc[j])
         self._gaps(found, true, chains)
 
+    def add_lines(self, found: Tables, true: Tables) -> None:
+        """Compare centrelines, widths and lengths alone, as of a method that knows no dots."""
+        chains = _line_pairs(found, true)
+        self.chains += (len(found["chains"]), len(true["chains"]), len(chains))
+        crossing = true["chains"].loc[true["chains"].n_crossings > 0, "chain"]
+        self.crossed += (len(crossing), len(set(crossing) & set(chains.values())))
+        mine, theirs = (t["chains"].set_index("chain") for t in (found, true))
+        for i, j in chains.items():
+            for column in ("width_nm", "length_nm"):
+                if column == "length_nm" or not theirs.loc[j].touches_edge:
+                    self._note(f"chains.{column}", mine.loc[i], theirs.loc[j])
+
     def _note(self, name: str, mine: pd.Series, theirs: pd.Series) -> None:
         column = name.rsplit(".", maxsplit=1)[-1]
         err = mine.get(column.replace("_nm", "_err_nm"), np.nan)
@@ -91,14 +103,14 @@ def _chain_pairs(
     found: Tables, true: Tables, pairs: list[tuple[int, int]]
 ) -> dict[int, int]:
     """Found chain -> true chain where both hold the same dots, or lie on each other."""
-    if len(found["chains"]) and not (found["chains"].n_dots > 0).any():
-        return _line_pairs(found, true)
+    lines = found["chains"].chain[found["chains"].n_dots == 0]
+    axes = found["axes"]
+    result = _line_pairs({"axes": axes[axes.chain.isin(lines)]}, true)
     mine, theirs = found["dots"].chain.to_numpy(), true["dots"].chain.to_numpy()
     shared: dict[tuple[int, int], int] = {}
     for i, j in pairs:
         if mine[i] and theirs[j]:
             shared[mine[i], theirs[j]] = shared.get((mine[i], theirs[j]), 0) + 1
-    result = {}
     for (i, j), n in shared.items():
         union = (mine == i).sum() + (theirs == j).sum() - n
         if n > _SAME * union:
@@ -112,14 +124,33 @@ def _line_pairs(found: Tables, true: Tables) -> dict[int, int]:
     mine = {n: rows[["y_nm", "x_nm"]].to_numpy() for n, rows in found["axes"].groupby("chain")}
     theirs = {n: rows[["y_nm", "x_nm"]].to_numpy() for n, rows in true["axes"].groupby("chain")}
     widths = true["chains"].set_index("chain").width_nm
+    if not mine:
+        return result
     trees = {n: cKDTree(points) for n, points in mine.items()}
+    all_points = cKDTree(np.vstack(list(mine.values())))
+    owners = np.repeat(list(mine), [len(points) for points in mine.values()])
     for j, line in theirs.items():
         tree = cKDTree(line)
-        for i, other in mine.items():
+        for i in np.unique(owners[all_points.query(line)[1]]).tolist():
+            other = mine[i]
             near = trees[i].query(line)[0] < 0.5 * widths[j] + 1.0
             if near.mean() > _SAME and (tree.query(other)[0] < widths[j]).mean() > _SAME:
                 result[int(i)] = int(j)
     return result
+
+
+def dots_of(found: Tables, true: Tables) -> dict[int, float]:
+    """Return the diameter measured of each true dot that was found."""
+    if not len(found["dots"]):
+        return {}
+    return {j: float(found["dots"].diameter_nm.iloc[i])
+            for i, j in _dot_pairs(found["dots"], true["dots"])}
+
+
+def lines_of(found: Tables, true: Tables) -> dict[int, float]:
+    """Return the width measured of each true chain that was found, by its centreline."""
+    widths = found["chains"].set_index("chain").width_nm
+    return {j: float(widths[i]) for i, j in _line_pairs(found, true).items()}
 
 
 def f1(counts: NDArray[np.int64]) -> float:
