@@ -30,6 +30,7 @@ _ROUND = 6.0  # widths of a disc in its mean depth; of a line 4
 # Touching spheres under a blur of 0.28 of their pitch dip by a fifth of their height, and what
 # is more blurred has no width to be fitted: shallower dips are a wire's texture.
 _LEAST_DIP = 0.22
+_NOISE_DIP = 1.5  # of its deviation: what noise adds to a dip
 _LEAST_NECK = 0.25  # of the breadth at the tops: balls that touch in a saturated picture have necks
 _BESIDE = 2.5  # widths: neighbours of which the dip between is looked at
 _NEIGHBOURS = 1.7  # widths: tops further apart are not two of one hill
@@ -163,7 +164,9 @@ def _shallow(
     pairs = pairs[owner[pairs[:, 0]] == owner[pairs[:, 1]]]
     if len(pairs) == 0:
         return shallow
-    smooth = smoothed(ground.signal, max(0.7, 0.1 * objects.width))
+    sigma = max(0.7, 0.1 * objects.width)
+    smooth = smoothed(ground.signal, sigma)
+    noise = ground.noise * np.sqrt(ground.correlation / (4.0 * np.pi * sigma**2))
     tops = maxima.astype(np.int32)
     saddles = kernels.lowest_between(smooth, tops, pairs)
     both = np.concatenate([pairs, pairs[:, ::-1]])
@@ -173,7 +176,9 @@ def _shallow(
     height = smooth[tops[joined, 0], tops[joined, 1]]
     dips = 1.0 - np.tile(saddles, 2)[rank[first]] / np.maximum(height, 1e-30)
     narrower = 1.0 - _necks(ground.outline, maxima, best, objects.width)
-    beaded = np.hypot(dips / _LEAST_DIP, np.maximum(narrower, 0.0) / _LEAST_NECK)
+    # The highest and the lowest places of noise differ too.
+    least_dip = _LEAST_DIP + _NOISE_DIP * noise / np.maximum(height, 1e-30)
+    beaded = np.hypot(dips / least_dip, np.maximum(narrower, 0.0) / _LEAST_NECK)
     order = np.lexsort((beaded, owner[joined]))
     numbers, starts, counts = np.unique(owner[joined][order], return_index=True,
                                         return_counts=True)
