@@ -24,8 +24,8 @@ from emtools.process.resample import Square, square
 
 MODALITIES = ("HAADF", "ADF", "BF", "DF", "STEM", "TEM", "SEM")
 _FITTED_PX = 8.0  # pixels across the smallest body: finer ones are averaged first
-_NEEDLESSLY_FINE_PX = 28.0  # width beyond which pixels are averaged again,
-_FITTED_WIDE_PX = 14.0  # to this
+_NEEDLESSLY_FINE_PX = 24.0  # width beyond which pixels are averaged again,
+_FITTED_WIDE_PX = 12.0  # to this
 _NARROWEST_PX = 2.0  # widths below this many pixels cannot be fitted
 # Without a calibration: widths sought in pixels, and the gap in widths (2 nm of 4.5 nm).
 _WIDTHS_PX = (6.0, 60.0)

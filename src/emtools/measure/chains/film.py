@@ -149,11 +149,12 @@ class Film:
         """Level the cells by the ground beside bodies; False where nothing more is to be had."""
         ground = self._beside_bodies(height)
         highest = 0.5 * float(self.maxima[self.used].max())
-        while ground.mean() < _LEAST_GROUND and height < highest:
+        least = _LEAST_GROUND * float(self.used.sum())
+        while ground.sum() < least and 0 < height < highest:
             # The ground may still be so uneven that all of it is above that height.
             height *= 2.0
             ground = self._beside_bodies(height)
-        self.crowded = ground.mean() < _LEAST_GROUND or not self._free_of_bodies(ground)
+        self.crowded = bool(ground.sum() < least or not self._free_of_bodies(ground))
         if self.crowded:
             ground = self.used & (self.pixels[1] < _CROWDED * self.noise().smooth)
         if (ground == self.ground).all() or not ground.any():

@@ -238,8 +238,15 @@ class Objects:
         self.length = area / np.maximum(0.85 * self.typical, 1.0)
         self.least_length = _LINE_WIDTHS * self.typical
         self.long = self.usable & (self.length > self.least_length)
-        typical = float(np.median(self.typical[self.usable])) if self.usable.any() else widths_px[0]
-        self.width = float(np.clip(typical, *widths_px))
+        usual = self._usual(area.astype(np.int64)) if self.usable.any() else widths_px[0]
+        self.width = float(np.clip(usual, *widths_px))
+
+    def _usual(self, area: NDArray[np.int64]) -> float:
+        """Width of what most of the usable foreground belongs to: specks count for little."""
+        order = np.argsort(self.typical[self.usable], kind="stable")
+        share = np.cumsum(area[self.usable][order])
+        middle = int(np.searchsorted(share, 0.5 * share[-1]))
+        return float(self.typical[self.usable][order][middle])
 
     def rejected(self) -> list[Rejected]:
         """Return what is wider or narrower than anything sought."""
