@@ -243,6 +243,7 @@ DEPENDENT = {
     "helix_pitch_nm": ({"helices": 1}, 40.0),
     "helix_radius_nm": ({"helices": 1}, 6.0),
     "helix_turns": ({"helices": 1}, 2.0),
+    "clearance_nm": ({"n_chains": 20, "border_cuts": True, "pixel_size_nm": 0.5}, 12.0),
 }
 
 
