@@ -131,7 +131,8 @@ def chains(
     border_cuts
         Whether chains and dots may leave the frame.
     clearance_nm
-        Least distance, edge to edge, of chains and isolated dots that do not cross.
+        Least distance, edge to edge, of chains and isolated dots that do not cross, and of dots of
+        one chain that are not neighbours.
     helices
         Double helices, placed beside the chains; their axes bend as chains do.
     helix_pitch_nm
