@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from emtools import Image, chains, simulate
-from emtools.measure.chains import _assemble, _fit
+from emtools.measure.chains.find import fit
 from emtools.measure.chains.ground import Ground, find_ground
 from emtools.measure.chains.outline import sort_foreground
 from emtools.measure.chains.report import Found
+from emtools.measure.chains.rows import assemble, linked
 from emtools.model.image import plane_image
 from emtools.process.plane import as_plane
 from emtools.process.resample import Square, square
@@ -107,11 +108,12 @@ class Stages:
 
     def fit(self) -> None:
         """All dots together."""
-        self.fitted = _fit(self.found, self.view, WIDTHS_NM, GAP_NM)
+        self.fitted = fit(self.found, self.view, WIDTHS_NM, GAP_NM)
 
     def link(self) -> None:
         """Link, trace, fit lines, make the rows of the tables."""
-        _assemble(self.view, self.fitted, GAP_NM / self.view.pixel, 3)
+        gap_px = GAP_NM / self.view.pixel
+        assemble(self.view, linked(self.fitted, gap_px, 3), gap_px)
 
 
 def medians(actions: dict[str, Action], repeats: int = REPEATS) -> dict[str, float]:
