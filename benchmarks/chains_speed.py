@@ -23,9 +23,9 @@ from scipy import fft
 
 from emtools import Image, chains, simulate
 from emtools.measure.chains.find import fit
+from emtools.measure.chains.found import Found
 from emtools.measure.chains.ground import Ground, find_ground
 from emtools.measure.chains.outline import sort_foreground
-from emtools.measure.chains.report import Found
 from emtools.measure.chains.rows import assemble, linked
 from emtools.model.image import plane_image
 from emtools.process.plane import as_plane

@@ -87,6 +87,12 @@ def straighten(
     return _strip(image, values, seen, (float(across[0]), float(arc[0]), step))
 
 
+def arc_lengths(points: NDArray[np.float64], least: float = 0.0) -> NDArray[np.float64]:
+    """Arc length at each point of a polyline from its first; no step counts less than `least`."""
+    steps = np.hypot(*np.diff(points, axis=0).T)
+    return np.concatenate([[0.0], np.cumsum(np.maximum(steps, least))])
+
+
 def _checked(course_yx: ArrayLike, half_width: float, step: float, beyond: float) -> Floats:
     for name, value in (("half_width", half_width), ("step", step)):
         if not (np.isfinite(value) and value > 0):
@@ -107,12 +113,12 @@ def _checked(course_yx: ArrayLike, half_width: float, step: float, beyond: float
 
 def _even(course: Floats, step: float, beyond: float) -> tuple[Floats, Floats, Floats]:
     """Places at even steps of arc length, unit vectors along the course, and the arc lengths."""
-    knots = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(course, axis=0).T))])
+    knots = arc_lengths(course)
     # Two or three places do not fix a curve: a line, or a parabola's spline.
     curve = CubicSpline(knots, course, bc_type="natural")
     n = max(_FINE * int(np.ceil(knots[-1] / step)), _FINE * len(course))
     fine = np.linspace(0.0, knots[-1], n + 1)
-    lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(curve(fine), axis=0).T))])
+    lengths = arc_lengths(np.asarray(curve(fine)))
     arc = step * np.arange(-np.floor(beyond / step + 1e-9),
                            np.floor((lengths[-1] + beyond) / step + 1e-9) + 1)
     inside = np.interp(arc, lengths, fine)

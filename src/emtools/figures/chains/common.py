@@ -97,6 +97,14 @@ class Points:
         """Return pixels of the image."""
         return np.asarray(place / self._scale + self._origin)
 
+    def up(self, yx: Floats) -> Floats:
+        """Return points from the lower left, (right, up): as `LabelPlaces` counts them."""
+        return np.asarray(self(yx)[:, ::-1] * [1.0, -1.0] + [0.0, self.size[0]])
+
+    def back_from_up(self, place: Floats) -> Floats:
+        """Return pixels of the image."""
+        return self.back(np.array([self.size[0] - place[1], place[0]]))
+
 
 def cut(image: Image, corner: Floats, shape: Floats) -> Image:
     """Return a part of a picture, so many rows and columns from a pixel (y, x) on.

@@ -191,14 +191,9 @@ def _write_numbers(axes: Axes, marks: _Marks, drawn: Drawn) -> None:
     """Write each number at an end of its mark, where it covers nothing."""
     to_points = Points(axes)
     high, wide = to_points.size
-    flip = np.array([1.0, -1.0])  # from (y down) to (y up)
-
-    def up(yx: Floats) -> Floats:
-        return np.asarray(to_points(yx)[:, ::-1] * flip + [0.0, high])
-
-    objects = up(_within(drawn.marks(), np.array(axes.get_ylim()[:1] + axes.get_xlim()[1:])
-                         + 0.5)[:, ::-1])
-    at, ends = up(marks.centres), up(marks.centres + marks.across)
+    shape = np.array(axes.get_ylim()[:1] + axes.get_xlim()[1:]) + 0.5
+    objects = to_points.up(_within(drawn.marks(), shape)[:, ::-1])
+    at, ends = to_points.up(marks.centres), to_points.up(marks.centres + marks.across)
     places = LabelPlaces((float(wide), float(high)), objects, 0.8, plates(axes))
     for number, resolved, centre, end in zip(marks.numbers, marks.resolved, at, ends, strict=True):
         size = (text_width_pt(str(number), _NUMBER_PT), _NUMBER_PT)
@@ -208,7 +203,7 @@ def _write_numbers(axes: Axes, marks: _Marks, drawn: Drawn) -> None:
         place = _free(places, (centre, out), length, size)
         if place is None:
             continue
-        y, x = to_points.back(np.array([high - place[1], place[0]]))
+        y, x = to_points.back_from_up(place)
         axes.text(float(x), float(y), str(number), size=_NUMBER_PT, ha="center", va="center",
                   color=RESOLVED_COLOUR if resolved else LIMIT_COLOUR, path_effects=THIN_CASING,
                   zorder=6, gid="gap-number")

@@ -88,9 +88,9 @@ class _Strip:
 def strips_figure(image: Image, result: Result) -> Figure | None:
     """Return the longest chains, straightened and stacked, with their profiles below.
 
-    Measured and fitted profile are those of the table ``axes``: the height of the image above its
-    ground along the centreline.  Gaps are shaded: resolved ones from edge to edge, others as wide
-    as their upper limit.
+    Measured and fitted profile are those of the result's details ``profiles``: the height of the
+    image above its ground along the centreline.  Gaps are shaded: resolved ones from edge to edge,
+    others as wide as their upper limit.
 
     Parameters
     ----------

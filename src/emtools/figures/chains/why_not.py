@@ -133,7 +133,7 @@ def _write_numbers(
     """Write numbers beside the rings, as long as there is room: large candidates come first."""
     to_points = Points(axes)
     high, wide = to_points.size
-    at = to_points(rings[0])[:, ::-1] * [1.0, -1.0] + [0.0, high]
+    at = to_points.up(rings[0])
     at = np.where(np.isfinite(at), at, -1e6)
     places = LabelPlaces((float(wide), float(high)), at, 0.5 * _MARKER_PT, plates(axes))
     for i in np.argsort(-rings[1], kind="stable"):
@@ -141,7 +141,7 @@ def _write_numbers(
         place = _beside(places, at[i], rings[1][i] * to_points.scale, size)
         if place is None:
             continue
-        y, x = to_points.back(np.array([high - place[1], place[0]]))
+        y, x = to_points.back_from_up(place)
         axes.text(float(x), float(y), str(numbers[i]), size=_NUMBER_PT, ha="center", va="center",
                   color=SERIES[groups[i]], path_effects=THIN_CASING, zorder=6, gid="number")
 

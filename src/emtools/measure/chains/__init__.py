@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # The command line reads the annotations.
 from collections.abc import Mapping, Sequence  # noqa: TC003
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002
@@ -15,12 +15,15 @@ from emtools.measure.chains.assemble import Tables
 from emtools.measure.chains.find import find, fit
 from emtools.measure.chains.given import drawing
 from emtools.measure.chains.ground import find_contrast
-from emtools.measure.chains.report import Found, layers, regularity, summary
+from emtools.measure.chains.report import layers, regularity, summary
 from emtools.measure.chains.rows import assemble, linked
 from emtools.measure.chains.tables import DETAILS, TABLES
 from emtools.model import Image, Result
 from emtools.process.plane import as_plane
 from emtools.process.resample import Square, square
+
+if TYPE_CHECKING:
+    from emtools.measure.chains.found import Found
 
 MODALITIES = ("HAADF", "ADF", "BF", "DF", "STEM", "TEM", "SEM")
 _FITTED_PX = 8.0  # pixels across the smallest body: finer ones are averaged first

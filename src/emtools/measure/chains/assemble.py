@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from emtools.measure.chains.censored import censored_mean
 from emtools.measure.chains.centreline import Centreline, persistence_length, through
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.measure.chains.dots import Dots
+    from emtools.measure.chains.frame import Frame
     from emtools.measure.chains.helix import Helix
     from emtools.measure.chains.lines import Line
     from emtools.measure.chains.rejected import Rejected
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 Rows = list[dict[str, Any]]
 RESOLVED_SIGMAS = 3.0  # of its errors: what a resolved gap is wide
 _UPPER_95 = 1.645
-_ACROSS = 7  # places across a chain at which its signal is read
 _COURSE = 0.4  # of a cut cap: what its length is uncertain by, as a full range
 SEEN = 0.4  # of a dot has to lie in the frame for it to be found
 
@@ -42,61 +41,6 @@ class Tables:
     rejected: Rows = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Frame:
-    """What is common to the picture: pixel size and shape.
-
-    Parameters
-    ----------
-    pixel
-        Size of a pixel of the fitted plane in the image's unit.
-    origin
-        Position of its pixel 0 in the image's unit.
-    shape
-        Of the fitted plane.
-    signal, fitted
-        The image without its ground, and what is fitted to it; None where no dots are.
-    counts
-        What a signal of 1 is in the image's own numbers.
-    """
-
-    pixel: float
-    origin: float
-    shape: tuple[int, int]
-    signal: NDArray[np.float32]
-    fitted: NDArray[np.float32] | None
-    counts: float
-
-    def along(
-        self, plane: NDArray[np.float32] | None, points: NDArray[np.float64],
-        width: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """Mean of a plane over the middle half of the width at points of a curve, in counts."""
-        if plane is None:
-            return np.full(len(points), np.nan)
-        course = np.gradient(points, axis=0)
-        normals = np.stack([-course[:, 1], course[:, 0]], axis=-1)
-        normals /= np.maximum(np.hypot(*course.T), 1e-12)[:, None]
-        across = width[:, None] * np.linspace(-0.25, 0.25, _ACROSS)
-        places = points[:, None] + across[..., None] * normals[:, None]
-        values = map_coordinates(plane, np.moveaxis(places, -1, 0), order=1, mode="nearest")
-        return np.asarray(self.counts * values.mean(axis=1))
-
-    def place(self, yx: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Position in the image's unit of pixel coordinates."""
-        return np.asarray(self.origin + self.pixel * yx)
-
-    def leaves(self, centre: NDArray[np.float64], half: tuple[float, float]) -> bool:
-        """Whether a body reaches the border."""
-        return any(bool(c - h < -0.5 or c + h > n - 0.5)
-                   for c, h, n in zip(centre, half, self.shape, strict=True))
-
-    def room(self, place: NDArray[np.float64], along: NDArray[np.float64]) -> float:
-        """Distance in pixels from a place to the border, in the direction of a unit vector."""
-        far = np.where(along > 0, np.array(self.shape) - 0.5, -0.5) - place
-        return float((far / np.where(along == 0, 1e-12, along)).min())
-
-
 def add_chain(
     tables: Tables, dots: Dots, chain: list[int], frame: Frame, max_gap_px: float,
     drawn: int | None = None,
@@ -104,8 +48,7 @@ def add_chain(
     """Add the rows of one chain of resolved dots; its number is the next one unless `drawn`."""
     number = len(tables.chains) + 1 if drawn is None else drawn
     axis = through(dots.centre[chain])
-    normals = np.stack([-axis.tangents[:, 1], axis.tangents[:, 0]], axis=-1)
-    widths = [_Extent(dots, i, normal) for i, normal in zip(chain, normals, strict=True)]
+    widths = [_Extent(dots, i, normal) for i, normal in zip(chain, axis.normals, strict=True)]
     lengths = [_Extent(dots, i, along) for i, along in zip(chain, axis.tangents, strict=True)]
     cut = [_cut(dots, i, frame) for i in chain]
     gaps = [_Gap(dots, pair, axis, n, (lengths[n], lengths[n + 1]))
@@ -384,13 +327,13 @@ def count_crossings(tables: Tables) -> None:
         return
     low, high = (np.array([extreme(points, axis=0) for points in arrays])
                  for extreme in (np.min, np.max))
-    for number, row in enumerate(tables.chains):
-        if "n_crossings" in row:
-            continue
-        apart = (low > high[number]) | (high < low[number])
-        near = np.flatnonzero(~apart.any(axis=1)).tolist()
-        row["n_crossings"] = sum(_crossings(arrays[number], arrays[other]) for other in near
-                                 if other != number)
+    counts = np.zeros(len(arrays), dtype=int)
+    for number in range(1, len(arrays)):
+        apart = (low[:number] > high[number]) | (high[:number] < low[number])
+        for other in np.flatnonzero(~apart.any(axis=1)).tolist():
+            counts[[number, other]] += _crossings(arrays[number], arrays[other])
+    for row, count in zip(tables.chains, counts.tolist(), strict=True):
+        row.setdefault("n_crossings", count)
 
 
 def _crossings(a: NDArray[np.float64], b: NDArray[np.float64]) -> int:

@@ -10,6 +10,8 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.linalg import solveh_banded
 
+from emtools.process.straighten import arc_lengths
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -50,6 +52,11 @@ class Centreline:
         """Vector from the first to the last point."""
         return np.asarray(self.points[-1] - self.points[0])
 
+    @property
+    def normals(self) -> NDArray[np.float64]:
+        """``(m, 2)`` unit vectors across the curve, where its tangents are."""
+        return np.stack([-self.tangents[:, 1], self.tangents[:, 0]], axis=-1)
+
     def reversed(self) -> Centreline:
         """Return the curve from its other end."""
         return Centreline(self.points[::-1], self.length - self.arc[::-1],
@@ -58,12 +65,6 @@ class Centreline:
     def at(self, arc: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points at given arc lengths."""
         return np.stack([np.interp(arc, self.arc, column) for column in self.points.T], axis=-1)
-
-
-def arc_lengths(points: NDArray[np.float64], least: float = 0.0) -> NDArray[np.float64]:
-    """Arc length at each point of a polyline from its first; no step counts less than `least`."""
-    steps = np.hypot(*np.diff(points, axis=0).T)
-    return np.concatenate([[0.0], np.cumsum(np.maximum(steps, least))])
 
 
 def through(centres: NDArray[np.float64]) -> Centreline:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.polynomial import legendre
 from scipy.spatial import cKDTree
 
-from emtools.measure.chains.centreline import arc_lengths
+from emtools.process.straighten import arc_lengths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from emtools.measure.chains.body import SHAPES
-from emtools.measure.chains.fit import EXTENT, PIXEL, SURELY, Fit, Fitter
+from emtools.measure.chains.fit import EXTENT, PIXEL, SURELY, Fit, Fitter, tensors
 from emtools.measure.chains.rejected import FAINT, bodies
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ class Dots:
     @property
     def widths(self) -> NDArray[np.float64]:
         """Full extents in pixels along the shorter axes."""
-        tensors = self.parameters[:, [2, 3, 3, 4]].reshape(-1, 2, 2)
-        return np.asarray(2.0 * np.sqrt(np.linalg.eigvalsh(tensors)[:, 0]))
+        return np.asarray(2.0 * np.sqrt(np.linalg.eigvalsh(tensors(self.parameters))[:, 0]))
 
     @property
     def areas(self) -> NDArray[np.float64]:
@@ -102,8 +101,7 @@ class Dots:
 
     def tensor(self, dot: int) -> NDArray[np.float64]:
         """Matrix C of one dot."""
-        c_yy, c_yx, c_xx = self.parameters[dot, EXTENT]
-        return np.array([[c_yy, c_yx], [c_yx, c_xx]])
+        return np.asarray(tensors(self.parameters[dot:dot + 1])[0])
 
     def half_extent(self, dot: int, along: NDArray[np.float64]) -> float:
         """Half extent of a dot in pixels along a unit vector ``(y, x)``."""

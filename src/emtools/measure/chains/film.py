@@ -82,11 +82,7 @@ class Film:
         # Points, not means: where bodies are dense no cell is free of them, but some points are.
         points = self.smooth[::CELL, ::CELL]
         self.range = float(np.ptp(points[self.used]))
-        rough = filled(self._of_blocks(points, lambda v: robust_level(v, self.least)))
-        for values in (self.signal, self.smooth):
-            off_ground(values, rough, out=values)
-            if self.mask is not None:
-                values[~self.mask] = 0.0
+        self._take_off(filled(self._of_blocks(points, lambda v: robust_level(v, self.least))))
         self.levels = np.zeros(self._n_blocks)
         self.means, _ = cell_means(self.signal, self.mask)
         self.raw = np.float32(sign * scale) * means
@@ -186,11 +182,13 @@ class Film:
 
     def level(self) -> None:
         """Take what was found to be left of the ground off the pixels."""
+        self._take_off(self.levels)
+
+    def _take_off(self, levels: NDArray[np.float64]) -> None:
         for values in (self.signal, self.smooth):
-            off_ground(values, self.levels, out=values)
+            off_ground(values, levels, out=values)
             if self.mask is not None:
                 values[~self.mask] = 0.0
-        self.maxima = cell_maxima(self.smooth)
 
     def level_broad(self, widest_px: float) -> None:
         """Take off what is broader than any body, which else would hide those on it."""
@@ -205,12 +203,7 @@ class Film:
         self.steep = np.float32(_STEEP) * (ndimage.maximum_filter(surface, 3)
                                            - ndimage.minimum_filter(surface, 3))
         self.means -= broad.levels
-        levels = broad.levels.astype(float)
-        for values in (self.signal, self.smooth):
-            off_ground(values, levels, out=values)
-            if self.mask is not None:
-                values[~self.mask] = 0.0
-        self.maxima = cell_maxima(self.smooth)
+        self._take_off(broad.levels.astype(float))
         self.pixels = (self.signal[::CELL, ::CELL], self.smooth[::CELL, ::CELL].copy())
         bodies = ndimage.binary_dilation(broad.bodies, np.ones((3, 3), dtype=bool), self.margin)
         ground = self.ground | ndimage.maximum_filter(broad.found, side)
@@ -234,11 +227,12 @@ class Film:
 
         outline = np.zeros(self.signal.shape, dtype=bool)
         reach = max(1, round(0.75 * widths_px[0]))
-        around = ndimage.maximum_filter(self.maxima, 2 * int(np.ceil(reach / CELL)) + 1)
+        maxima = cell_maxima(self.smooth)
+        around = ndimage.maximum_filter(maxima, 2 * int(np.ceil(reach / CELL)) + 1)
         how = (CELL, reach, _LOCAL_HALF)
-        in_spans(lambda rows: kernels.outline_rows(rows, self.smooth, 0.5 * height, self.maxima,
+        in_spans(lambda rows: kernels.outline_rows(rows, self.smooth, 0.5 * height, maxima,
                                                    around, how, outline),
-                 (0, len(self.maxima)), self.smooth.size)
+                 (0, len(maxima)), self.smooth.size)
         runs = kernels.find_runs(outline)
         labels, n = kernels.label_runs(runs)
         over = kernels.highest_over(self.smooth, height, CELL, runs, labels, n)

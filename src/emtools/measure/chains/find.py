@@ -9,10 +9,10 @@ import numpy as np
 from emtools.measure.chains.as_drawn import all_lines, outline_as_drawn, zones
 from emtools.measure.chains.dots import SIGNIFICANT, fit_dots
 from emtools.measure.chains.film import TOO_WIDE
+from emtools.measure.chains.found import Found, Traced
 from emtools.measure.chains.ground import find_ground
 from emtools.measure.chains.outline import only_lines, sort_foreground, without_fit
 from emtools.measure.chains.rejected import NARROWER, WIDER, bodies
-from emtools.measure.chains.report import Found, Traced
 
 if TYPE_CHECKING:
     from emtools.measure.chains.dots import Dots

@@ -71,6 +71,11 @@ class Fit:
     faint: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 6)))
 
 
+def tensors(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Matrices C of bodies, ``(n, 2, 2)``, from their parameters."""
+    return parameters[:, [2, 3, 3, 4]].reshape(-1, 2, 2)
+
+
 @dataclass(frozen=True)
 class Equations:
     """Normal equations of all bodies and the blur.
@@ -283,12 +288,11 @@ class Fitter:
         bounded = parameters.copy()
         bounded[:, :2] = np.clip(bounded[:, :2], self.start[:, :2] - reach,
                                  self.start[:, :2] + reach)
-        tensors = bounded[:, [2, 3, 3, 4]].reshape(-1, 2, 2)
-        sizes, vectors = np.linalg.eigh(tensors)
+        sizes, vectors = np.linalg.eigh(tensors(bounded))
         radius = 0.5 * self.width_px
         sizes = np.clip(sizes, (0.25 * radius) ** 2, (3.0 * radius) ** 2)
-        tensors = np.einsum("nij,nj,nkj->nik", vectors, sizes, vectors)
-        bounded[:, EXTENT] = tensors.reshape(-1, 4)[:, [0, 1, 3]]
+        kept = np.einsum("nij,nj,nkj->nik", vectors, sizes, vectors)
+        bounded[:, EXTENT] = kept.reshape(-1, 4)[:, [0, 1, 3]]
         bounded[:, 5] = np.maximum(bounded[:, 5], 1e-3 * self.start[:, 5])
         return bounded
 

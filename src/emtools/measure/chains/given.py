@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from emtools.errors import ParameterError
-from emtools.measure.chains.centreline import arc_lengths
 from emtools.process.resample import labels_on
+from emtools.process.straighten import arc_lengths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

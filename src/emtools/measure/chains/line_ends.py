@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from emtools.measure.chains.centreline import Centreline, arc_lengths
-from emtools.measure.chains.ridge import ACROSS
+from emtools.measure.chains.centreline import Centreline
+from emtools.measure.chains.ridge import CORE
+from emtools.process.straighten import arc_lengths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _END_PX = 0.1  # 1 sigma of an end, whatever the noise
-_CORE = 0.3  # widths to either side of the axis that tell where a line ends
 _BRIDGED, _BRIDGED_PX = 0.7, 3.0  # widths, pixels: a stretch below half the height is no end
 _SMOOTH, _SMOOTH_PX = 0.12, 1.0  # 1 sigma along the axis: pixels and unresolved dots beat
 _MOST_SMOOTH, _NOISY = 0.6, 0.12  # widths; noise over the height, from which on more is smoothed
@@ -116,7 +116,7 @@ def _outward(axis: Centreline, end: int, size: float) -> Floats:
 def _to_end(picture: Picture, course: Course, end: int, ground: float) -> tuple[float, float]:
     """How far beyond the axis' last point the signal falls to half, and the error of that."""
     size, axis = course.size, course.strip.axis
-    values = course.strip.profiles[:, np.abs(ACROSS) <= _CORE].mean(axis=1)[::1 if end == 0 else -1]
+    values = course.strip.core[::1 if end == 0 else -1]
     inner = values[round(0.5 * size):max(round(4.0 * size), 3)]
     level = float(np.median(inner if len(inner) else values))
     farthest = _DRAWN * size if course.drawn else max(_FARTHEST * size, _FARTHEST_PX)
@@ -158,7 +158,7 @@ def _beyond(
     axis, size = course.strip.axis, course.size
     outward = _outward(axis, end, size)
     across = np.array([-outward[1], outward[0]])
-    core = np.arange(-_CORE * size, _CORE * size + 0.01, max(0.5, 0.1 * size))
+    core = np.arange(-CORE * size, CORE * size + 0.01, max(0.5, 0.1 * size))
     middle = axis.points[end] + along[:, None] * outward
     signal = picture.at(middle[:, None] + core[None, :, None] * across).mean(axis=1)
     inside = ((middle > -0.5) & (middle < np.array(picture.shape) - 0.5)).all(axis=1)

@@ -34,8 +34,6 @@ class Widths(NamedTuple):
     ----------
     width, err
         Full extent across the axis and its 1 sigma, blur and shape included.
-    blur
-        1 sigma.
     centre
         How far the middle lies beside the axis.
     unexplained
@@ -51,7 +49,6 @@ class Widths(NamedTuple):
 
     width: Floats
     err: Floats
-    blur: Floats
     centre: Floats
     unexplained: Floats
     height: Floats
@@ -190,7 +187,7 @@ def _averaged(
     cost = np.array([fit.cost for fit in fits])[likeliest, rows]
     unit = profiles[:, np.abs(ACROSS) <= _WITHIN] / scale[:, None]
     total = ((unit - np.median(unit, axis=1, keepdims=True)) ** 2).sum(axis=1)
-    return Widths(2.0 * half * sizes, 2.0 * err * sizes, own[:, 2] * sizes, own[:, 0] * sizes,
+    return Widths(2.0 * half * sizes, 2.0 * err * sizes, own[:, 0] * sizes,
                   cost / np.maximum(total, 1e-300), own[:, 3] * scale, own[:, 4] * scale,
                   _step(profiles), likeliest, own)
 

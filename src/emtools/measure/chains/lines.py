@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from emtools.measure.chains.centreline import Centreline, arc_lengths
 from emtools.measure.chains.crossings import joined_paths
 from emtools.measure.chains.film import TOO_WIDE
 from emtools.measure.chains.line_ends import Course, straight_px, with_caps
@@ -29,10 +28,12 @@ from emtools.measure.chains.ridge import (
 )
 from emtools.measure.chains.skeleton import find_skeleton
 from emtools.measure.chains.strokes import meetings as where_they_meet
+from emtools.process.straighten import arc_lengths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from emtools.measure.chains.centreline import Centreline
     from emtools.measure.chains.crossings import Path
     from emtools.measure.chains.ground import Ground
     from emtools.measure.chains.outline import Outline, Shape
@@ -151,17 +152,15 @@ def _trace(
     bones = find_skeleton(shape.mask)
     if bones is None:
         return [], []
+    widths = np.array([bones.width_along(branch) for branch in bones.branches])
     bones = bones._replace(branches=[branch + origin for branch in bones.branches],
                            junctions=bones.junctions + origin)
-    half = [bones.depth[tuple((branch - origin).astype(int).T)] for branch in bones.branches]
     bright = [float(np.median(ground.signal[tuple(branch.astype(int).T)]))
               for branch in bones.branches]
-    paths, meetings = joined_paths(
-        bones, np.array([2.0 * np.median(one) - 1.0 for one in half]), np.array(bright))
+    paths, meetings = joined_paths(bones, widths, np.array(bright))
     traced, refused = [], []
     for path in paths:
-        inside = (path.points - origin).astype(int).T
-        size = max(2.0 * float(np.median(bones.depth[tuple(inside)])) - 1.0, 2.0)
+        size = max(bones.width_along(path.points - origin), 2.0)
         points = _without_ends(path, size)
         if len(points) < max(_LEAST_PX, (_LEAST_WIDTHS - 2.0) * size):
             refused.append(_refused(path.points, size, _too_short(_LEAST_WIDTHS)))

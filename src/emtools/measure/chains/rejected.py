@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from emtools.measure.chains.fit import tensors
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -50,7 +52,6 @@ def broad_regions(found: NDArray[np.bool_], cell: int) -> list[Rejected]:
 
 def bodies(parameters: NDArray[np.float64], reason: str) -> list[Rejected]:
     """Return fitted bodies (rows as of `fit.Fit`) that were left out."""
-    tensors = parameters[:, [2, 3, 3, 4]].reshape(-1, 2, 2)
-    extents = 2.0 * np.sqrt(np.maximum(np.linalg.eigvalsh(tensors), 0.0))
+    extents = 2.0 * np.sqrt(np.maximum(np.linalg.eigvalsh(tensors(parameters)), 0.0))
     return [Rejected(y, x, longer, shorter, reason) for (y, x), (shorter, longer)
             in zip(parameters[:, :2].tolist(), extents.tolist(), strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,48 +17,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from emtools.measure.chains.dots import Dots
-    from emtools.measure.chains.given import Drawn
-    from emtools.measure.chains.ground import Ground
-    from emtools.measure.chains.outline import Outline
-    from emtools.measure.chains.rejected import Rejected
-    from emtools.measure.chains.unwind import Coiled
+    from emtools.measure.chains.found import Found
     from emtools.process.resample import Square
-
 
 _FEWEST_STEPS = 4  # distances that tell how even they are
 _WIDEST_PITCH = 1.5  # largest pitch over the largest width sought
-
-
-class Traced(NamedTuple):
-    """What a person drew: on the pixels, and what belongs to each chain of it."""
-
-    drawn: Drawn
-    zone: NDArray[np.int32]
-
-
-class Linked(NamedTuple):
-    """Dots in chains: rows, their numbers if they were drawn, dots in none, and which rows coil.
-
-    `family` is what bodies in chains turned out to be, if no ellipsoids.
-    """
-
-    rows: list[list[int]]
-    numbers: list[int] | None
-    single: list[int]
-    coiled: list[Coiled]
-    family: str | None
-
-
-class Found(NamedTuple):
-    """What the stages of the measurement found."""
-
-    ground: Ground
-    outline: Outline
-    dots: Dots | None
-    rejected: list[Rejected]
-    traced: Traced | None = None
-    linked: Linked | None = None
 
 
 def summary(
@@ -114,15 +77,20 @@ def _means(tables: Mapping[str, pd.DataFrame], unit: str, scale_err: float) -> d
         values = chains[name]
         known = np.isfinite(values) & np.isfinite(err)
         if known.any():
-            n = int(known.sum())
-            mean = float(values[known].mean())
-            own = float(np.sqrt((err[known] ** 2).sum()) / n)
-            spread = float(values[known].std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+            mean = _mean(values[known].to_numpy(), err[known].to_numpy(), unit)
             key = column.removesuffix("_nm")
-            means[f"mean_{key}"] = Measured(mean, max(own, spread), unit)
+            means[f"mean_{key}"] = mean
             means[f"mean_{key}_with_scale"] = Measured(
-                mean, float(np.hypot(max(own, spread), mean * scale_err)), unit)
+                mean.value, float(np.hypot(mean.err, mean.value * scale_err)), unit)
     return means
+
+
+def _mean(values: NDArray[np.float64], errs: NDArray[np.float64], unit: str) -> Measured:
+    """Mean over chains; its error that of theirs or of their spread, whichever is larger."""
+    n = len(values)
+    own = float(np.sqrt((errs**2).sum()) / n)
+    spread = float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+    return Measured(float(values.mean()), max(own, spread), unit)
 
 
 def regularity(
@@ -155,9 +123,7 @@ def regularity(
     known = np.array([pitch for pitch in pitches if np.isfinite(pitch).all()]).reshape(-1, 2)
     # A period of few of the chains is none of the chains.
     if len(known) > 0.5 * len(pitches):
-        spread = known[:, 0].std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else 0.0
-        own_err = float(np.sqrt(np.sum(known[:, 1] ** 2)) / len(known))
-        said["pitch_by_spectrum"] = Measured(float(known[:, 0].mean()), max(own_err, spread), unit)
+        said["pitch_by_spectrum"] = _mean(known[:, 0], known[:, 1], unit)
         said["pitch_by_spectrum_chains"] = f"{len(known)} of {len(pitches)}"
     return said
 

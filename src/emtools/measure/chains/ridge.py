@@ -27,7 +27,7 @@ _STRETCH = 0.6  # widths averaged along the axis for one place of it
 _WITHIN = 0.9  # widths to either side that tell the middle
 _FARTHEST = 0.3  # widths that one round may shift
 _LEAST_ERR_PX = 0.02
-_CORE = 0.3  # widths to either side of the axis that tell whether a line is there
+CORE = 0.3  # widths to either side of the axis that tell whether a line is there
 _USUAL = 75.0  # percentile of its height along a course that may be longer than it is
 _CUBIC_PX = 8.0  # lines narrower than that: linear interpolation would blur them
 ACROSS = np.arange(-_REACH * _PER_WIDTH, _REACH * _PER_WIDTH + 1) / _PER_WIDTH
@@ -72,6 +72,11 @@ class Strip(NamedTuple):
     profiles: Floats
     clear: NDArray[np.bool_]
     err: float
+
+    @property
+    def core(self) -> Floats:
+        """Signal at each point of the axis, ``(points,)``: of the middle of the line."""
+        return np.asarray(self.profiles[:, np.abs(ACROSS) < CORE].mean(axis=1))
 
 
 def straighten(
@@ -131,8 +136,7 @@ def standing_out(strip: Strip, width: float) -> tuple[int, int]:
 
     Of a line that was drawn: it may reach beyond what it is drawn along.
     """
-    core = strip.profiles[:, np.abs(ACROSS) < _CORE].mean(axis=1)
-    core = ndimage.gaussian_filter1d(core, _STRETCH * width, mode="nearest")
+    core = ndimage.gaussian_filter1d(strip.core, _STRETCH * width, mode="nearest")
     high = np.flatnonzero(core > max(0.5 * float(np.percentile(core, _USUAL)), 0.0))
     return (int(high[0]), int(high[-1]) + 1) if len(high) else (0, 0)
 
@@ -157,8 +161,7 @@ def within_ends(strip: Strip, course: Floats, width: float) -> Strip:
 def _read(
     picture: Picture, axis: Centreline, width: float, meetings: Floats
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    normal = np.stack([-axis.tangents[:, 1], axis.tangents[:, 0]], axis=-1)
-    places = axis.points[:, None, :] + (width * ACROSS)[None, :, None] * normal[:, None, :]
+    places = axis.points[:, None, :] + (width * ACROSS)[None, :, None] * axis.normals[:, None, :]
     clear = np.ones(len(axis.points), dtype=bool)
     for meeting in meetings:
         clear &= np.hypot(*(axis.points - meeting).T) > 1.5 * width
@@ -209,7 +212,7 @@ def _shifts(profiles: Floats, clear: NDArray[np.bool_], width: float) -> _Shifts
 
 def _moved(axis: Centreline, shifts: _Shifts, width: float) -> Centreline:
     """Return the smooth curve through the shifted places, as far along as the axis was."""
-    normal = np.stack([-axis.tangents[:, 1], axis.tangents[:, 0]], axis=-1)
+    normal = axis.normals
     if len(shifts.rows) < 6:
         by = np.interp(np.arange(len(axis.points)), shifts.rows, shifts.by)
         return smoothed(axis.points + by[:, None] * normal, 0.25)

@@ -8,7 +8,6 @@ import numpy as np
 
 from emtools.measure.chains.as_drawn import owners, rejected_as_drawn, rows_as_drawn
 from emtools.measure.chains.assemble import (
-    Frame,
     Tables,
     add_chain,
     add_line,
@@ -18,15 +17,16 @@ from emtools.measure.chains.assemble import (
     helix_columns,
 )
 from emtools.measure.chains.body import SHAPES
+from emtools.measure.chains.found import Linked
+from emtools.measure.chains.frame import Frame
 from emtools.measure.chains.lines import measure_lines
 from emtools.measure.chains.links import link_dots
 from emtools.measure.chains.mean_body import outlined
-from emtools.measure.chains.report import Linked
 from emtools.measure.chains.unwind import unwound_rows
 
 if TYPE_CHECKING:
     from emtools.measure.chains.dots import Dots
-    from emtools.measure.chains.report import Found
+    from emtools.measure.chains.found import Found
     from emtools.measure.chains.unwind import Coiled
     from emtools.process.resample import Square
 

@@ -43,6 +43,11 @@ class Skeleton(NamedTuple):
     width: float
     depth: NDArray[np.float64]
 
+    def width_along(self, points: NDArray[np.float64]) -> float:
+        """Width of the object along pixels of its skeleton, ``(n, 2)`` in its own coordinates."""
+        # The next pixel outside is half a pixel beyond the outline.
+        return 2.0 * float(np.median(self.depth[tuple(points.astype(int).T)])) - 1.0
+
 
 def find_skeleton(mask: NDArray[np.bool_]) -> Skeleton | None:
     """Find the branches of one object, without spurs; None where nothing is left.

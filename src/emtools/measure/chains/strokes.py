@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 
 from emtools.measure.chains.centreline import smoothed
 from emtools.measure.chains.crossings import Path, joined_paths
+from emtools.measure.chains.line_ends import straight_px
 from emtools.measure.chains.skeleton import find_skeleton
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _EIGHT = np.ones((3, 3), dtype=bool)
 _CORNER = 0.5  # widths of a label before its ends, where its skeleton may run into a corner
-_STRAIGHT, _STRAIGHT_PX = 1.2, 6  # widths, pixels: the stretch that tells an end's direction
 _BEYOND = 4.0  # widths beyond a course's ends that dots are ordered along it
 _ROUGH = 0.2  # widths: how far a skeleton is from a smooth course
 _PIECES = 200  # of a label: smaller ones of more are specks
@@ -88,13 +88,12 @@ def _through(mask: NDArray[np.bool_], place: tuple[slice, ...]) -> tuple[Floats,
     round_px = 2.0 * float(np.sqrt(mask.sum() / np.pi))
     if bones is None:
         return middle, round_px, False
-    half = [2.0 * float(np.median(bones.depth[tuple(branch.astype(int).T)])) - 1.0
-            for branch in bones.branches]
-    paths, _ = joined_paths(bones, np.array(half), np.ones(len(half)))
+    widths = [bones.width_along(branch) for branch in bones.branches]
+    paths, _ = joined_paths(bones, np.array(widths), np.ones(len(widths)))
     if not paths:
         return middle, round_px, False
     longest = max(paths, key=lambda path: len(path.points))
-    width = max(2.0 * float(np.median(bones.depth[tuple(longest.points.astype(int).T)])) - 1.0, 1.0)
+    width = max(bones.width_along(longest.points), 1.0)
     if len(longest.points) < max(3.0, 0.5 * width):
         return middle, round_px, False
     cut = 0 if longest.closed else min(round(_CORNER * width), len(longest.points) // 3)
@@ -109,12 +108,12 @@ def _to_the_edges(course: Floats, mask: NDArray[np.bool_], width: float) -> Floa
     return np.vstack([_within(first, mask)[::-1], course, _within(last, mask)])
 
 
-def _onward(course: Floats, width: float, reach: float | None = None) -> Floats:
+def _onward(course: Floats, width: float) -> Floats:
     """Points at steps of one pixel straight on beyond the last one."""
-    back = course[max(len(course) - 1 - round(max(_STRAIGHT * width, _STRAIGHT_PX)), 0)]
+    back = course[max(len(course) - 1 - straight_px(width), 0)]
     away = course[-1] - back
     away = away / max(float(np.hypot(*away)), 1e-9)
-    n = int(np.ceil(_BEYOND * width if reach is None else reach))
+    n = int(np.ceil(_BEYOND * width))
     return np.asarray(course[-1] + np.arange(1, n + 1)[:, None] * away)
 
 
