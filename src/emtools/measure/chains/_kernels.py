@@ -53,8 +53,9 @@ class Sums(NamedTuple):
 
     Parameters
     ----------
-    hessian, gradient, mixed
-        ``(n, 6, 6)``, ``(n, 6)`` and ``(n, 6)``: the last one couples to the square of the blur.
+    products
+        ``(n, 7, 8)``: weighted sums of the body's six slopes, and in the last row of 1, times the
+        six slopes, the residual, and the slope of the whole by the square of the blur.
     blur
         ``(n, 2)``: share in curvature and slope by the square of the blur.
     misfit
@@ -62,9 +63,7 @@ class Sums(NamedTuple):
         pixels that several bodies see count once.
     """
 
-    hessian: NDArray[np.float64]
-    gradient: NDArray[np.float64]
-    mixed: NDArray[np.float64]
+    products: NDArray[np.float64]
     blur: NDArray[np.float64]
     misfit: NDArray[np.float64]
 
@@ -101,19 +100,27 @@ def interpolate(
 
 @njit(cache=True, nogil=True)
 def draw_bodies(
-    profile: Profile, bodies: NDArray[np.float64], blur: float, boxes: NDArray[np.int64],
-    planes: Planes,
+    rows: tuple[int, int], profile: Profile, bodies: tuple[NDArray[np.float64], float],
+    boxes: NDArray[np.int64], planes: Planes,
 ) -> None:
-    """Draw bodies, each inside its box (first row, end, first column, end)."""
+    """Draw on a span of rows bodies at a common blur, each inside its box.
+
+    A box: first row, end, first column, end.
+    """
+    parameters, blur = bodies
     model, widening = planes.model, planes.widening
-    for n in range(len(bodies)):
-        model[boxes[n, 0] : boxes[n, 1], boxes[n, 2] : boxes[n, 3]] = 0.0
-        widening[boxes[n, 0] : boxes[n, 1], boxes[n, 2] : boxes[n, 3]] = 0.0
-    for n in range(len(bodies)):
-        y, x, c_yy, c_yx, c_xx, height = bodies[n]
-        inverse, relative, reach = _outline(bodies[n], blur)
+    for n in range(len(parameters)):
+        for v in range(max(boxes[n, 0], rows[0]), min(boxes[n, 1], rows[1])):
+            model[v, boxes[n, 2] : boxes[n, 3]] = 0.0
+            widening[v, boxes[n, 2] : boxes[n, 3]] = 0.0
+    for n in range(len(parameters)):
+        first, end = max(boxes[n, 0], rows[0]), min(boxes[n, 1], rows[1])
+        if first >= end:
+            continue
+        y, x, c_yy, c_yx, c_xx, height = parameters[n]
+        inverse, relative, reach = _outline(parameters[n], blur)
         scale = 0.5 * height * relative / (blur * blur)
-        for v in range(boxes[n, 0], boxes[n, 1]):
+        for v in range(first, end):
             for u in range(boxes[n, 2], boxes[n, 3]):
                 dy, dx = v - y, u - x
                 square = (c_xx * dy * dy - 2 * c_yx * dy * dx + c_yy * dx * dx) * inverse
@@ -122,6 +129,45 @@ def draw_bodies(
                     value, _, by_relative = _read(profile, rho, relative)
                     model[v, u] += np.float32(height * value)
                     widening[v, u] += np.float32(scale * by_relative)
+
+
+@njit(cache=True, nogil=True)
+def roughness(
+    rows: tuple[int, int], planes: Planes, levels: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Squared second differences of what the model leaves, on bodies and on the ground.
+
+    Parameters
+    ----------
+    rows
+        First and one past the last row; none on the border.
+    planes
+        Only pixels that a box holds count.
+    levels
+        The ground is below the first one, bodies above the second.
+
+    Returns
+    -------
+    ndarray
+        ``(2, 3)``: of ground and bodies, sum of squares, sum of the model, number of pixels.
+    """
+    signal, model, _, cover = planes
+    sums = np.zeros((2, 3))
+    for v in range(rows[0], rows[1]):
+        for u in range(1, signal.shape[1] - 1):
+            level = model[v, u]
+            if cover[v, u] == 0 or levels[0] <= level <= levels[1]:
+                continue
+            rough = 0.0
+            for i in range(-1, 2):
+                for j in range(-1, 2):
+                    weight = (1 - 3 * (i == 0)) * (1 - 3 * (j == 0))
+                    rough += weight * (signal[v + i, u + j] - model[v + i, u + j])
+            kind = 1 if level > levels[1] else 0
+            sums[kind, 0] += rough * rough
+            sums[kind, 1] += level
+            sums[kind, 2] += 1.0
+    return sums
 
 
 @njit(cache=True, nogil=True)
@@ -183,29 +229,40 @@ def add_equations(
     parameters, blur = bodies
     signal, model, widening, cover = planes
     variance, gain = noise
-    slopes = np.empty(7)
+    slopes, row, products = np.empty(7), np.empty(8), np.empty((7, 8))
     for n in range(span[0], span[1]):
         body, outline = parameters[n], _outline(parameters[n], blur)
         scale = 0.5 * outline[1] / (blur * blur)
+        products[:] = 0.0
+        misfit, once, pixels, curvature, pull = 0.0, 0.0, 0.0, 0.0, 0.0
         for v in range(boxes[n, 0], boxes[n, 1]):
             for u in range(boxes[n, 2], boxes[n, 3]):
                 if cover[v, u] == 0:
                     continue
-                weight = variance / (variance + gain * max(model[v, u], 0.0))
-                residual = signal[v, u] - model[v, u]
-                sums.misfit[n, 0] += weight * residual * residual
-                sums.misfit[n, 1] += 1.0
-                sums.misfit[n, 2] += weight * residual * residual / cover[v, u]
+                weight = 1.0
+                if gain > 0.0:
+                    weight = variance / (variance + gain * max(model[v, u], 0.0))
+                residual = np.float64(signal[v, u]) - model[v, u]
+                square = weight * residual * residual
+                misfit += square
+                once += square if cover[v, u] == 1 else square / cover[v, u]
+                pixels += 1.0
                 if not _derivatives(profile, body, outline, (float(v), float(u)), slopes):
                     continue
+                for j in range(6):
+                    row[j] = slopes[j]
+                row[6], row[7] = residual, widening[v, u]
                 for i in range(6):
                     weighted = weight * slopes[i]
-                    for j in range(i + 1):
-                        sums.hessian[n, i, j] += weighted * slopes[j]
-                    sums.gradient[n, i] += weighted * residual
-                    sums.mixed[n, i] += weighted * widening[v, u]
-                sums.blur[n, 0] += weight * scale * slopes[6] * widening[v, u]
-                sums.blur[n, 1] += weight * scale * slopes[6] * residual
+                    for j in range(8):
+                        products[i, j] += weighted * row[j]
+                for j in range(8):
+                    products[6, j] += weight * row[j]
+                curvature += weight * scale * slopes[6] * widening[v, u]
+                pull += weight * scale * slopes[6] * residual
+        sums.products[n] = products
+        sums.blur[n, 0], sums.blur[n, 1] = curvature, pull
+        sums.misfit[n, 0], sums.misfit[n, 1], sums.misfit[n, 2] = misfit, pixels, once
 
 
 @njit(cache=True, nogil=True)
@@ -221,8 +278,10 @@ def add_couplings(
     parameters, blur = bodies
     planes, variance, gain = weighing
     one, other = np.empty(7), np.empty(7)
+    row, products = np.zeros(8), np.empty((6, 8))  # 8: what a processor takes at once
     for p in range(span[0], span[1]):
         i, j = pairs[p]
+        products[:] = 0.0
         outlines = _outline(parameters[i], blur), _outline(parameters[j], blur)
         for v in range(max(boxes[i, 0], boxes[j, 0]), min(boxes[i, 1], boxes[j, 1])):
             for u in range(max(boxes[i, 2], boxes[j, 2]), min(boxes[i, 3], boxes[j, 3])):
@@ -233,7 +292,13 @@ def add_couplings(
                     continue
                 if not _derivatives(profile, parameters[j], outlines[1], place, other):
                     continue
-                weight = variance / (variance + gain * max(planes.model[v, u], 0.0))
+                weight = 1.0
+                if gain > 0.0:
+                    weight = variance / (variance + gain * max(planes.model[v, u], 0.0))
+                for b in range(6):
+                    row[b] = other[b]
                 for a in range(6):
-                    for b in range(6):
-                        couplings[p, a, b] += weight * one[a] * other[b]
+                    weighted = weight * one[a]
+                    for b in range(8):
+                        products[a, b] += weighted * row[b]
+        couplings[p] = products[:, :6]

@@ -1,4 +1,4 @@
-"""Compiled inner loop of the line tracing: pixels of a skeleton in the order they are walked."""
+"""Compiled inner loops of lines: skeletons walked, curves smoothed, blurred profiles read."""
 
 from __future__ import annotations
 
@@ -59,3 +59,90 @@ def walk(
                         break
             starts.append(n)
     return path, np.array(starts)
+
+
+@njit(cache=True, nogil=True)
+def least_bent(
+    points: NDArray[np.float64], weight: NDArray[np.float64], stiffness: float
+) -> tuple[NDArray[np.float64], float]:
+    """Points, ``(n, 2)`` with n >= 4, of least squared second differences and weighted squares.
+
+    The normal equations have five bands; they are solved by their triangular factors.
+
+    Parameters
+    ----------
+    points
+        ``(n, 2)`` given ones.
+    weight
+        ``(n,)`` of their squared deviations.
+    stiffness
+        What squared second differences count.
+
+    Returns
+    -------
+    tuple
+        The points, and the weighted sum of squared deviations.
+    """
+    n = len(points)
+    first, second, pivot = np.zeros(n), np.zeros(n), np.empty(n)  # factors below the diagonal
+    smooth = np.empty_like(points)
+    for i in range(n):
+        edge = min(i, n - 1 - i)
+        middle = stiffness * (1.0 if edge == 0 else 5.0 if edge == 1 else 6.0) + weight[i]
+        if i >= 2:
+            second[i] = stiffness / pivot[i - 2]
+            middle -= second[i] * second[i] * pivot[i - 2]
+        if i >= 1:
+            beside = stiffness * (-2.0 if i in (1, n - 1) else -4.0)
+            if i >= 2:
+                beside -= second[i] * first[i - 1] * pivot[i - 2]
+            first[i] = beside / pivot[i - 1]
+            middle -= first[i] * first[i] * pivot[i - 1]
+        pivot[i] = middle
+        for k in range(2):
+            value = weight[i] * points[i, k]
+            if i >= 1:
+                value -= first[i] * smooth[i - 1, k]
+            if i >= 2:
+                value -= second[i] * smooth[i - 2, k]
+            smooth[i, k] = value
+    misfit = 0.0
+    for i in range(n - 1, -1, -1):
+        for k in range(2):
+            value = smooth[i, k] / pivot[i]
+            if i + 1 < n:
+                value -= first[i + 1] * smooth[i + 1, k]
+            if i + 2 < n:
+                value -= second[i + 2] * smooth[i + 2, k]
+            smooth[i, k] = value
+            misfit += weight[i] * (value - points[i, k]) ** 2
+    return smooth, misfit
+
+
+@njit(cache=True, nogil=True)
+def read_table(
+    table: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Read a table between its points, linearly.
+
+    Parameters
+    ----------
+    table
+        ``(p, q)``.
+    rows
+        ``(n,)`` places along p; beyond the table its border counts.
+    columns
+        ``(n, m)`` places along q.
+    """
+    values = np.empty(columns.shape)
+    for n in range(columns.shape[0]):
+        row = min(max(rows[n], 0.0), table.shape[0] - 1.001)
+        i = int(row)
+        v = row - i
+        for m in range(columns.shape[1]):
+            column = min(columns[n, m], table.shape[1] - 1.001)
+            j = int(column)
+            w = column - j
+            values[n, m] = (1 - v) * ((1 - w) * table[i, j] + w * table[i, j + 1]) + v * (
+                (1 - w) * table[i + 1, j] + w * table[i + 1, j + 1])
+    return values

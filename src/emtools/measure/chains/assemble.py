@@ -336,10 +336,20 @@ def count_crossings(tables: Tables) -> None:
         row.setdefault("n_crossings", count)
 
 
+def _segments_in(
+    points: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Starts of a polyline's segments that reach into a box, and where their ends lie from them."""
+    start, end = points[:-1], points[1:]
+    inside = ((np.maximum(start, end) >= low) & (np.minimum(start, end) <= high)).all(axis=1)
+    return start[inside], (end - start)[inside]
+
+
 def _crossings(a: NDArray[np.float64], b: NDArray[np.float64]) -> int:
     """How many segments of one polyline cross segments of the other."""
-    p, r = a[:-1, None], np.diff(a, axis=0)[:, None]
-    q, s = b[None, :-1], np.diff(b, axis=0)[None]
+    low, high = np.maximum(a.min(axis=0), b.min(axis=0)), np.minimum(a.max(axis=0), b.max(axis=0))
+    (p, r), (q, s) = (_segments_in(points, low, high) for points in (a, b))
+    p, r, q, s = p[:, None], r[:, None], q[None], s[None]
     cross = r[..., 0] * s[..., 1] - r[..., 1] * s[..., 0]
     safe = np.where(cross == 0, np.inf, cross)
     away = q - p

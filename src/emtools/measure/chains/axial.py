@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.signal import zoom_fft
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,8 +65,8 @@ def axial_pitch(s: Floats, signal: Floats, pitches: tuple[float, float]) -> tupl
     if highest <= lowest:
         return nothing
     frequencies = np.linspace(lowest, highest, max(8, int(_FINER * (highest - lowest) * length)))
-    waves = np.exp(-2j * np.pi * frequencies[:, None] * (even - even[0]))
-    power = np.abs(waves @ values) ** 2
+    power = np.abs(zoom_fft(values, (lowest, highest), len(frequencies), endpoint=True,
+                            fs=(n - 1) / length)) ** 2
     peak = int(np.argmax(power))
     independent = max(1.0, (highest - lowest) * length)
     # Of exponentially distributed powers the median is ln 2 of the mean.

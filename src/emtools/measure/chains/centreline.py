@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.linalg import solveh_banded
 
 from emtools.process.straighten import arc_lengths
 
@@ -111,25 +110,16 @@ def _smoothest(points: NDArray[np.float64], err: NDArray[np.float64]) -> NDArray
     The discrete form of a cubic smoothing spline (Whittaker 1923; Reinsch 1967): chi square is
     brought to the number of points.
     """
+    from emtools.measure.chains._line_kernels import least_bent
+
     weight = 1.0 / err**2
-    bending = np.zeros((3, len(points)))  # second differences times themselves, upper bands
-    bending[2] = 6.0
-    bending[2, [0, -1]], bending[2, [1, -2]] = 1.0, 5.0
-    bending[1, 1:] = -4.0
-    bending[1, [1, -1]] = -2.0
-    bending[0, 2:] = 1.0
-    bending *= weight.mean()
     low, high = _STIFFNESS
     smooth = points
     for _ in range(_HALVINGS):
-        bands = bending * np.exp(0.5 * (low + high))
-        bands[2] += weight
-        smooth = solveh_banded(bands, weight[:, None] * points, check_finite=False)
+        middle = 0.5 * (low + high)
+        smooth, misfit = least_bent(points, weight, float(weight.mean() * np.exp(middle)))
         # Errors are those across the curve: along it there are none to speak of.
-        if float((weight[:, None] * (smooth - points) ** 2).sum()) > _CHI * len(points):
-            high = 0.5 * (low + high)
-        else:
-            low = 0.5 * (low + high)
+        low, high = (low, middle) if misfit > _CHI * len(points) else (middle, high)
     return np.asarray(smooth)
 
 

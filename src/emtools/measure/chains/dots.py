@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,7 @@ _SUBSET = 40  # dots that decide the shape
 _LARGEST_BLUR = 0.75  # of the radius: beyond it extent and blur cannot be told apart
 SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have,
 _COLOURED = 1.6  # times more at most where noise goes together over several pixels
+_SEEN = 1e-6  # pixels of the body, squared heights added up: one that lies under a mask has less
 _OVERLAP = 0.6  # of the sum of the radii: closer centres are one dot fitted twice
 _CLEAR_EVIDENCE = 60.0  # in chi squared, against the sphere: no real body is a model exactly
 _OVERDISPERSED = 8.0  # by how much differences of chi squared overstate what is known of the shape
@@ -101,11 +103,15 @@ class Dots:
 
     def tensor(self, dot: int) -> NDArray[np.float64]:
         """Matrix C of one dot."""
-        return np.asarray(tensors(self.parameters[dot:dot + 1])[0])
+        return self._tensors[dot]
+
+    @cached_property
+    def _tensors(self) -> NDArray[np.float64]:
+        return tensors(self.parameters)
 
     def half_extent(self, dot: int, along: NDArray[np.float64]) -> float:
         """Half extent of a dot in pixels along a unit vector ``(y, x)``."""
-        return float(np.sqrt(along @ self.tensor(dot) @ along))
+        return math.sqrt(along @ self.tensor(dot) @ along)
 
     def slope(self, dot: int, along: NDArray[np.float64]) -> NDArray[np.float64]:
         """Derivative of `half_extent` by the six parameters."""
@@ -225,9 +231,10 @@ def _separate(
 ) -> NDArray[np.bool_]:
     """Which dots are significant, and not a second fit of a brighter neighbour."""
     # Of the height alone: how well it is told from the size does not matter here.
-    known = np.maximum(equations.hessian[:, 5, 5], np.finfo(float).tiny)
-    height_err = np.sqrt(equations.variance(ground) / known
-                         + ground.level_err_at(parameters[:, :2]) ** 2)
+    known = equations.hessian[:, 5, 5]
+    variance = np.full(len(known), np.inf)
+    np.divide(equations.variance(ground), known, out=variance, where=known > _SEEN)
+    height_err = np.sqrt(variance + ground.level_err_at(parameters[:, :2]) ** 2)
     coloured = min(float(np.sqrt(ground.correlation)), _COLOURED)
     keep = parameters[:, 5] > least_snr * coloured * height_err
     radius = _radii(parameters)
@@ -290,7 +297,7 @@ def _uncertain(
                                / max(curvature, 1e-9 * equations.blur_hessian, 1e-300)))
     by_shape = np.zeros_like(fit.parameters)
     by_shape[:, EXTENT] = 2.0 * open_shape * fit.parameters[:, EXTENT]
-    by_level = fitter.raised(fit, equations) * ground.level_err_at(fit.parameters[:, :2])[:, None]
+    by_level = equations.raised() * ground.level_err_at(fit.parameters[:, :2])[:, None]
     blur = float(np.sqrt(max(fit.blur**2 - PIXEL, 0.0)))
     blur_err = 0.5 * square_err / max(blur, float(np.sqrt(square_err)))
     return Dots(fit.parameters, equations.covariance * variance[:, None, None],

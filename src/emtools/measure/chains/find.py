@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from emtools.process.resample import Square
 
 _DRAWN_SNR = 4.0  # height over its error of a body that a person has seen too
+_IN_ROWS = 0.5  # of the bodies too small to be told from the blur: these are lines
 
 
 def find(
@@ -69,8 +70,9 @@ def fit(found: Found, view: Square, widths: tuple[float, float], gap: float | No
     if found.traced is not None:
         return found._replace(outline=all_lines(found.ground, outline, *found.traced))
     outline = only_lines(found.ground, widths_px, _bridged(view, gap))
-    # Without anything like a line bodies of uncertain size say more than nothing.
-    return found._replace(outline=outline) if outline.lines \
+    # Bodies that make up no lines say more than nothing, though their size is uncertain.
+    on_lines = sum(len(line.holds(dots.centre)) for line in outline.lines)
+    return found._replace(outline=outline) if on_lines > _IN_ROWS * len(dots) \
         else _of_sought_width(found, dots, widths_px)
 
 

@@ -8,7 +8,6 @@ SIAM J. 11 (1963) 431; solved by conjugate gradients, Hestenes & Stiefel 1952).
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -37,6 +36,7 @@ _PIXELS = 1000  # in the box of a body
 _DAMPING = (1e-3, 1e-7, 1e4)  # at first, least and most
 _RESTING = 1e-2  # squared step over squared error: a body that has arrived
 _ARRIVED = 0.98  # of the bodies
+_RISE = 1e-3  # of the sum of squares: its weights follow the model, and it may rise with them
 _SOLVED = 1e-3  # relative residual of a step
 SURELY = 1e-9  # damping of what is no step but an answer
 _COVERED = 0.65  # of the width: how far from its centre a body is seen
@@ -82,8 +82,9 @@ class Equations:
 
     Parameters
     ----------
-    hessian, gradient, mixed
-        ``(n, 6, 6)``, ``(n, 6)``, ``(n, 6)``; the last one with the square of the blur.
+    hessian, gradient, mixed, level
+        ``(n, 6, 6)``, ``(n, 6)``, ``(n, 6)``, ``(n, 6)``; the last ones with the square of the
+        blur and with the level of the ground.
     pairs, couplings
         ``(m, 2)`` bodies that overlap and ``(m, 6, 6)`` their blocks.
     blur_hessian, blur_gradient
@@ -95,6 +96,7 @@ class Equations:
     hessian: NDArray[np.float64]
     gradient: NDArray[np.float64]
     mixed: NDArray[np.float64]
+    level: NDArray[np.float64]
     pairs: NDArray[np.int64]
     couplings: NDArray[np.float64]
     blur_hessian: float
@@ -130,6 +132,10 @@ class Equations:
             "nij,nj->ni", inverse, v.reshape(n, 6)).ravel())
         return [cg(matrix, right.ravel(), rtol=accuracy, maxiter=60, M=nearly)[0].reshape(n, 6)
                 for right in rights]
+
+    def raised(self) -> NDArray[np.float64]:
+        """Change of the parameters, ``(n, 6)``, at a given blur with a signal higher by 1."""
+        return self.solve((self.level,), SURELY)[0]
 
     def step(self, damping: float) -> tuple[NDArray[np.float64], float]:
         """Step of the bodies, and of the square of the blur."""
@@ -201,17 +207,19 @@ class Fitter:
         From second differences, which see the noise from pixel to pixel but neither bodies nor
         what their model leaves of them.
         """
+        from emtools.measure.chains._kernels import roughness
+
         self._draw(fit)
-        residual = self.ground.signal - self.planes.model
-        apart = residual[:-2] - 2 * residual[1:-1] + residual[2:]
-        rough = (apart[:, :-2] - 2 * apart[:, 1:-1] + apart[:, 2:]) ** 2
-        total, cover = self.planes.model[1:-1, 1:-1], self.planes.cover[1:-1, 1:-1]
-        bodies = (cover > 0) & (total > 0.5 * float(np.median(fit.parameters[:, 5])))
-        ground = (cover > 0) & (total < 1e-3 * float(total.max()))
-        if not bodies.any() or not ground.any():
+        rows = (1, len(self.planes.signal) - 1)
+        levels = (1e-3 * float(self.planes.model.max()),
+                  0.5 * float(np.median(fit.parameters[:, 5])))
+        (noise, _, beside), (rough, signal, on) = np.sum(in_spans(
+            lambda span: roughness(span, self.planes, levels), rows, self.planes.signal.size),
+            axis=0).tolist()
+        if not on or not beside:
             return 0.0
-        ratio = float(np.mean(rough[bodies])) / max(float(np.mean(rough[ground])), 1e-300)
-        return max(0.0, self.ground.noise**2 * (ratio - 1.0) / float(np.mean(total[bodies])))
+        ratio = (rough / on) / max(noise / beside, 1e-300)
+        return max(0.0, self.ground.noise**2 * (ratio - 1.0) * on / signal)
 
     def drawn(self, fit: Fit) -> NDArray[np.float32]:
         """Return all bodies, ``(y, x)``."""
@@ -221,7 +229,9 @@ class Fitter:
     def _draw(self, fit: Fit) -> None:
         from emtools.measure.chains._kernels import draw_bodies
 
-        draw_bodies(table_of(fit.shape), fit.parameters, fit.blur, self.boxes, self.planes)
+        in_spans(lambda rows: draw_bodies(rows, table_of(fit.shape), (fit.parameters, fit.blur),
+                                          self.boxes, self.planes),
+                 (0, len(self.planes.model)), len(fit.parameters) * _PIXELS)
 
     def equations(self, fit: Fit) -> Equations:
         """Linearise about the fit's parameters, and note their sum of squares."""
@@ -229,8 +239,7 @@ class Fitter:
 
         self._draw(fit)
         n, table = len(fit.parameters), table_of(fit.shape)
-        sums = kernels.Sums(np.zeros((n, 6, 6)), np.zeros((n, 6)), np.zeros((n, 6)),
-                            np.zeros((n, 2)), np.zeros((n, 3)))
+        sums = kernels.Sums(np.zeros((n, 7, 8)), np.zeros((n, 2)), np.zeros((n, 3)))
         couplings = np.zeros((len(self.pairs), 6, 6))
         variance = max(self.ground.noise**2, 1e-300)
         bodies = (fit.parameters, fit.blur)
@@ -240,19 +249,13 @@ class Fitter:
         in_spans(lambda span: kernels.add_couplings(
             span, self.pairs, table, bodies, self.boxes, (self.planes, variance, fit.gain),
             couplings), (0, len(couplings)), len(couplings) * _PIXELS)
-        hessian = sums.hessian + np.swapaxes(np.tril(sums.hessian, -1), 1, 2)
+        lower = np.tril(sums.products[:, :6, :6])
+        hessian = lower + np.swapaxes(np.tril(lower, -1), 1, 2)
         fit.chi2 = float(sums.misfit[:, 2].sum())
         curvature, slope = sums.blur.sum(axis=0).tolist()
-        return Equations(hessian, sums.gradient, sums.mixed, self.pairs, couplings, curvature,
-                         slope, sums.misfit[:, 0] / np.maximum(sums.misfit[:, 1], 1))
-
-    def raised(self, fit: Fit, equations: Equations) -> NDArray[np.float64]:
-        """Change of the parameters, ``(n, 6)``, at a given blur with a signal higher by 1."""
-        unit = float(np.median(fit.parameters[:, 5]))
-        other = copy(self)
-        other.planes = self.planes._replace(signal=self.planes.signal + np.float32(unit))
-        change = other.equations(replace(fit)).gradient - equations.gradient
-        return np.asarray(equations.solve((change,), SURELY)[0] / unit)
+        return Equations(hessian, sums.products[:, :6, 6], sums.products[:, :6, 7],
+                         sums.products[:, 6, :6], self.pairs, couplings, curvature, slope,
+                         sums.misfit[:, 0] / np.maximum(sums.misfit[:, 1], 1))
 
     def run(self, fit: Fit, steps: int) -> Equations:
         """Take steps until almost all bodies rest."""
@@ -262,7 +265,7 @@ class Fitter:
             step, blur = equations.step(damping)
             trial = self._stepped(fit, step, blur)
             renewed = self.equations(trial)
-            if trial.chi2 > fit.chi2 * (1 + 1e-12):
+            if trial.chi2 > fit.chi2 * (1 + _RISE):
                 damping *= 8.0
                 if damping > most:
                     break

@@ -62,22 +62,18 @@ def _table(exponent: float) -> Floats:
 
 
 def body(x: Floats, blur: Floats, exponent: float) -> Floats:
-    """Height at distances `x`, for a 1 sigma of `blur`, both in half widths (broadcast)."""
-    table = _table(exponent)
-    row = np.clip(np.interp(blur, _BLURS, np.arange(len(_BLURS))), 0, len(_BLURS) - 1.001)
-    column = np.clip(np.abs(x) / _STEP, 0, table.shape[1] - 1.001)
-    row, column = np.broadcast_arrays(row, column)
-    i, j = row.astype(np.intp), column.astype(np.intp)
-    v, w = row - i, column - j
-    return np.asarray((1 - v) * ((1 - w) * table[i, j] + w * table[i, j + 1])
-                      + v * ((1 - w) * table[i + 1, j] + w * table[i + 1, j + 1]))
+    """Heights ``(n, m)`` at distances `x`, for 1 sigmas of `blur` ``(n,)``, in half widths."""
+    from emtools.measure.chains._line_kernels import read_table
+
+    rows = np.interp(blur, _BLURS, np.arange(len(_BLURS)))
+    return np.asarray(read_table(_table(exponent), rows, np.abs(x) / _STEP))
 
 
 def model(parameters: Floats, u: Floats, exponent: float) -> Floats:
     """Profiles ``(n, len(u))`` of parameters ``(n, 6)``."""
     centre, half, blur, height, ground, slope = parameters.T[:, :, None]
     return np.asarray(ground + slope * u
-                      + height * body((u - centre) / half, blur / half, exponent))
+                      + height * body((u - centre) / half, (blur / half)[:, 0], exponent))
 
 
 def _jacobian(parameters: Floats, u: Floats, exponent: float) -> Floats:
@@ -90,8 +86,8 @@ def _jacobian(parameters: Floats, u: Floats, exponent: float) -> Floats:
                        - model(parameters - step, u, exponent)) / 0.02)
     centre, half, blur = parameters.T[:3, :, None]
     ones = np.ones((len(parameters), len(u)))
-    return np.stack([*slopes, body((u - centre) / half, blur / half, exponent), ones,
-                     ones * u], axis=-1)
+    return np.stack([*slopes, body((u - centre) / half, (blur / half)[:, 0], exponent),
+                     ones, ones * u], axis=-1)
 
 
 def fit_profiles(

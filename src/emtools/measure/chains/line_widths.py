@@ -215,7 +215,7 @@ def local_widths(widths: Widths, line: int, sections: Floats, size: float) -> Fl
     u = ACROSS[within]
 
     def shape(centre: float, half: float) -> Floats:
-        return body((u - centre) / half, np.asarray(own[2] / half), exponent)
+        return body((u - centre)[None] / half, np.array([own[2] / half]), exponent)[0]
 
     near = shape(own[0], own[1])
     design = np.stack([np.ones_like(u), u, near,

@@ -53,6 +53,12 @@ class Shape(NamedTuple):
     mask: NDArray[np.bool_]
     stroke: Stroke | None = None
 
+    def holds(self, places: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Which of ``(n, 2)`` places in the picture lie on it."""
+        place = np.rint(places).astype(int) - self.origin
+        near = np.flatnonzero(((place >= 0) & (place < self.mask.shape)).all(axis=1))
+        return np.asarray(near[self.mask[tuple(place[near].T)]])
+
 
 @dataclass(frozen=True)
 class Outline:
@@ -139,9 +145,7 @@ def without_fit(
     keep = np.ones(len(centres), dtype=bool)
     lines = []
     for shape in outline.rows:
-        place = np.rint(centres).astype(int) - shape.origin
-        near = np.flatnonzero(((place >= 0) & (place < shape.mask.shape)).all(axis=1))
-        on = near[shape.mask[tuple(place[near].T)]]
+        on = shape.holds(centres)
         if areas[on].sum() < _COVERED * shape.mask.sum():
             lines.append(shape)
             keep[on] = False
