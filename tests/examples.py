@@ -71,15 +71,24 @@ def _attached(seed: int) -> tuple[Image, dict[str, pd.DataFrame]]:
     return image, {"angles": nearest.drop(columns="hkl").merge(places)}
 
 
+def _spectra(seed: int) -> tuple[Image, dict[str, pd.DataFrame]]:
+    (spectra, _), truth = simulate.spectrum_image("PbS", shape=(24, 48), rng=seed)
+    return spectra, {"composition": truth["composition"].drop(columns="k_factor")}
+
+
 EXAMPLES: dict[str, Example] = {
     "attachment": Example(_attached, found="angles", parameters={"d_nm": 0.297}),
     "chains": Example(_chains, found="dots"),
+    "eds": Example(_spectra, found="composition", parameters={
+        "elements": ("Pb", "S"), "k_factors": {"Pb_Ma": 2.4, "S_Ka": 1.02}}),
     "lattice": Example(_crystal, found="reflections", parameters={"phases": ("CuInS2",)}),
 }
 
 
 def error_of(column: str) -> str:
     """Name of the column that holds the 1 sigma of another: d_nm -> d_err_nm."""
+    if column.endswith("_percent"):
+        return f"{column}_err"
     for unit in UNITS:
         if column.endswith(f"_{unit}"):
             return f"{column.removesuffix(f'_{unit}')}_err_{unit}"
@@ -112,7 +121,14 @@ def places(tables: Tables, name: str) -> NDArray[np.float64]:
 
 
 def matched(found: Tables, true: Tables, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of both tables that are each other's nearest, in the same order."""
+    """The rows of both tables that are each other's nearest, in the same order.
+
+    Rows of a composition are those of the same line in the same region.
+    """
+    key = ["region", "element", "line"]
+    if set(key) <= set(found[name]):
+        both = found[name][key].merge(true[name][key])
+        return tuple(both.merge(one[name]) for one in (found, true))
     here, there = places(found, name), places(true, name)
     if not len(here) or not len(there):
         return found[name].iloc[:0], true[name].iloc[:0]

@@ -48,7 +48,7 @@ def test_every_file_is_accounted_for_with_its_reason(folder, measured):
     outcome, output, seen = measured
     assert {record["file"] for record in records(output)} == {
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert outcome.measured == 3
+    assert outcome.measured == 4
     assert [file for file, _ in outcome.failed] == ["broken.dm4", "empty.tif"]
     assert all(reason for _, reason in outcome.failed)
     assert outcome.others == 1
@@ -57,11 +57,12 @@ def test_every_file_is_accounted_for_with_its_reason(folder, measured):
         assert record["status"] == "measured" or record["reason"]
 
 
-def test_spectrum_images_are_left_out_and_their_haadf_is_measured(measured):
+def test_spectrum_images_and_their_haadf_are_measured_each_its_own_way(measured):
     _, output, _ = measured
     of_file = {r["image"]: r for r in records(output) if r["file"] == "pbs_eds.hspy"}
-    assert of_file["EDS"]["status"] == "left out"
-    assert "EDS" in of_file["EDS"]["reason"] or "single picture" in of_file["EDS"]["reason"]
+    assert of_file["EDS"]["status"] == "measured"
+    assert [one["measurement"] for one in of_file["EDS"]["measurements"]] == ["eds"]
+    assert {"spectrum", "maps"} <= set(of_file["EDS"]["measurements"][0]["pictures"])
     assert of_file["HAADF"]["status"] == "measured"
     assert "HAADF" in of_file["HAADF"]["measurements"][0]["why"]
 

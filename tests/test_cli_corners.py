@@ -170,7 +170,7 @@ def test_a_result_tells_one_array_and_one_line_from_another():
     assert said_of(("PbS", "Au")) == ("PbS", "Au")
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", [name for name in names() if not load(name).axes])
 def test_nothing_found_is_no_failure_and_nan_is_null(run, folder, name):
     outcome = run(name, "--json", folder / "bare.tif")
     assert outcome.code == 0

@@ -26,12 +26,15 @@ NAMES = names()
 # Floats without a unit: ratios, probabilities, scores.
 DIMENSIONLESS = {"snr", "p_value", "score", "aspect_ratio", "aspect_ratio_err", "tortuosity",
                  "exx", "exx_err", "eyy", "eyy_err", "exy", "exy_err", "counts", "counts_err",
-                 "intensity"}
-UNIT = re.compile(r".*_(nm|nm2|per_nm|deg|px|percent|keV|s)$")
+                 "intensity", "k_factor"}
+UNIT = re.compile(r".*_(nm|nm2|per_nm|deg|px|percent(_k)?(_err)?|keV|s)$")
 DTYPES = {"float": "float64", "int": "int64", "bool": "bool", "str": "str"}
 BLANKS = ("constant", "noise", "amorphous", "stripes", "scan_noise", "step")
 
 every = pytest.mark.parametrize("name", NAMES)
+# Measurements of pictures; those of spectra have tests of their own for what spectra are.
+PLANES = [name for name in NAMES if not load(name).axes]
+every_of_planes = pytest.mark.parametrize("name", PLANES)
 
 
 @cache
@@ -81,7 +84,7 @@ def test_parameters_are_keyword_only_typed_and_documented(name):
         assert option.meaning[0].isupper(), option
         assert option.meaning.endswith("."), option
         assert option.type in ("float", "int", "bool", "str", "tuple", "Result", "array",
-                               "lines"), option
+                               "lines", "numbers"), option
         if option.type == "Result":
             assert option.name in names(), f"{option.name} is no measurement that could supply it"
             assert parameter.default in (inspect.Parameter.empty, None), option
@@ -111,7 +114,7 @@ def test_columns_have_units_and_meanings(name):
             assert column.name.isidentifier()
             if column.kind == "float":
                 assert UNIT.match(column.name) or column.name in DIMENSIONLESS, column
-            if "_err" in column.name:
+            if "_err" in column.name and not column.name.endswith("_k_err"):
                 value = column.name.replace("_err", "", 1)
                 assert value in table.names(), f"{column.name} is the error of no column"
                 assert error_of(value) == column.name
@@ -166,9 +169,10 @@ def test_identifiers_are_the_same_in_all_tables(name):
 @every
 def test_input_is_not_touched(name):
     image, _ = example(name)
-    for given in (image, simulate.blank("noise", shape=(96, 96))[0]):
+    blank, _ = simulate.blank("noise", shape=(96, 96))
+    for given in (image, blank) if name in PLANES else (image,):
         data = np.array(given.data)
-        mask = np.ones(given.shape, dtype=bool)
+        mask = np.ones(given.shape[:2], dtype=bool)
         mask[:20, :20] = False
         before = data.tobytes(), mask.tobytes()
         load(name)(Image(data, given.axes, mask=mask, acquisition=given.acquisition))
@@ -240,7 +244,7 @@ def test_layers_are_plain_and_say_where_they_live(name):
 
 @pytest.mark.parametrize("modality", ["HAADF", "TEM"])
 @pytest.mark.parametrize("kind", BLANKS)
-@every
+@every_of_planes
 def test_a_blank_image_gives_no_rows(name, kind, modality):
     found = measured(name)
     for pixel_size, seed in ((0.02, 1), (0.05, 2), (0.3, 3), (2.0, 4)):
@@ -266,7 +270,7 @@ def power_of_length(column: str) -> int:
     return 0
 
 
-@every
+@every_of_planes
 def test_twice_the_pixel_size_is_twice_every_length(name):
     image, _ = example(name)
     large = image.calibrated(tuple(2.0 * size for size in image.pixel_size("nm")), "nm")
@@ -304,7 +308,7 @@ def transposed(name, tables):
     return turned
 
 
-@every
+@every_of_planes
 def test_transposed_image_swaps_y_and_x(name):
     image, _ = example(name)
     result = load(name)(image.transposed())
@@ -361,7 +365,7 @@ def test_simulated_truth_lies_within_the_stated_uncertainty(name):
 def test_the_batch_measures_as_the_function_does_whatever_its_workers(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
-    for name in NAMES:
+    for name in PLANES:
         write_image(example(name)[0], folder / f"{name}.tif")
     write_image(simulate.blank("noise", shape=(96, 96))[0], folder / "blank.tif")
     tables = {}
@@ -373,7 +377,7 @@ def test_the_batch_measures_as_the_function_does_whatever_its_workers(tmp_path):
         assert {path.name for path in there.iterdir()} == expected
     for file in expected:
         assert (tables[1] / file).read_bytes() == (tables[2] / file).read_bytes(), file
-    for name in NAMES:
+    for name in PLANES:
         direct = load(name)(read_one(folder / f"{name}.tif"))
         for table, frame in direct.tables.items():
             check_written(pd.read_csv(tables[1] / f"{name}.{table}.csv"), f"{name}.tif", frame)

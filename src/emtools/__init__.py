@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from emtools.io import read, read_one
     from emtools.measure.attachment import attachment
     from emtools.measure.chains import chains
+    from emtools.measure.eds import eds
     from emtools.measure.lattice import lattice
     from emtools.model import Acquisition, Axis, Image, Measured, Result, Source
 
@@ -48,6 +49,7 @@ _PUBLIC = {
     "attachment": "emtools.measure.attachment",
     "calibrate": "emtools.instrument",
     "chains": "emtools.measure.chains",
+    "eds": "emtools.measure.eds",
     "lattice": "emtools.measure.lattice",
     "read": "emtools.io",
     "read_one": "emtools.io",
@@ -71,6 +73,7 @@ __all__ = [
     "attachment",
     "calibrate",
     "chains",
+    "eds",
     "lattice",
     "read",
     "read_one",

@@ -52,7 +52,7 @@ def measure_file(path: Path, name: str, recipe: Recipe, output: Path) -> list[Re
     for image in images:
         start = time.perf_counter()
         try:
-            records.append(_measure_image(image, name, recipe, output))
+            records.append(_measure_image(image, images, name, recipe, output))
         except Exception as error:  # the door of the batch: recorded, never raised
             records.append(_failed(name, _said(error), start, image))
         records[-1]["seconds"] = round(time.perf_counter() - start, 3)
@@ -75,7 +75,9 @@ def _failed(name: str, reason: str, start: float, image: Image | None = None) ->
     }
 
 
-def _measure_image(image: Image, name: str, recipe: Recipe, output: Path) -> Record:
+def _measure_image(
+    image: Image, images: list[Image], name: str, recipe: Recipe, output: Path
+) -> Record:
     image = calibrated(image, recipe.pixel_size_nm)
     fitting, skipped = split(image, recipe.chosen())
     record: Record = {
@@ -92,7 +94,8 @@ def _measure_image(image: Image, name: str, recipe: Recipe, output: Path) -> Rec
         image = recipe.calibration.apply(image, force=recipe.force_calibration)
         record |= {"description": plain(io.describe(image)), "audit": list(image.audit)}
     # Whatever rests on another measurement shares its result: each is made once for an image.
-    run = Run(image, recipe.parameters, recipe.wanted)
+    sisters = tuple(calibrated(one, recipe.pixel_size_nm) for one in images)
+    run = Run(image, recipe.parameters, recipe.wanted, sisters)
     for measurement, why in fitting:
         _add(record, measurement, why, run, output)
     if record["measurements"]:

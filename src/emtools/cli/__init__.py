@@ -164,7 +164,7 @@ def _measure_file(
     from emtools.cli import showing
 
     try:
-        images = _images(file, name, common)
+        images, sisters = _images(file, name, common)
     except ParameterError:
         raise  # wrong usage, whatever the file
     except EmtoolsError as error:
@@ -175,7 +175,7 @@ def _measure_file(
         try:
             if common["calibration"] is not None:
                 image = common["calibration"].apply(image, force=common["force_calibration"])
-            result = Run(image, parameters, common["wanted"]).result(name)
+            result = Run(image, parameters, common["wanted"], sisters).result(name)
         except ParameterError:
             raise
         except EmtoolsError as error:
@@ -202,24 +202,27 @@ def _show(showing: Any, image: Image, result: Result, common: dict[str, Any]) ->
         showing.write_result(image, result, common["output"])
 
 
-def _images(file: Path, name: str, common: dict[str, Any]) -> list[Image]:
-    """Return the images of a file that the measurement fits, or the one that is asked for."""
+def _images(
+    file: Path, name: str, common: dict[str, Any]
+) -> tuple[list[Image], tuple[Image, ...]]:
+    """Return the images of a file that the measurement fits or that is asked for, and all."""
     from emtools import io
     from emtools.errors import ImageError
 
-    if common["signal"] is not None:
-        asked = common["signal"]
-        images = [io.read_one(file, int(asked) if asked.isdigit() else asked)]
-    else:
-        images = io.read(file)
+    asked = common["signal"]
+    needs_others = bool(load(name).rests_on)
+    every = io.read(file) if asked is None or needs_others else []
+    images = every if asked is None else \
+        [io.read_one(file, int(asked) if asked.isdigit() else asked)]
     images = [_prepared(image, common) for image in images]
+    sisters = tuple(_prepared(image, common) for image in every) if needs_others else ()
     reasons = [load(name).why_not(image) for image in images]
     fitting = [image for image, reason in zip(images, reasons, strict=True) if reason is None]
     if not fitting and len(images) > 1:
         raise ImageError(str(file), f"holds no image that {name} fits",
                          "see `emtools info`, and choose with --signal or --frame")
     # A single image is measured anyway: the measurement itself says best why it cannot.
-    return fitting or images
+    return fitting or images, sisters
 
 
 def _prepared(image: Image, common: dict[str, Any]) -> Image:
@@ -285,7 +288,7 @@ def calibrate(
 
     common = {"signal": signal, "frame": frame, "pixel_size_nm": pixel_size_nm,
               "pixel_size_per_nm": None}
-    _finish(calibrate_with(lambda: _images(file, "lattice", common), phase, output,
+    _finish(calibrate_with(lambda: _images(file, "lattice", common)[0], phase, output,
                            reproducibility))
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _SCALARS: dict[str, type] = {"float": float, "int": int, "bool": bool, "str": str}
 _FILES = {"array": "A file: .npy, .npz, or a picture such as .tif or .png.",
-          "lines": "A file: .csv with chain, y_nm, x_nm, as of the table axes, or .json."}
+          "lines": "A file: .csv with chain, y_nm, x_nm, as of the table axes, or .json.",
+         "numbers": "A file: .toml or .json with a table of that name."}
 
 
 def settings(texts: list[str]) -> dict[str, dict[str, Any]]:
@@ -46,6 +47,10 @@ def from_text(option: Option, value: Any) -> Any:
         from emtools.cli.lines import read_lines
 
         return read_lines(option.name, Path(value))
+    if option.type == "numbers" and value is not None:
+        from emtools.cli.numbers import read_numbers
+
+        return read_numbers(option.name, Path(value))
     if not isinstance(value, str):
         return value
     try:

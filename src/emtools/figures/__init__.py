@@ -7,6 +7,12 @@ from emtools.figures.chains import (
     strips_figure,
     why_not_figure,
 )
+from emtools.figures.eds import (
+    composition_figure,
+    maps_figure,
+    profile_figure,
+    spectrum_figure,
+)
 from emtools.figures.histograms import histogram
 from emtools.figures.images import false_colour, image_figure
 from emtools.figures.lattice import lattice_figure, strain_figure
@@ -16,14 +22,18 @@ from emtools.figures.saving import save, thumbnail, thumbnail_uri
 __all__ = [
     "attachment_figure",
     "chains_figure",
+    "composition_figure",
     "false_colour",
     "gaps_figure",
     "histogram",
     "image_figure",
     "lattice_figure",
+    "maps_figure",
     "overlay",
     "pictures",
+    "profile_figure",
     "save",
+    "spectrum_figure",
     "strain_figure",
     "strips_figure",
     "thumbnail",

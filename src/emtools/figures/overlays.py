@@ -10,6 +10,7 @@ import numpy as np
 from emtools.figures.attachment import attachment_figure
 from emtools.figures.chains import chains_figure, chains_pictures
 from emtools.figures.display import picture
+from emtools.figures.eds import eds_pictures
 from emtools.figures.histograms import FEWEST_VALUES, histogram
 from emtools.figures.images import panel_size, shortened, show
 from emtools.figures.lattice import has_strain, lattice_figure, strain_figure
@@ -57,16 +58,19 @@ def pictures(image: Image, result: Result) -> dict[str, Figure]:
     Returns
     -------
     dict of str to Figure
-        ``overlay`` always; ``strain`` where it was mapped; ``gaps``, ``strips`` and ``why_not``
-        where chains, gaps or rejected candidates were found; ``histogram_<quantity>`` where there
-        are at least five values.  Values that are only limits (cut by the frame, not resolved) are
-        left out of them or shown apart.
+        ``overlay`` always, or for spectra ``spectrum``, ``composition``, ``maps`` and ``profile``
+        as far as there are any; ``strain`` where it was mapped; ``gaps``, ``strips`` and
+        ``why_not`` where chains, gaps or rejected candidates were found; ``histogram_<quantity>``
+        where there are at least five values.  Values that are only limits (cut by the frame, not
+        resolved) are left out of them or shown apart.
 
     Raises
     ------
     ImageError
         If the image is no picture.
     """
+    if result.measurement == "eds":
+        return eds_pictures(image, result)
     draw = _FIGURES.get(result.measurement, overlay)
     figures = {"overlay": draw(image, result)}
     if result.measurement == "chains":

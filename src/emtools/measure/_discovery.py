@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import math
 import pkgutil
 import re
 import types
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from emtools.tables import Table
 
 P = ParamSpec("P")
+_SAME_FIELD = 0.01  # relative difference of the sides of two images of one scan
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Option:
     name
         With its unit as the last part.
     type
-        ``float``, ``int``, ``bool``, ``str``, ``tuple`` (of strings), ``Result``, ``array`` or
-        ``lines`` (arrays of points).
+        ``float``, ``int``, ``bool``, ``str``, ``tuple`` (of strings), ``Result``, ``array``,
+        ``lines`` (arrays of points) or ``numbers`` (by their names).
     default
         None where the measurement decides from the image, `inspect.Parameter.empty` where there is
         none.
@@ -84,6 +86,8 @@ class Measurement:
         Its parameters.
     summary
         First line of its docstring.
+    axes
+        What it needs beside, or in place of, y and x; none for single pictures.
     """
 
     name: str
@@ -92,6 +96,7 @@ class Measurement:
     modalities: tuple[str, ...]
     options: tuple[Option, ...]
     summary: str
+    axes: tuple[str, ...] = ()
 
     @property
     def rests_on(self) -> tuple[Option, ...]:
@@ -100,14 +105,24 @@ class Measurement:
 
     def why_not(self, image: Image) -> str | None:
         """Return why the measurement does not fit the image, or None if it does."""
+        axes = " x ".join(f"{axis.name} {axis.size}" for axis in image.axes)
+        if self.axes:
+            return self._why_no_spectra(image, axes)
         if not image.is_plane:
-            axes = " x ".join(f"{axis.name} {axis.size}" for axis in image.axes)
             return f"not a single picture ({axes})"
         units = {axis.unit for axis in image.plane_axes}
         if "1/nm" in units:
             return "a diffraction pattern or transform (axes in 1/nm)"
         if not units <= {LENGTH, PIXEL}:
             return f"not an image in real space (axes in {' and '.join(sorted(units))})"
+        modality = image.acquisition.modality
+        if modality is not None and modality not in self.modalities:
+            return f"{modality} is not among {', '.join(self.modalities)}"
+        return None
+
+    def _why_no_spectra(self, image: Image, axes: str) -> str | None:
+        if not all(image.has_axis(name) for name in self.axes):
+            return f"has no axis {' and '.join(self.axes)} ({axes})"
         modality = image.acquisition.modality
         if modality is not None and modality not in self.modalities:
             return f"{modality} is not among {', '.join(self.modalities)}"
@@ -152,11 +167,15 @@ class Run:
         Parameters of each measurement, those that others rest on included.
     wanted
         Optional results that are supplied.
+    sisters
+        Images of the same file: what the image itself does not fit is measured on the one of the
+        same scan that does.
     """
 
     image: Any
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     wanted: tuple[str, ...] = ()
+    sisters: tuple[Image, ...] = ()
     _done: dict[str, Result | EmtoolsError] = field(default_factory=dict)
     _under_way: list[str] = field(default_factory=list)
 
@@ -193,7 +212,16 @@ class Run:
         for option in measurement.rests_on:
             if option.name not in given and (option.required or option.name in self.wanted):
                 given[option.name] = self._supplied(option.name)
-        return measurement.function(self.image, **given)
+        return measurement.function(self._fitting(measurement), **given)
+
+    def _fitting(self, measurement: Measurement) -> Image:
+        """The image, or where it does not fit the picture of the same scan that does."""
+        image: Image = self.image
+        if len(self._under_way) > 1 and measurement.why_not(image) is not None:
+            for sister in self.sisters:
+                if measurement.why_not(sister) is None and same_scan(image, sister):
+                    return sister
+        return image
 
     def _supplied(self, name: str) -> Result:
         """The result, or an empty one that says why there is none: its user has to name that."""
@@ -209,6 +237,17 @@ class Run:
             return Result(name, tables, {"outcome": outcome, "unit": unit})
 
 
+def same_scan(image: Image, sister: Image) -> bool:
+    """Whether two images show the same field: sides of equal length."""
+    if not all(one.has_axis("y") and one.has_axis("x") for one in (image, sister)):
+        return False
+    return all(
+        one.unit == other.unit
+        and math.isclose(one.size * one.pixel_size, other.size * other.pixel_size,
+                         rel_tol=_SAME_FIELD)
+        for one, other in zip(image.plane_axes, sister.plane_axes, strict=True))
+
+
 def needed_by(name: str) -> list[str]:
     """Return a measurement and all those whose results it can take, directly or not."""
     found = [name]
@@ -218,9 +257,9 @@ def needed_by(name: str) -> list[str]:
 
 
 def measurement(
-    tables: Mapping[str, Table], modalities: tuple[str, ...]
+    tables: Mapping[str, Table], modalities: tuple[str, ...], axes: tuple[str, ...] = ()
 ) -> Callable[[Callable[P, Result]], Callable[P, Result]]:
-    """Declare a function as a measurement.
+    """Declare a function as a measurement of pictures, or of what has the `axes` beside them.
 
     The wrapped function also accepts a HyperSpy signal, and its result carries the complete
     effective parameters and the source with versions.
@@ -243,7 +282,7 @@ def measurement(
             said = {name: said_of(value) for name, value in values.items()}
             return replace(result, parameters={**said, **result.parameters}, source=source)
 
-        measure.__dict__.update(tables=dict(tables), modalities=modalities)
+        measure.__dict__.update(tables=dict(tables), modalities=modalities, axes=axes)
         return measure
 
     return declare
@@ -304,7 +343,7 @@ def load(name: str) -> Measurement:
     doc = inspect.getdoc(function) or ""
     return Measurement(
         name=name, function=function, tables=function.tables, modalities=function.modalities,
-        options=options_of(function), summary=doc.split("\n", 1)[0],
+        options=options_of(function), summary=doc.split("\n", 1)[0], axes=function.axes,
     )
 
 
@@ -354,6 +393,8 @@ def _type_name(hint: Any) -> str:
         return "str"
     if kind in (float, int, bool, str, tuple):
         return str(kind.__name__)
+    if kind is Mapping and typing.get_args(hint) == (str, float):
+        return "numbers"
     if kind in (Sequence, Mapping):
         return "lines"
     return "Result" if kind is Result else "array"

@@ -33,7 +33,8 @@ def said_of(value: Any) -> Any:
     if isinstance(value, Given):
         return f"{value.origin}: {said_of(value.values)}"
     if isinstance(value, Mapping):
-        return _of_lines(value)
+        named = all(isinstance(number, (int, float)) for number in value.values())
+        return dict(value) if named else _of_lines(value)
     if isinstance(value, list | tuple) and any(hasattr(one, "__len__") and not isinstance(one, str)
                                                for one in value):
         return _of_lines(dict(enumerate(value, start=1)))

@@ -33,6 +33,7 @@ _LARGEST_BLUR = 0.75  # of the radius: beyond it extent and blur cannot be told 
 SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have,
 _COLOURED = 1.6  # times more at most where noise goes together over several pixels
 _SEEN = 1e-6  # pixels of the body, squared heights added up: one that lies under a mask has less
+_SMALLEST_PX = 1.5  # radius
 _OVERLAP = 0.6  # of the sum of the radii: closer centres are one dot fitted twice
 _CLEAR_EVIDENCE = 60.0  # in chi squared, against the sphere: no real body is a model exactly
 _OVERDISPERSED = 8.0  # by how much differences of chi squared overstate what is known of the shape
@@ -88,8 +89,9 @@ class Dots:
 
     @property
     def told_from_blur(self) -> bool:
-        """Whether the bodies are larger than their blur, so that their extents mean something."""
-        return bool(self.blur < _LARGEST_BLUR * float(np.median(_radii(self.parameters))))
+        """Whether bodies are larger than blur and pixel, so that their extents mean something."""
+        radius = float(np.median(_radii(self.parameters)))
+        return self.blur < _LARGEST_BLUR * radius and radius > _SMALLEST_PX
 
     @property
     def widths(self) -> NDArray[np.float64]:
@@ -103,7 +105,7 @@ class Dots:
 
     def tensor(self, dot: int) -> NDArray[np.float64]:
         """Matrix C of one dot."""
-        return self._tensors[dot]
+        return np.asarray(self._tensors[dot])
 
     @cached_property
     def _tensors(self) -> NDArray[np.float64]:

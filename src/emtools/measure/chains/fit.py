@@ -219,7 +219,7 @@ class Fitter:
         if not on or not beside:
             return 0.0
         ratio = (rough / on) / max(noise / beside, 1e-300)
-        return max(0.0, self.ground.noise**2 * (ratio - 1.0) * on / signal)
+        return float(max(0.0, self.ground.noise**2 * (ratio - 1.0) * on / signal))
 
     def drawn(self, fit: Fit) -> NDArray[np.float32]:
         """Return all bodies, ``(y, x)``."""

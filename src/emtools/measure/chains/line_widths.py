@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _MOST_EVIDENCE = 9.0  # of one line for a shape: what it counts for the others, in chi square
 _PRIOR = (0.48, 0.48, 0.04)  # cylinder, row of spheres, slab
 _BLUR_SHAPE = 0.06  # 3 % of the blur's square, over the second moment's slope by the half width
+# 1 sigma of the blur over the half width: from there on the feet of the profile alone tell a broad
+# body from a blurred one.
+_PLAIN_BLUR = 0.2
 _UNLIKELY = 14.0  # chi square of what else rules a shape out
 _FARTHEST = 1.6  # widths: beyond the profile's end
 _BESIDE = 0.7  # what a step just beside the line counts: shadows make one too
@@ -181,7 +184,8 @@ def _averaged(
     # Far from its middle no blur is a Gaussian: what it adds to the profile's second moment is
     # known to a few per cent at best.
     blur = (weights * np.array([fit.parameters[:, 2] for fit in fits])).sum(axis=0)
-    err = np.hypot(err, _BLUR_SHAPE * blur**2 / half)
+    worse = 1.0 + (blur / (_PLAIN_BLUR * half)) ** 2
+    err = np.hypot(err, _BLUR_SHAPE * worse * blur**2 / half)
     rows = np.arange(len(sizes))
     own = np.array([fit.parameters for fit in fits])[likeliest, rows]
     cost = np.array([fit.cost for fit in fits])[likeliest, rows]
@@ -215,7 +219,7 @@ def local_widths(widths: Widths, line: int, sections: Floats, size: float) -> Fl
     u = ACROSS[within]
 
     def shape(centre: float, half: float) -> Floats:
-        return body((u - centre)[None] / half, np.array([own[2] / half]), exponent)[0]
+        return np.asarray(body((u - centre)[None] / half, np.array([own[2] / half]), exponent)[0])
 
     near = shape(own[0], own[1])
     design = np.stack([np.ones_like(u), u, near,

@@ -17,7 +17,7 @@ from emtools.measure.chains.crossings import joined_paths
 from emtools.measure.chains.film import TOO_WIDE
 from emtools.measure.chains.line_ends import Course, straight_px, with_caps
 from emtools.measure.chains.line_widths import Widths, fit_widths, local_widths
-from emtools.measure.chains.rejected import NOTHING, Rejected
+from emtools.measure.chains.rejected import NARROWER, NOTHING, WIDER, Rejected
 from emtools.measure.chains.ridge import (
     Picture,
     Strip,
@@ -254,9 +254,9 @@ def _refusal(
     width = widths.width[number]
     # Blur hides how narrow it is.
     if not one.number and width + widths.err[number] < _LEAST_SOUGHT * sought[0]:
-        return "narrower than anything sought"
+        return NARROWER
     if not one.number and width > TOO_WIDE * sought[1]:
-        return "wider than anything sought"
+        return WIDER
     if widths.step[number] > _EDGE:
         return "an edge, not a line: one side is brighter"
     if (widths.unexplained[number] > (_UNEXPLAINED_DRAWN if one.number else _UNEXPLAINED)

@@ -119,6 +119,13 @@ def line(element: str, name: str) -> Line:
     raise ParameterError(f"line {element}_{name}", "is not known", f"{element} has {known}")
 
 
+@lru_cache(maxsize=1)
+def elements() -> tuple[str, ...]:
+    """Symbols of the elements that have X-ray lines, by atomic number."""
+    known = [symbol for symbol in _table() if lines(symbol)]
+    return tuple(sorted(known, key=atomic_number))
+
+
 def atomic_weight(element: str) -> float:
     """Atomic weight in g/mol."""
     return float(_element(element)["General_properties"]["atomic_weight"])

@@ -1,0 +1,33 @@
+"""Figures of `eds` results: spectrum, maps, profiles, compositions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emtools.figures.eds.composition import composition_figure
+from emtools.figures.eds.maps import maps_figure
+from emtools.figures.eds.profile import profile_figure
+from emtools.figures.eds.spectrum import spectrum_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from emtools.model import Image, Result
+
+__all__ = ["composition_figure", "eds_pictures", "maps_figure", "profile_figure",
+           "spectrum_figure"]
+
+
+def eds_pictures(image: Image, result: Result) -> dict[str, Figure]:
+    """Return every figure of a result of ``eds``; none where nothing could be measured."""
+    if "spectrum" not in result.details:
+        return {}
+    figures = {"spectrum": spectrum_figure(result)}
+    table = result.tables["composition"]
+    if len(table):
+        figures["composition"] = composition_figure(result)
+    if any(kind == "image" for _, _, kind in result.layers) and table["detected"].any():
+        figures["maps"] = maps_figure(image, result)
+    if len(result.tables["profile"]):
+        figures["profile"] = profile_figure(result)
+    return figures

@@ -1,0 +1,183 @@
+"""Maps of an `eds` result: each element's counts, their shares, and all in one in false colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import to_rgb
+
+from emtools.figures.images import shortened
+from emtools.figures.scale_bar import add_scale_bar
+from emtools.figures.style import (
+    BLUE,
+    GREEN,
+    LINE_PT,
+    ORANGE,
+    PURPLE,
+    SKY,
+    TEXT_PT,
+    TWO_COLUMNS_IN,
+    VERMILLION,
+    note,
+    panel,
+    sheet,
+    style,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from emtools.model import Image, Result
+
+    Floats = NDArray[np.float64]
+
+# Each element's colour of the composite; light ones add up to white where all are.
+_COLOURS = (ORANGE, SKY, PURPLE, GREEN, VERMILLION, BLUE)
+_MOST_IN_COMPOSITE = 3
+_COLUMNS, _EDGE, _GAP = 3, 0.02, 0.05
+_TITLE, _BAR, _BAR_TEXT, _NOTE = 0.17, 0.07, 0.2, 0.2
+_SURE = 3.0  # sigma that a square's counts are binned to, in the median
+_MOST_BINNED = 16
+_TOP = 95.0  # percentile: squares that have more of the element decide
+
+
+class _Map(NamedTuple):
+    """One element's map, binned so that its counts can be told from noise."""
+
+    element: str
+    line: str
+    counts: Floats
+    side: int
+
+
+def maps_figure(image: Image, result: Result) -> Figure:
+    """Return maps of all elements and their composite, two columns wide.
+
+    Each map is binned to squares that hold the element with three sigma, in the median of those
+    that have most of it; how many pixels that took is said over it.  Counts are signed
+    estimates, so that zero is shown as zero and noise on both sides of it.
+
+    Parameters
+    ----------
+    image
+        The spectrum image that was measured.
+    result
+        Of ``eds``, with maps.
+    """
+    maps = element_maps(result)
+    with style():
+        n = len(maps) + (len(maps) > 1)
+        columns = min(_COLUMNS, n)
+        wide = (TWO_COLUMNS_IN - 2 * _EDGE - (columns - 1) * _GAP) / columns
+        high = wide * _aspect(image)
+        step = high + _TITLE + _BAR + _BAR_TEXT
+        rows = -(-n // columns)
+        figure = sheet(rows * step + _NOTE + 2 * _EDGE, TWO_COLUMNS_IN)
+        for i in range(n):
+            left = _EDGE + (i % columns) * (wide + _GAP)
+            bottom = _EDGE + _NOTE + (rows - 1 - i // columns) * step + _BAR + _BAR_TEXT
+            axes = panel(figure, (left, bottom, wide, high))
+            if i < len(maps):
+                bar = panel(figure, (left, bottom - _BAR - 0.03, wide, _BAR))
+                _draw(axes, bar, maps[i], image)
+            else:
+                _composite(axes, maps, image)
+        note(figure, "signed estimates, overlaps and continuum taken off: noise lies on both "
+             "sides of zero", _NOTE - 0.03)
+        return figure
+
+
+def element_maps(result: Result) -> list[_Map]:
+    """Maps of the elements that were found, binned as their counts need."""
+    layers = {options["name"]: data for data, options, kind in result.layers if kind == "image"}
+    table = result.tables["composition"]
+    found = table[(table["region"] == "all") & table["detected"]]
+    maps = []
+    for element, line in zip(found["element"], found["line"], strict=True):
+        counts = np.asarray(layers[f"{element} {line}"], dtype=float)
+        variance = np.asarray(layers[f"{element} {line} 1 sigma"], dtype=float) ** 2
+        maps.append(_binned(str(element), str(line), counts, variance))
+    return maps
+
+
+def _binned(element: str, line: str, counts: Floats, variance: Floats) -> _Map:
+    from emtools.measure.eds.areas import binned
+
+    side = 1
+    most = min(_MOST_BINNED, min(counts.shape) // 4)
+    while True:
+        sums, err = binned(counts, side), np.sqrt(np.maximum(binned(variance, side), 1e-12))
+        strong = sums >= np.percentile(sums, _TOP)
+        if np.median((sums / err)[strong]) >= _SURE or 2 * side > most:
+            return _Map(element, line, sums, side)
+        side *= 2
+
+
+def _aspect(image: Image) -> float:
+    y, x = image.plane_axes
+    return y.size * y.pixel_size / (x.size * x.pixel_size)
+
+
+def _extent(side: int, shape: tuple[int, ...]) -> tuple[float, float, float, float]:
+    return (-0.5, shape[1] * side - 0.5, shape[0] * side - 0.5, -0.5)
+
+
+def _frame(axes: Axes, image: Image, title: str, *, bar: bool) -> None:
+    y, x = image.plane_axes
+    axes.set_xlim(-0.5, x.size - 0.5)
+    axes.set_ylim(y.size - 0.5, -0.5)
+    axes.set_aspect("auto")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(shortened(title), pad=2.5, fontsize=TEXT_PT)
+    if bar:
+        add_scale_bar(axes, x.pixel_size, x.unit)
+
+
+def _draw(axes: Axes, bar: Axes, one: _Map, image: Image) -> None:
+    colours = colormaps["viridis"]
+    high = max(float(np.percentile(one.counts, 99.5)), 1.0)
+    drawn = axes.imshow(one.counts, cmap=colours, vmin=0.0, vmax=high,
+                        extent=_extent(one.side, one.counts.shape), interpolation="nearest")
+    binned = f", {one.side} × {one.side} pixels summed" if one.side > 1 else ""
+    line = one.line.replace("a", "α")
+    _frame(axes, image, f"{one.element} {line}{binned}", bar=True)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    scale = figure.colorbar(drawn, cax=bar, orientation="horizontal")
+    scale.outline.set_linewidth(LINE_PT)
+    scale.set_ticks([0.0, high], labels=["0", f"{high:.3g}"])
+    bar.tick_params(labelsize=TEXT_PT, length=2.0, pad=1.5)
+    first, last = bar.get_xticklabels()
+    first.set_horizontalalignment("left")
+    last.set_horizontalalignment("right")
+    bar.text(0.5, -0.5, "counts", transform=bar.transAxes, ha="center", va="top",
+             fontsize=TEXT_PT)
+
+
+def _composite(axes: Axes, maps: list[_Map], image: Image) -> None:
+    """The strongest elements together, each in a colour of its own."""
+    chosen = sorted(maps, key=_contrast, reverse=True)[:_MOST_IN_COMPOSITE]
+    y, x = image.plane_axes
+    picture = np.zeros((y.size, x.size, 3))
+    for one, colour in zip(chosen, _COLOURS, strict=False):
+        high = max(float(np.percentile(one.counts, 99.5)), 1e-9)
+        fine = np.kron(np.clip(one.counts / high, 0.0, 1.0), np.ones((one.side, one.side)))
+        part = np.zeros((y.size, x.size))
+        part[:fine.shape[0], :fine.shape[1]] = fine[:y.size, :x.size]
+        picture += part[..., None] * np.array(to_rgb(colour))
+    axes.imshow(np.clip(picture, 0.0, 1.0), extent=_extent(1, picture.shape),
+                interpolation="nearest")
+    _frame(axes, image, "together", bar=True)
+    for i, (one, colour) in enumerate(zip(chosen, _COLOURS, strict=False)):
+        axes.text(0.03 + 0.12 * i, 0.97, one.element, transform=axes.transAxes, color=colour,
+                  ha="left", va="top", fontsize=TEXT_PT + 1, fontweight="bold")
+
+
+def _contrast(one: _Map) -> float:
+    """How much an element is in some places and not in others: a grid is everywhere."""
+    return float(np.std(one.counts) / max(abs(float(np.mean(one.counts))), 1e-9))

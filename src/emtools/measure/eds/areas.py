@@ -1,0 +1,144 @@
+"""Counts of lines in many spectra with the shapes of all parts as fitted to their sum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from emtools.measure.eds.fit import bounded_step, inverse_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from emtools.measure.eds.fit import Fit
+    from emtools.process.spectra import Spectra
+
+    Floats = NDArray[np.float64]
+
+_ROUNDS = 60
+_SETTLED = 1e-3  # of the log likelihood
+_SEED = 1.0  # count, spread as in the sum: what the variance of an empty spectrum is of
+_AS_IN_SUM = 0.3
+_EMPTY = 1e-12
+
+
+class Areas(NamedTuple):
+    """Counts of the families in one spectrum.
+
+    Parameters
+    ----------
+    counts, covariance
+        ``(f,)`` unconstrained estimate, and its covariance by counting.
+    fitted, continuum
+        ``(c,)`` expected with no negative part.
+    """
+
+    counts: Floats
+    covariance: Floats
+    fitted: Floats
+    continuum: Floats
+
+
+class Maps(NamedTuple):
+    """Counts of the families in each pixel.
+
+    Parameters
+    ----------
+    counts
+        ``(y, x, f)`` unconstrained estimate: unbiased, negative where noise makes it so.
+    variance
+        ``(y, x, f)`` unbiased estimate of its variance.
+    """
+
+    counts: NDArray[np.float32]
+    variance: NDArray[np.float32]
+
+
+class Shapes:
+    """What the spectra of an image are made of, as fitted to their sum.
+
+    Parameters
+    ----------
+    fit
+        Of the sum.
+    """
+
+    def __init__(self, fit: Fit) -> None:
+        self.families, self.mean = fit.model.parts(fit.state)
+        self.continuum = fit.model.continuum
+        self.total = fit.state.continuum @ self.continuum
+        self._start = fit.state
+        self._all = np.vstack([self.families, self.continuum])
+        self._sizes = np.maximum(self._all.sum(axis=1), _EMPTY)
+
+    def fit(self, counts: Floats) -> Areas:
+        """Fit one spectrum ``(c,)`` by Poisson likelihood, without moving any shape."""
+        share = max(float(counts.sum()), _SEED) / float(self.mean.sum())
+        now = self._likeliest(counts, share)
+        n, mean = len(self.families), np.maximum(now @ self._all, _EMPTY)
+        # Weights must not follow single counts: part of them is as in the sum.
+        weighing = (1.0 - _AS_IN_SUM) * mean + _AS_IN_SUM * share * self.mean
+        free = np.concatenate([np.ones(n, dtype=bool), now[n:] > 0])
+        design = self._all[free].T
+        vectors = (design / weighing[:, None]) @ inverse_of(design.T @ (design / weighing[:, None]))
+        estimate = now[free] + (counts - mean) @ vectors
+        scatter = vectors.T @ (vectors * (mean + _SEED * self.mean / self.mean.sum())[:, None])
+        return Areas(estimate[:n], scatter[:n, :n], mean, now[n:] @ self.continuum)
+
+    def _likeliest(self, counts: Floats, share: float) -> Floats:
+        """Factors of all shapes, none negative."""
+        now = share * np.concatenate([np.maximum(self._start.counts, 0.0), self._start.continuum])
+        now += 1e-3 * now.sum() / len(now)
+        value = self._log_likelihood(now, counts)
+        for _ in range(_ROUNDS):
+            mean = np.maximum(now @ self._all, _EMPTY)
+            root = np.sqrt(mean)
+            step = bounded_step(self._all.T / root[:, None], (counts - mean) / root, -now)
+            trials = [np.maximum(now + shrink * step, 0.0) for shrink in (1.0, 0.3, 0.05)]
+            # Expectation and maximisation is slow and always upwards (Shepp & Vardi 1982).
+            trials.append(now * (self._all @ (counts / mean)) / self._sizes)
+            values = [self._log_likelihood(trial, counts) for trial in trials]
+            best = int(np.argmax(values))
+            gain, now, value = values[best] - value, trials[best], values[best]
+            if gain < _SETTLED:
+                break
+        return now
+
+    def _log_likelihood(self, factors: Floats, counts: Floats) -> float:
+        mean = np.maximum(factors @ self._all, _EMPTY)
+        return float((counts * np.log(mean) - mean).sum())
+
+    def maps(self, spectra: Spectra, channels: slice) -> Maps:
+        """Fit all pixels at once.
+
+        Weighted least squares with weights from the fitted sum is linear in the counts: a pixel's
+        estimate is its spectrum times fixed vectors, and times their squares the estimate's
+        variance.
+
+        Parameters
+        ----------
+        spectra
+            All of them.
+        channels
+            Those that the sum was fitted in.
+        """
+        n = len(self.families)
+        bend = self.total * np.linspace(-1.0, 1.0, len(self.total))
+        design = np.vstack([self.families, self.total, bend]).T
+        design = design / np.maximum(np.abs(design).sum(axis=0), 1e-30)
+        weighted = design / self.mean[:, None]
+        size = np.abs(np.vstack([self.families, self.total, bend])).sum(axis=1)
+        vectors = weighted @ inverse_of(design.T @ weighted)
+        vectors = (vectors / np.maximum(size, 1e-30))[:, :n]
+        whole = np.zeros((len(spectra.energy_keV), 2 * n))
+        whole[channels] = np.hstack([vectors, vectors**2])
+        both = spectra.projected(whole)
+        return Maps(both[..., :n], both[..., n:])
+
+
+def binned(values: NDArray[Any], side: int) -> NDArray[Any]:
+    """Sums over squares of pixels, ``(y, x, ...)``; incomplete ones at the end are left out."""
+    rows, columns = (n // side for n in values.shape[:2])
+    cut = values[:rows * side, :columns * side]
+    return np.asarray(cut.reshape(rows, side, columns, side, *values.shape[2:]).sum(axis=(1, 3)))

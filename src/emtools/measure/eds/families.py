@@ -1,0 +1,195 @@
+"""Families of X-ray lines: what one shell of one element gives, as the detector records it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from emtools import xrays
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
+# Relative 1 sigma of a line's intensity against the alpha line of its shell: tables differ by that.
+_RATIO_ERR = {"K": 0.03, "L": 0.10, "M": 0.10}
+# Where the shell that the K beta electron is from takes part in the bonds, its line varies more.
+_BONDING, _BONDING_ERR = 20, 0.10
+_WEAK, _WEAK_ERR = 0.1, 0.3  # lines below that weight are known no better than that
+_LEAST_WEIGHT = 0.002  # of lines whose ratio is left open: weaker ones matter to nothing
+_OVERVOLTAGE = 1.2  # of the beam over a line: less excites it hardly
+_SHARPEST_EV = 20.0
+_SOFT_KEV = 1.0  # above, no charge is lost near the surface
+SOFTEST_KEV = 0.18  # below are noise, the zero strobe and the discriminator
+
+
+class Response(NamedTuple):
+    """What the detector does to energies.
+
+    Parameters
+    ----------
+    shift_eV, stretch, bend_eV
+        A line of energy E is recorded at ``E (1 + stretch) + shift + bend exp(-E / 1 keV)`` on the
+        stated axis: of soft X-rays some charge is lost near the surface.
+    fwhm_eV, noise_eV
+        Full widths at half maximum at Mn Ka, and of the electronics alone.
+    escape
+        Silicon escape peaks, 1 being as computed.
+    efficiency
+        Power of the computed efficiency by which lines of a family differ: 1 as computed, 0 where
+        all lines are seen alike.
+    """
+
+    shift_eV: float = 0.0
+    stretch: float = 0.0
+    bend_eV: float = 0.0
+    fwhm_eV: float = 130.0
+    noise_eV: float = 45.0
+    escape: float = 1.0
+    efficiency: float = 1.0
+
+    def recorded(self, energies: Floats) -> Floats:
+        """Where lines of some energies (keV) stand on the stated axis, in keV."""
+        lost = self.bend_eV * np.exp(-np.maximum(energies, 0.0) / _SOFT_KEV)
+        return np.asarray(energies * (1.0 + self.stretch) + 1e-3 * (self.shift_eV + lost))
+
+    def sigma(self, energies: Floats) -> Floats:
+        """1 sigma in keV of the peaks of some energies (keV)."""
+        counted = (self.fwhm_eV**2 - self.noise_eV**2) * energies / xrays.MN_KA_KEV
+        squared = np.maximum(self.noise_eV**2 + counted, _SHARPEST_EV**2)
+        return np.asarray(1e-3 * np.sqrt(squared) / FWHM_PER_SIGMA)
+
+
+@dataclass(frozen=True)
+class Family:
+    """The lines of a shell of an element.
+
+    Parameters
+    ----------
+    element
+        Symbol.
+    lines
+        Those on the energy axis.
+    weights
+        ``(n,)`` counts of each relative to the alpha line, as the detector sees them.
+    efficiency
+        ``(n,)`` of the detector, relative to the alpha line.
+    """
+
+    element: str
+    lines: tuple[xrays.Line, ...]
+    weights: Floats
+    efficiency: Floats
+
+    @property
+    def shell(self) -> str:
+        """``K``, ``L`` or ``M``."""
+        return self.lines[0].shell
+
+    @property
+    def alpha(self) -> xrays.Line:
+        """The line whose counts stand for the family: Ka, La or Ma."""
+        return next(line for line in self.lines if line.name == f"{self.shell}a")
+
+    @property
+    def open_lines(self) -> list[int]:
+        """Numbers of the lines whose ratio to the alpha line is known only about."""
+        return [i for i, line in enumerate(self.lines)
+                if line is not self.alpha and self.weights[i] >= _LEAST_WEIGHT]
+
+    @property
+    def ratio_err(self) -> Floats:
+        """Relative 1 sigma of these ratios."""
+        usual = _RATIO_ERR[self.shell]
+        if self.shell == "K":
+            light = xrays.atomic_number(self.element) <= _BONDING
+            return np.full(len(self.open_lines), _BONDING_ERR if light else usual)
+        weak = self.weights[self.open_lines] < _WEAK
+        return np.where(weak, _WEAK_ERR, usual)
+
+
+@lru_cache(maxsize=1024)
+def families_of(
+    element: str, range_keV: tuple[float, float], beam_keV: float, detector: xrays.Detector
+) -> tuple[Family, ...]:
+    """Families of an element whose alpha line lies on the axis and is excited.
+
+    Parameters
+    ----------
+    element
+        Symbol.
+    range_keV
+        Lowest and highest energy in use.
+    beam_keV
+        Energy of the electrons.
+    detector
+        Whose efficiency weighs the lines.
+    """
+    low, high = range_keV
+    found = []
+    for shell in "KLM":
+        lines = xrays.family(element, shell)
+        alpha = [line for line in lines if line.name == f"{shell}a"]
+        if not alpha or not low < alpha[0].energy_keV < high \
+                or alpha[0].energy_keV * _OVERVOLTAGE > beam_keV:
+            continue
+        seen = tuple(line for line in lines if low < line.energy_keV < high)
+        efficiency = detector.efficiency([line.energy_keV for line in seen])
+        efficiency = efficiency / max(float(detector.efficiency(alpha[0].energy_keV)), 1e-9)
+        weights = np.array([line.weight for line in seen]) * efficiency
+        found.append(Family(element, seen, weights, efficiency))
+    return tuple(found)
+
+
+class Peaks:
+    """Shapes of all lines of some families on an energy axis.
+
+    Parameters
+    ----------
+    families
+        Their lines are numbered through.
+    energy_keV
+        ``(c,)`` centres of the channels.
+    """
+
+    def __init__(self, families: Sequence[Family], energy_keV: Floats) -> None:
+        self.families = tuple(families)
+        self.owner = np.array([i for i, family in enumerate(families) for _ in family.lines],
+                              dtype=np.intp)
+        self.lines = [line for family in families for line in family.lines]
+        self.energies = np.array([line.energy_keV for line in self.lines])
+        self.weights = np.concatenate([family.weights for family in families] or [np.zeros(0)])
+        self.escaped = np.array([xrays.escape_fraction(line.energy_keV) for line in self.lines])
+        self.open = np.array([first + i for first, family in zip(
+            np.cumsum([0, *(len(f.lines) for f in families)]), families, strict=False)
+            for i in family.open_lines], dtype=np.intp)
+        self.open_err = np.concatenate([family.ratio_err for family in families] or [np.zeros(0)])
+        self.efficiency = np.concatenate([family.efficiency for family in families]
+                                         or [np.zeros(0)])
+        step = float(energy_keV[1] - energy_keV[0])
+        self._axis, self._channels = (float(energy_keV[0]) - 0.5 * step, step), len(energy_keV)
+        self._members = (self.owner == np.arange(len(families))[:, None]).astype(float)
+
+    def shapes(self, response: Response) -> Floats:
+        """Counts in each channel of a line of area 1, ``(lines, c)``, its escape peak with it."""
+        from emtools.measure.eds._kernels import add_gaussians
+
+        shapes = np.zeros((len(self.energies), self._channels))
+        for energies, area in ((self.energies, np.ones(len(self.energies))),
+                               (self.energies - xrays.SI_KA_KEV, response.escape * self.escaped)):
+            add_gaussians(response.recorded(energies), response.sigma(energies), area,
+                          self._axis, shapes)
+        return shapes * (self.efficiency ** (response.efficiency - 1.0))[:, None]
+
+    def summed(self, shapes: Floats, ratios: Floats) -> Floats:
+        """Shapes of the families, ``(families, c)``, with open ratios off by ``ratios``."""
+        weights = self.weights.copy()
+        weights[self.open] *= 1.0 + ratios
+        return np.asarray((self._members * weights) @ shapes)

@@ -1,0 +1,374 @@
+"""One spectrum fitted by Poisson likelihood: lines, continuum, and what the detector does.
+
+Every channel's expected counts are a sum of families of lines, the continuum, and sum peaks; the
+energy axis, the resolution and the ratios of lines inside families are parameters too, each with
+the width to which it is known beforehand.  Fisher scoring: weights come from the model, never from
+the counts (Cash, Astrophys. J. 228 (1979) 939; McCullagh & Nelder, Generalized Linear Models).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
+from scipy.optimize import lsq_linear
+
+from emtools.measure.eds.families import Peaks, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from emtools.measure.eds.families import Family
+
+    Floats = NDArray[np.float64]
+
+# What is known of a detector beforehand, 1 sigma: shift in eV, stretch, bend in eV, widths in eV,
+# escape peaks, efficiency.
+_RESPONSE_ERR = np.array([15.0, 2e-3, 5.0, 15.0, 15.0, 0.3, 0.7])
+_STEPS = np.array([0.5, 1e-5, 0.5, 0.5, 0.5, 0.05, 0.05])  # for derivatives
+_WIDTHS = slice(-4, -2)  # where they stand among the parameters
+_NARROWEST_EV = 10.0
+_ROUNDS = 60
+_SETTLED = 1e-4  # of the log likelihood: smaller gains end the fit
+_MOST_OFF = 0.9  # of a line's intensity: it stays positive
+_EMPTY = 1e-9  # counts expected at least in a channel
+_SUM_PEAKS_FROM = 20_000  # counts of a spectrum from which pairs of photons can be seen
+
+
+class Tie(NamedTuple):
+    """Prior knowledge of two families of one element: counts = ratio x counts of the other.
+
+    Parameters
+    ----------
+    family, other
+        Their numbers.
+    ratio
+        Expected.
+    relative_err
+        1 sigma of it.
+    """
+
+    family: int
+    other: int
+    ratio: float
+    relative_err: float
+
+
+@dataclass(frozen=True)
+class State:
+    """Parameters of the model.
+
+    Parameters
+    ----------
+    counts
+        ``(families,)`` of each family's alpha line.
+    continuum
+        ``(k,)`` factors of its shapes.
+    pairs
+        Counts of two photons at once.
+    ratios
+        By how much the open ratios of lines are off, relatively.
+    response
+        Of the detector.
+    """
+
+    counts: Floats
+    continuum: Floats
+    pairs: float
+    ratios: Floats
+    response: Response
+
+    @property
+    def vector(self) -> Floats:
+        """All parameters."""
+        return np.concatenate([self.counts, self.continuum, [self.pairs], self.ratios,
+                               self.response])
+
+    def moved(self, vector: Floats) -> State:
+        """Return the state with other parameters."""
+        cuts = np.cumsum([len(self.counts), len(self.continuum), 1, len(self.ratios)])
+        counts, continuum, pairs, ratios, response = np.split(vector, cuts)
+        return State(counts, continuum, float(pairs[0]), ratios, Response(*response.tolist()))
+
+
+class Model:
+    """Expected counts of a spectrum and their derivatives.
+
+    Parameters
+    ----------
+    families
+        Of lines.
+    energy_keV
+        ``(c,)`` channels in use.
+    continuum
+        ``(k, c)`` its shapes.
+    ties
+        Between families of one element.
+    expected
+        What the detector is said to do.
+    """
+
+    def __init__(
+        self, families: Sequence[Family], energy_keV: Floats, continuum: Floats,
+        ties: Sequence[Tie] = (), expected: Response | None = None,
+    ) -> None:
+        self.families = tuple(families)
+        self.energy_keV = energy_keV
+        self.continuum = continuum
+        self.ties = tuple(ties)
+        self.expected = Response() if expected is None else expected
+        self.peaks = Peaks(self.families, energy_keV)
+
+    def start(self, counts: Floats) -> State:
+        """Return a state to begin with."""
+        total = max(float(counts.sum()), 1.0)
+        n = len(self.continuum)
+        return State(np.full(len(self.families), 0.5 * total / max(len(self.families), 1)),
+                     np.full(n, 0.5 * total / n), 0.0, np.zeros(len(self.peaks.open)),
+                     self.expected)
+
+    def parts(self, state: State) -> tuple[Floats, Floats]:
+        """Shapes of the families ``(families, c)``, and the expected counts ``(c,)``."""
+        shapes = self.peaks.summed(self.peaks.shapes(state.response), state.ratios)
+        lines = state.counts @ shapes + state.continuum @ self.continuum
+        return shapes, np.maximum(lines + state.pairs * self.sum_peaks(lines), _EMPTY)
+
+    def sum_peaks(self, counts: Floats) -> Floats:
+        """Shape of what two photons at once give, area 1 where it lies on the axis."""
+        positive = np.maximum(counts, 0.0)
+        n = len(positive)
+        step = self.energy_keV[1] - self.energy_keV[0]
+        both = np.convolve(positive, positive) if n < 512 else _convolved(positive)
+        first = round(self.energy_keV[0] / step)  # two channels add their energies
+        shape = np.zeros(n)
+        if first < n:
+            shape[first:] = both[:n - first]
+        return shape / max(float(shape.sum()), 1e-30)
+
+    def jacobian(self, state: State) -> tuple[Floats, Floats]:
+        """Expected counts ``(c,)`` and their derivatives ``(c, parameters)``."""
+        shapes, mean = self.parts(state)
+        lines = state.counts @ shapes + state.continuum @ self.continuum
+        each = self.peaks.shapes(state.response)
+        strength = state.counts[self.peaks.owner] * self.peaks.weights
+        open_ = self.peaks.open
+        by_response = [self._by_response(state, i) for i in range(len(_STEPS))]
+        return mean, np.vstack([shapes, self.continuum, self.sum_peaks(lines),
+                                strength[open_, None] * each[open_], *by_response]).T
+
+    def _by_response(self, state: State, number: int) -> Floats:
+        ends = []
+        for sign in (-1.0, 1.0):
+            moved = list(state.response)
+            moved[number] += sign * _STEPS[number]
+            each = self.peaks.shapes(Response(*moved))
+            ends.append(state.counts @ self.peaks.summed(each, state.ratios))
+        return np.asarray((ends[1] - ends[0]) / (2.0 * _STEPS[number]))
+
+    def prior(self, state: State) -> tuple[Floats, Floats]:
+        """Rows ``(rows, parameters)`` and residuals of what is known beforehand, in 1 sigma."""
+        n, offset = len(state.vector), len(state.counts) + len(state.continuum) + 1
+        open_err = self.peaks.open_err
+        rows = np.zeros((len(open_err) + len(_RESPONSE_ERR) + len(self.ties), n))
+        width = np.concatenate([open_err, _RESPONSE_ERR])
+        places = np.arange(offset, n)
+        rows[np.arange(len(width)), places] = 1.0 / width
+        known = np.concatenate([np.zeros(len(open_err)), self.expected])
+        residual = np.concatenate([(known - state.vector[offset:]) / width,
+                                   np.zeros(len(self.ties))])
+        for i, tie in enumerate(self.ties, start=len(width)):
+            size = tie.relative_err * tie.ratio * max(float(state.counts[tie.other]), 1.0)
+            rows[i, tie.family], rows[i, tie.other] = 1.0 / size, -tie.ratio / size
+            residual[i] = -float(rows[i] @ state.vector)
+        return rows, residual
+
+    def without(self, element: str) -> Model:
+        """Return the model of a spectrum in which an element is not."""
+        keep = [i for i, family in enumerate(self.families) if family.element != element]
+        ties = [tie._replace(family=keep.index(tie.family), other=keep.index(tie.other))
+                for tie in self.ties if {tie.family, tie.other} <= set(keep)]
+        return Model([self.families[i] for i in keep], self.energy_keV, self.continuum, ties,
+                     self.expected)
+
+
+def _convolved(values: Floats) -> Floats:
+    from scipy.signal import fftconvolve
+
+    return np.asarray(np.maximum(fftconvolve(values, values), 0.0))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted spectrum.
+
+    Parameters
+    ----------
+    model
+        That was fitted.
+    state
+        Likeliest parameters; counts are not negative.
+    counts
+        ``(families,)`` unconstrained estimate: may be negative, and is unbiased.
+    covariance
+        ``(families, families)`` of these by counting alone.
+    systematic
+        ``(families, families)`` by what the ratios of lines and the detector leave open.
+    mean
+        ``(c,)`` expected counts.
+    log_likelihood
+        Of the likeliest parameters, what is known beforehand included.
+    """
+
+    model: Model
+    state: State
+    counts: Floats
+    covariance: Floats
+    systematic: Floats
+    mean: Floats
+    log_likelihood: float
+
+    @property
+    def err(self) -> Floats:
+        """1 sigma of `counts` by counting."""
+        return np.asarray(np.sqrt(np.maximum(np.diag(self.covariance), 0.0)))
+
+
+def fit_spectrum(model: Model, counts: Floats, start: State | None = None) -> Fit:
+    """Fit a spectrum.
+
+    Parameters
+    ----------
+    model
+        Of its expected counts.
+    counts
+        ``(c,)`` of the channels in use.
+    start
+        Parameters near the likeliest; by default the model's own.
+    """
+    state = model.start(counts) if start is None else start
+    fixed = _fixed(state, counts)
+    if start is None:  # the areas first: far from them nothing is known of shifts and widths
+        only_areas = fixed.copy()
+        only_areas[len(state.counts) + len(state.continuum):] = True
+        state, _ = _climbed(model, state, counts, only_areas)
+    return _estimated(model, *_climbed(model, state, counts, fixed), counts, fixed)
+
+
+def _climbed(
+    model: Model, state: State, counts: Floats, fixed: NDArray[np.bool_]
+) -> tuple[State, float]:
+    """The likeliest state, and its log likelihood."""
+    value = _log_likelihood(model, state, counts)
+    for _ in range(_ROUNDS):
+        trial, gain = _stepped(model, state, counts, fixed, value)
+        if trial is None:
+            break
+        state, value = trial, value + gain
+        if gain < _SETTLED:
+            break
+    return state, value
+
+
+def _fixed(state: State, counts: Floats) -> NDArray[np.bool_]:
+    """Parameters that this spectrum says nothing of."""
+    fixed = np.zeros(len(state.vector), dtype=bool)
+    fixed[len(state.counts) + len(state.continuum)] = counts.sum() < _SUM_PEAKS_FROM
+    if not len(state.counts):
+        fixed[-len(_RESPONSE_ERR):] = True
+    return fixed
+
+
+def _stepped(
+    model: Model, state: State, counts: Floats, fixed: NDArray[np.bool_], value: float
+) -> tuple[State | None, float]:
+    """The next state and by how much it is likelier; None if there is no likelier one."""
+    mean, slopes = model.jacobian(state)
+    rows, known = model.prior(state)
+    root = np.sqrt(mean)
+    design = np.vstack([slopes / root[:, None], rows])
+    target = np.concatenate([(counts - mean) / root, known])
+    now = state.vector
+    low = np.full(len(now), -np.inf)
+    positive = len(state.counts) + len(state.continuum) + 1
+    low[:positive] = -now[:positive]
+    low[positive:-len(_RESPONSE_ERR)] = -_MOST_OFF - now[positive:-len(_RESPONSE_ERR)]
+    step = np.zeros(len(now))
+    step[~fixed] = bounded_step(design[:, ~fixed], target, low[~fixed])
+    for shrink in (1.0, 0.5, 0.25, 0.1, 0.02, 0.003):
+        moved = now + shrink * step
+        moved[_WIDTHS] = np.maximum(moved[_WIDTHS], _NARROWEST_EV)
+        trial = state.moved(moved)
+        gain = _log_likelihood(model, trial, counts) - value
+        if gain > 0:
+            return trial, gain
+    return None, 0.0
+
+
+def bounded_step(design: Floats, target: Floats, low: Floats) -> Floats:
+    """Least squares solution of ``design @ step = target`` that goes no lower than ``low``."""
+    normal = design.T @ design
+    scale = 1.0 / np.sqrt(np.maximum(np.diag(normal), 1e-30))
+    normal = normal * np.outer(scale, scale)
+    normal[np.diag_indices_from(normal)] += 1e-10
+    upper = cholesky(normal)
+    reduced = solve_triangular(upper, scale * (design.T @ target), trans="T")
+    solved = solve_triangular(upper, reduced)
+    if (solved < low / scale).any():
+        solved = lsq_linear(upper, reduced, (np.minimum(low / scale, 0.0) - 1e-12, np.inf),
+                            method="bvls").x
+    return np.asarray(np.maximum(scale * solved, low))
+
+
+def _log_likelihood(model: Model, state: State, counts: Floats) -> float:
+    _, mean = model.parts(state)
+    _, known = model.prior(state)
+    return float((counts * np.log(mean) - mean).sum() - 0.5 * (known**2).sum())
+
+
+def _estimated(
+    model: Model, state: State, value: float, counts: Floats, fixed: NDArray[np.bool_]
+) -> Fit:
+    """One more step in which counts may become negative, and what it says of their errors."""
+    mean, slopes = model.jacobian(state)
+    rows, known = model.prior(state)
+    n = len(state.counts)
+    free = ~fixed
+    free[n:n + len(state.continuum)] &= state.continuum > 0
+    slopes, rows = slopes[:, free], rows[:, free]
+    data = slopes.T @ (slopes / mean[:, None])
+    whole = data + rows.T @ rows
+    inverse = inverse_of(whole)
+    step = inverse @ (slopes.T @ ((counts - mean) / mean) + rows.T @ known)
+    # How the estimate scatters with the counts, and what is open in what is known beforehand.
+    scatter = inverse @ data @ inverse
+    own = np.flatnonzero(free[:n])
+    estimate = state.counts.copy()
+    estimate[own] += step[:len(own)]
+    return Fit(model, state, estimate, scatter[:n, :n], (inverse - scatter)[:n, :n], mean, value)
+
+
+def inverse_of(matrix: Floats) -> Floats:
+    """Inverse of normal equations, whatever the sizes of their parameters."""
+    scale = 1.0 / np.sqrt(np.maximum(np.diag(matrix), 1e-30))
+    matrix = matrix * np.outer(scale, scale) + 1e-10 * np.eye(len(matrix))
+    try:
+        half = np.asarray(solve_triangular(cholesky(matrix), np.eye(len(matrix))))
+    except LinAlgError:
+        return np.asarray(np.outer(scale, scale) * np.linalg.pinv(matrix))
+    return np.asarray(np.outer(scale, scale) * (half @ half.T))
+
+
+def refitted(fit: Fit, counts: Floats, element: str) -> float:
+    """Twice the log likelihood that an element adds to a fitted spectrum."""
+    model = fit.model.without(element)
+    keep = np.array([family.element != element for family in fit.model.families])
+    lines, others = fit.model.peaks.lines, model.peaks.lines
+    known = {(lines[i].element, lines[i].name): float(ratio)
+             for i, ratio in zip(fit.model.peaks.open, fit.state.ratios, strict=True)}
+    ratios = [known[others[i].element, others[i].name] for i in model.peaks.open]
+    start = replace(fit.state, counts=fit.state.counts[keep], ratios=np.array(ratios))
+    return 2.0 * (fit.log_likelihood - fit_spectrum(model, counts, start).log_likelihood)

@@ -1,0 +1,265 @@
+"""Which pixels of a spectrum image belong to which region, and to which step of a profile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from emtools.errors import ParameterError
+from emtools.process.straighten import arc_lengths
+from emtools.tables import in_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from emtools.model import Result
+
+    Floats = NDArray[np.float64]
+    Labels = NDArray[np.int64]
+
+FILM = "film"
+_AWAY = 1.0  # widths beyond a body's edge from which a pixel is film
+_FEWEST_FILM = 20  # pixels
+
+
+class Regions(NamedTuple):
+    """Regions that do not overlap.
+
+    Parameters
+    ----------
+    names
+        Of the labels 1, 2, ...
+    labels
+        ``(y, x)``, 0 = none.
+    """
+
+    names: list[str]
+    labels: Labels
+
+
+class Course(NamedTuple):
+    """A line on which a profile is taken.
+
+    Parameters
+    ----------
+    number
+        Of the chain or the drawn line.
+    points
+        ``(n, 2)`` y, x in pixels.
+    s
+        ``(n,)`` arc length at the points, in pixels, counted as the tables do.
+    width
+        Of the strip, in pixels.
+    gaps
+        ``(m, 2)`` first and last arc length of each gap.
+    drawn
+        Whether a person drew it.
+    """
+
+    number: int
+    points: Floats
+    s: Floats
+    width: float
+    gaps: Floats
+    drawn: bool
+
+
+class Steps(NamedTuple):
+    """Steps of profiles.
+
+    Parameters
+    ----------
+    labels
+        ``(y, x)`` number of the step, 0 = none.
+    rows
+        Of each step: number of its course, where it is (dot, gap, line), arc length in pixels.
+    """
+
+    labels: Labels
+    rows: list[tuple[int, str, float]]
+
+
+def labelled(regions: NDArray[np.integer[Any]], shape: tuple[int, int]) -> Regions:
+    """Regions that were drawn.
+
+    Raises
+    ------
+    ParameterError
+        If the map does not fit.
+    """
+    labels = np.asarray(regions)
+    if labels.shape != shape or labels.dtype.kind not in "biu" or (labels < 0).any():
+        raise ParameterError("regions", f"are {labels.dtype} of shape {labels.shape}",
+                             f"give whole numbers from 0 of shape {shape}")
+    numbers = np.unique(labels[labels > 0])
+    return Regions([str(int(number)) for number in numbers],
+                   np.searchsorted(numbers, labels) * (labels > 0) + (labels > 0))
+
+
+def courses_of_chains(chains: Result, pixel: tuple[float, float], unit: str) -> list[Course]:
+    """Centrelines of measured chains on the pixels of the spectrum image."""
+    tables = chains.tables
+    y, x, s = (in_unit(name, unit) for name in ("y_nm", "x_nm", "s_nm"))
+    mean = float(np.sqrt(pixel[0] * pixel[1]))
+    found = []
+    rows = tables["chains"]
+    for number, width in zip(rows["chain"].tolist(), rows[in_unit("width_nm", unit)].tolist(),
+                             strict=True):
+        axis, gaps = (tables[name][tables[name]["chain"] == number] for name in ("axes", "gaps"))
+        half = 0.5 * np.maximum(gaps[in_unit("gap_nm", unit)].to_numpy() / mean, 1.0)
+        middle = gaps[s].to_numpy() / mean
+        points, arc = _to_the_tips(axis[[y, x]].to_numpy() / np.array(pixel),
+                                   axis[s].to_numpy() / mean)
+        found.append(Course(number, points, arc, width / mean,
+                            np.stack([middle - half, middle + half], axis=-1), False))
+    return found
+
+
+def courses_of_lines(
+    lines: Sequence[Any] | Mapping[int, Any], width: float | None, pixel: tuple[float, float],
+    first: int,
+) -> list[Course]:
+    """Drawn lines on the pixels of the spectrum image, numbered on from `first`.
+
+    Raises
+    ------
+    ParameterError
+        If one is no line.
+    """
+    given = dict(lines) if hasattr(lines, "items") else dict(enumerate(lines, start=1))
+    mean = float(np.sqrt(pixel[0] * pixel[1]))
+    found = []
+    for number, line in given.items():
+        points = np.asarray(line, dtype=float)
+        if points.ndim != 2 or points.shape[1] != 2 or len(points) < 2 \
+                or not np.isfinite(points).all():
+            raise ParameterError("lines", f"line {number} has the shape {points.shape}",
+                                 "give at least two points [y, x] each")
+        dense = _dense(points / np.array(pixel))
+        across = 5.0 if width is None else width / mean
+        found.append(Course(first + int(number), dense, arc_lengths(dense), across,
+                            np.zeros((0, 2)), True))
+    return found
+
+
+def _to_the_tips(points: Floats, s: Floats) -> tuple[Floats, Floats]:
+    """Go straight on from the middles of the end dots to their outer edges, where s begins."""
+    cap, last = float(s[0]), len(points) - 1
+    if cap <= 0 or last < 1:
+        return points, s
+    steps = np.linspace(0.0, cap, max(2, round(2 * cap)))[1:]
+    ends = []
+    for end, other in ((0, 1), (last, last - 1)):
+        along = points[end] - points[other]
+        along = along / max(float(np.hypot(*along)), 1e-9)
+        ends.append(points[end] + steps[:, None] * along)
+    return (np.vstack([ends[0][::-1], points, ends[1]]),
+            np.concatenate([(s[0] - steps)[::-1], s, s[-1] + steps]))
+
+
+def _dense(points: Floats) -> Floats:
+    arc = arc_lengths(points)
+    fine = np.linspace(0.0, arc[-1], max(2, int(2 * arc[-1]) + 1))
+    return np.stack([np.interp(fine, arc, column) for column in points.T], axis=-1)
+
+
+class Strips:
+    """All pixels, each with the course that it lies on and how far along.
+
+    Parameters
+    ----------
+    courses
+        The lines.
+    shape
+        Of the picture.
+    """
+
+    def __init__(self, courses: Sequence[Course], shape: tuple[int, int]) -> None:
+        self.courses = list(courses)
+        self.owner = np.full(shape, -1, dtype=np.int64)
+        self.s = np.zeros(shape)
+        self.distance = np.full(shape, np.inf)
+        if not courses:
+            return
+        points = np.concatenate([course.points for course in courses])
+        of = np.concatenate([np.full(len(c.points), i) for i, c in enumerate(courses)])
+        arc = np.concatenate([course.s for course in courses])
+        pixels = np.argwhere(np.ones(shape, dtype=bool))
+        found = cKDTree(points).query(pixels)
+        distance, nearest = np.asarray(found[0]), np.asarray(found[1], dtype=np.intp)
+        widths = np.array([course.width for course in courses])
+        inside = distance <= np.maximum(0.5 * widths[of[nearest]], 0.5)
+        self.owner[tuple(pixels[inside].T)] = of[nearest[inside]]
+        self.s[tuple(pixels.T)] = arc[nearest]
+        self.distance = distance.reshape(shape)
+
+    def in_gap(self) -> NDArray[np.bool_]:
+        """Pixels in a gap of the chain that they lie on."""
+        found = np.zeros(self.owner.shape, dtype=bool)
+        for i, course in enumerate(self.courses):
+            on = self.owner == i
+            for low, high in course.gaps.tolist():
+                found |= on & (self.s >= low) & (self.s <= high)
+        return found
+
+    def steps(self, length: float) -> Steps:
+        """Cut the courses into steps of about one length, in pixels."""
+        labels = np.zeros(self.owner.shape, dtype=np.int64)
+        rows: list[tuple[int, str, float]] = []
+        gap = self.in_gap()
+        for i, course in enumerate(self.courses):
+            on = self.owner == i
+            start, end = float(course.s[0]), float(course.s[-1])
+            n = max(1, round((end - start) / length))
+            edges = np.linspace(start, end, n + 1)
+            which = np.clip(np.searchsorted(edges, self.s, side="right") - 1, 0, n - 1)
+            labels[on] = len(rows) + 1 + which[on]
+            for k in range(n):
+                here = on & (which == k)
+                kind = "line" if course.drawn else \
+                    "gap" if here.any() and gap[here].mean() > 0.5 else "dot"
+                rows.append((course.number, kind, float(0.5 * (edges[k] + edges[k + 1]))))
+        return Steps(labels, rows)
+
+
+def regions_of_chains(
+    strips: Strips, chains: Result, pixel: tuple[float, float], unit: str
+) -> list[Regions]:
+    """Each chain; all dots and all gaps; and the film beside them."""
+    own = [i for i, course in enumerate(strips.courses) if not course.drawn]
+    if not own:
+        return []
+    names = [f"chain {strips.courses[i].number}" for i in own]
+    labels = np.zeros(strips.owner.shape, dtype=np.int64)
+    for label, i in enumerate(own, start=1):
+        labels[strips.owner == i] = label
+    gap = strips.in_gap()
+    parts = np.where(labels > 0, np.where(gap, 2, 1), 0)
+    film = _film(strips, chains.tables["dots"], pixel, unit) & (labels == 0)
+    found = [Regions(names, labels), Regions(["dots", "gaps"], parts)]
+    return [*found, Regions([FILM], film.astype(np.int64))] if film.sum() >= _FEWEST_FILM else found
+
+
+def _film(
+    strips: Strips, dots: pd.DataFrame, pixel: tuple[float, float], unit: str
+) -> NDArray[np.bool_]:
+    width = max(course.width for course in strips.courses)
+    film = strips.distance > (0.5 + _AWAY) * width
+    centres = dots[[in_unit("y_nm", unit), in_unit("x_nm", unit)]].to_numpy() / np.array(pixel)
+    if len(centres):
+        pixels = np.argwhere(film)
+        away, _ = cKDTree(centres).query(pixels)
+        film[tuple(pixels[away <= (0.5 + _AWAY) * width].T)] = False
+    return film
+
+
+def combined(maps: Sequence[Labels]) -> tuple[Labels, list[Labels]]:
+    """One map of numbers for every combination of labels, and the labels of each number."""
+    stack = np.stack([labels.ravel() for labels in maps])
+    kinds, which = np.unique(stack, axis=1, return_inverse=True)
+    return which.reshape(maps[0].shape).astype(np.int64), list(kinds.astype(np.int64))

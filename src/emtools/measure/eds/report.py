@@ -1,0 +1,119 @@
+"""Tables, summary, layers and details of `eds`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emtools.measure.eds.quantify import described
+from emtools.measure.eds.tables import DETAILS
+from emtools.model import Measured
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from emtools.measure.eds.areas import Maps
+    from emtools.measure.eds.places import Regions
+    from emtools.measure.eds.rows import Quantified
+    from emtools.measure.eds.total import Total
+    from emtools.model.result import Layer
+
+    Floats = NDArray[np.float64]
+
+_ERR_SHOWN_EV = 0.1
+
+
+def summary(
+    total: Total, whole: Quantified, counts: float, said: dict[str, Any]
+) -> dict[str, Any]:
+    """What was found, in a few values.
+
+    Parameters
+    ----------
+    total
+        The summed spectrum.
+    whole
+        Its composition.
+    counts
+        In the channels in use.
+    said
+        What else is to be stated.
+    """
+    there = [e for e, found in zip(total.elements, whole.detected, strict=True) if found]
+    missing = [e for e, found in zip(total.elements, whole.detected, strict=True) if not found]
+    outcome = f"{', '.join(there)} detected" if there else "no element detected"
+    outcome += f"; not {', '.join(missing)}" if missing else ""
+    found: dict[str, Any] = {"outcome": outcome, "counts": counts}
+    if total.also:
+        found["also_in_the_spectrum"] = ", ".join(total.also)
+    overlaps = total.overlaps()
+    if overlaps:
+        found["overlaps"] = "; ".join(overlaps)
+    for element, part in zip(total.elements, whole.parts, strict=True):
+        if np.isfinite(part.atomic):
+            both = float(np.hypot(part.atomic_err, part.atomic_k_err))
+            found[f"{element}_atomic_percent"] = Measured(part.atomic, both, "at.%")
+    response = total.fit.state.response
+    worst = float(total.misfit.max(initial=1.0))
+    found |= {
+        "energy_shift_eV": response.shift_eV,
+        "energy_stretch_percent": 100.0 * response.stretch,
+        "mn_ka_fwhm_eV": response.fwhm_eV,
+        "k_factors": described(dict(zip(total.elements, total.factors, strict=True))),
+    }
+    if worst > 1.0:
+        found["misfit"] = (f"squared residuals are up to {worst:.2g} times those of counting; "
+                           "the errors are that much larger")
+    return found | said
+
+
+def layers(
+    total: Total, maps: Maps | None, regions: Sequence[Regions], pixel: tuple[float, float],
+    unit: str,
+) -> tuple[Layer, ...]:
+    """Maps of the elements' counts with their 1 sigma, and the regions."""
+    common: dict[str, Any] = {"scale": pixel, "units": (unit, unit)}
+    found: list[Layer] = []
+    if maps is not None:
+        for element, i in zip(total.elements, total.chosen, strict=True):
+            if i < 0:
+                continue
+            line = f"{element} {total.families[i].alpha.name}"
+            for name, data in ((line, maps.counts[..., i]),
+                               (f"{line} 1 sigma", np.sqrt(np.maximum(maps.variance[..., i], 0)))):
+                about = {"space": "image", "element": element, "quantity": "counts"}
+                found.append((np.ascontiguousarray(data), {
+                    "name": name, "visible": name == line, "metadata": about, **common}, "image"))
+    drawn: list[Layer] = [
+        (one.labels, {"name": f"regions: {', '.join(one.names)[:40]}",
+                      "metadata": {"space": "image"}, **common}, "labels") for one in regions]
+    return (*found, *drawn)
+
+
+def details(
+    total: Total, energy_keV: Floats, counts: Floats
+) -> dict[str, pd.DataFrame]:
+    """The summed spectrum with its fit, and the lines that it is made of."""
+    fit = total.fit
+    continuum = fit.state.continuum @ fit.model.continuum
+    spectrum = DETAILS["spectrum"].frame()
+    import pandas as pd
+
+    spectrum = pd.DataFrame({"region": "all", "energy_keV": energy_keV, "counts": counts,
+                             "fitted": fit.mean, "continuum": continuum})[list(spectrum.columns)]
+    response = fit.state.response
+    rows = []
+    weights = fit.model.peaks.weights.copy()
+    weights[fit.model.peaks.open] *= 1.0 + fit.state.ratios
+    number = 0
+    for family, strength in zip(fit.model.families, fit.counts, strict=True):
+        for line in family.lines:
+            rows.append({"element": family.element, "line": line.name,
+                         "energy_keV": float(response.recorded(np.array(line.energy_keV))),
+                         "counts": float(strength * weights[number])})
+            number += 1
+    return {"spectrum": spectrum, "lines": DETAILS["lines"].frame(rows)}

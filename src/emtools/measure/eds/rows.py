@@ -1,0 +1,231 @@
+"""Rows of the tables: compositions of regions, and profiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from emtools.measure.eds.places import FILM
+from emtools.measure.eds.quantify import Amounts, composition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from emtools.measure.eds.areas import Areas, Shapes
+    from emtools.measure.eds.places import Regions, Steps
+    from emtools.measure.eds.quantify import Part, Specimen
+    from emtools.measure.eds.total import Total
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Quantified:
+    """Counts of the reported elements in one region, and what they make up.
+
+    Parameters
+    ----------
+    region
+        Its name.
+    counts, covariance
+        ``(elements,)`` of the quantified lines, and ``(elements, elements)`` by counting.
+    p_values
+        Of each element.
+    detected
+        Of each element.
+    parts
+        Composition.
+    """
+
+    region: str
+    counts: Floats
+    covariance: Floats
+    p_values: Floats
+    detected: NDArray[np.bool_]
+    parts: list[Part]
+
+    @property
+    def err(self) -> Floats:
+        """1 sigma of the counts."""
+        return np.where(np.isfinite(self.counts),
+                        np.sqrt(np.maximum(np.diag(self.covariance), 0.0)), np.nan)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How counts become compositions.
+
+    Parameters
+    ----------
+    total
+        The summed spectrum.
+    left_out
+        Elements that take no part in the normalisation.
+    rate
+        Accepted probability that an element is found that is not there.
+    specimen
+        For the correction of absorption.
+    """
+
+    total: Total
+    left_out: tuple[str, ...]
+    rate: float
+    specimen: Specimen | None
+
+    def whole(self) -> Quantified:
+        """Composition of the whole spectrum."""
+        fit = self.total.fit
+        return self._of("all", fit.counts, fit.covariance, self.total.p_values, fit.systematic)
+
+    def region(
+        self, name: str, areas: Areas, share: float, film: tuple[Areas, float] | None = None
+    ) -> Quantified:
+        """Composition of a region.
+
+        Parameters
+        ----------
+        name
+            Of the region.
+        areas
+            Its counts.
+        share
+            Of all counts that it holds: where the model is off, it is so in proportion.
+        film
+            Counts of the film, and how many times as large the region is.
+        """
+        counts, covariance = areas.counts, areas.covariance
+        if film is not None:
+            counts = counts - film[1] * film[0].counts
+            covariance = covariance + film[1] ** 2 * film[0].covariance
+        z = counts / np.sqrt(np.maximum(np.diag(covariance), 1e-12))
+        p = np.array([stats.norm.sf(z[i]) if i >= 0 else 1.0 for i in self.total.chosen])
+        strong = np.maximum(self.total.fit.counts, 1.0)
+        relative = self.total.fit.systematic / np.outer(strong, strong)
+        return self._of(name, counts, covariance, p,
+                        relative * np.outer(counts, counts), min(share, 1.0))
+
+    def _of(
+        self, name: str, counts: Floats, covariance: Floats, p_values: Floats, systematic: Floats,
+        share: float = 1.0,
+    ) -> Quantified:
+        total = self.total
+        inflate = np.sqrt(1.0 + (total.misfit - 1.0) * share)
+        covariance = covariance * np.outer(inflate, inflate)
+        there = np.array([i >= 0 for i in total.chosen], dtype=bool)
+        # An element without a line has no counts.
+        own = np.array([i if i >= 0 else len(counts) for i in total.chosen], dtype=np.intp)
+        amounts = Amounts(np.append(counts, 0.0)[own], *(
+            np.pad(matrix, (0, 1))[np.ix_(own, own)] for matrix in (covariance, systematic)))
+        detected = there & (p_values < self.rate) & (amounts.counts > 0)
+        seen = there & (total.p_values < self.rate) & (total.counts > 0)
+        taken = seen & np.array([e not in self.left_out for e in total.elements], dtype=bool)
+        parts = composition(total.lines, amounts, taken, detected, self.specimen)
+        return Quantified(name, np.where(there, amounts.counts, np.nan), amounts.covariance,
+                          p_values, detected, parts)
+
+
+def composition_rows(found: Sequence[Quantified], total: Total) -> list[dict[str, Any]]:
+    """Rows of the table ``composition``."""
+    rows = []
+    for one in found:
+        for i, element in enumerate(total.elements):
+            number, factor, part = total.chosen[i], total.factors[i], one.parts[i]
+            rows.append({
+                "region": one.region, "element": element,
+                "line": total.families[number].alpha.name if number >= 0 else "",
+                "counts": one.counts[i], "counts_err": one.err[i],
+                "atomic_percent": part.atomic, "atomic_percent_err": part.atomic_err,
+                "atomic_percent_k_err": part.atomic_k_err, "weight_percent": part.weight,
+                "detected": bool(one.detected[i]), "limit_atomic_percent": part.limit,
+                "p_value": float(one.p_values[i]),
+                "k_factor": np.nan if factor is None else factor.value,
+                "k_source": "" if factor is None else factor.source,
+            })
+    return rows
+
+
+def quantified_regions(
+    rules: Rules, shapes: Shapes, maps: Sequence[Regions], spectra: Sequence[Floats],
+    sizes: Sequence[NDArray[np.int64]], *, subtract_film: bool,
+) -> list[Quantified]:
+    """Compositions of all regions.
+
+    Parameters
+    ----------
+    rules
+        How counts become compositions.
+    shapes
+        What the spectra are made of.
+    maps
+        Regions.
+    spectra, sizes
+        For each map the summed spectra of its labels ``(n + 1, c)``, and their numbers of pixels.
+    subtract_film
+        Whether the film's counts are taken off chains, dots and gaps.
+    """
+    every = {name: (spectra[k][i], int(sizes[k][i]), name)
+             for k, one in enumerate(maps) for i, name in enumerate(one.names, start=1)}
+    film = None
+    if subtract_film and FILM in every:
+        counts, size, _ = every[FILM]
+        film = (shapes.fit(counts), size)
+    whole = float(shapes.mean.sum())
+    return [rules.region(
+        name, shapes.fit(counts), float(counts.sum()) / whole,
+        (film[0], size / film[1]) if film is not None and name != FILM else None)
+        for name, (counts, size, _) in every.items()]
+
+
+def profile_rows(
+    rules: Rules, shapes: Shapes, steps: Steps, spectra: Floats, sizes: NDArray[np.int64],
+    pixel: float, film: tuple[Areas, int] | None,
+) -> list[dict[str, Any]]:
+    """Rows of the table ``profile``; steps without a pixel have none."""
+    rows = []
+    whole = float(shapes.mean.sum())
+    for label, (course, kind, s) in enumerate(steps.rows, start=1):
+        if not sizes[label]:
+            continue
+        counts = spectra[label]
+        # The elements are those of the whole: a step has too few counts to decide.
+        one = rules.region(kind, shapes.fit(counts), float(counts.sum()) / whole,
+                           None if film is None else (film[0], int(sizes[label]) / film[1]))
+        for i, element in enumerate(rules.total.elements):
+            rows.append({"chain": course, "region": kind, "s_nm": s * pixel, "element": element,
+                         "counts": one.counts[i], "counts_err": one.err[i],
+                         "atomic_percent": one.parts[i].share,
+                         "atomic_percent_err": one.parts[i].share_err})
+    return rows
+
+
+def gaps_against_dots(found: Sequence[Quantified], total: Total) -> dict[str, Any]:
+    """By how much each element's share is larger in gaps than in dots, with its probability.
+
+    The probability is that of the atoms in the gaps which the dots' composition leaves over: linear
+    in the counts, it holds where gaps have too few of them for a share.
+    """
+    by_name = {one.region: one for one in found}
+    if not {"dots", "gaps"} <= set(by_name):
+        return {}
+    gaps, dots = by_name["gaps"], by_name["dots"]
+    shares = np.array([part.share for part in dots.parts]) / 100.0
+    share_err = np.array([part.share_err for part in dots.parts]) / 100.0
+    taken = np.isfinite(shares)
+    per_count = np.where(taken, total.lines.atoms_per_count, 0.0)
+    atoms = per_count * np.nan_to_num(gaps.counts)
+    said = {}
+    for i in np.flatnonzero(taken).tolist():
+        slope = per_count * ((np.arange(len(shares)) == i) - shares[i])
+        over = float(slope @ np.nan_to_num(gaps.counts))
+        variance = slope @ gaps.covariance @ slope + (atoms.sum() * share_err[i]) ** 2
+        if variance > 0:
+            said[total.elements[i]] = {
+                "difference_atomic_percent": gaps.parts[i].share - dots.parts[i].share,
+                "err": float(np.hypot(gaps.parts[i].share_err, dots.parts[i].share_err)),
+                "p_value": float(2 * stats.norm.sf(abs(over) / np.sqrt(variance)))}
+    return said

@@ -1,0 +1,147 @@
+"""From a spectrum image of any pixel type and size to counts that can be summed and projected.
+
+What does not fit in memory is read block by block, once for the sums and once for the maps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emtools.errors import CalibrationError, ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from emtools.model import Image
+
+    Floats = NDArray[np.float64]
+
+_BLOCK = 32_000_000  # numbers that are in memory at a time
+_WIDEST_CHANNEL_KEV = 0.2  # a wider one cannot show a peak: electronvolts taken for keV
+_EXACT = 2**24  # whole numbers that float32 holds
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Counts of a spectrum image, a line of spectra, or one spectrum.
+
+    Parameters
+    ----------
+    counts
+        ``(y, x, channel)``, NumPy or dask array.
+    energy_keV
+        ``(channel,)`` energies of the channels' centres, increasing.
+    mask
+        ``(y, x)`` boolean, True = use; None = all.
+    name
+        Of the image, for messages.
+    """
+
+    counts: Any
+    energy_keV: Floats
+    mask: NDArray[np.bool_] | None
+    name: str
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return int(self.counts.shape[0]), int(self.counts.shape[1])
+
+    @property
+    def channel_keV(self) -> float:  # noqa: N802
+        """Width of a channel."""
+        return float(self.energy_keV[1] - self.energy_keV[0])
+
+    def sums(self, labels: NDArray[np.integer[Any]], n: int) -> Floats:
+        """Summed spectra ``(n + 1, channel)`` of the pixels of each label, 0 ... n.
+
+        Raises
+        ------
+        ImageError
+            If there are negative counts or such that are no numbers.
+        """
+        total = np.zeros((n + 1, len(self.energy_keV)))
+        for rows, block in self._blocks():
+            which = labels[rows].ravel()
+            for label in np.unique(which):
+                part = block[which == label] if n else block
+                total[label] += np.ones(len(part), dtype=np.float32) @ part
+        if not np.isfinite(total).all() or (total < 0).any():
+            raise ImageError(self.name, "has channels with negative counts or none at all",
+                             "give the spectra as they were recorded, without background taken off")
+        return total
+
+    def projected(self, vectors: Floats) -> NDArray[np.float32]:
+        """Sum of each pixel's spectrum times each vector: ``(y, x, k)`` of ``(channel, k)``."""
+        found = np.empty((*self.shape, vectors.shape[1]), dtype=np.float32)
+        single = np.ascontiguousarray(vectors, dtype=np.float32)
+        for rows, block in self._blocks():
+            found[rows] = (block @ single).reshape(-1, self.shape[1], vectors.shape[1])
+        return found
+
+    def _blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Blocks of rows, ``(pixels, channel)``; masked pixels hold no counts."""
+        rows, columns, channels = self.counts.shape
+        step = max(1, _BLOCK // (columns * channels))
+        chunks = getattr(self.counts, "chunks", None)
+        if chunks is not None and chunks[0][0] < rows:  # whole chunks: each is read once
+            step = max(1, step // chunks[0][0]) * chunks[0][0]
+        for start in range(0, rows, step):
+            part = slice(start, min(start + step, rows))
+            block = np.asarray(self.counts[part]).reshape(-1, channels).astype(np.float32)
+            if self.mask is not None:
+                block[~self.mask[part].ravel()] = 0.0
+            yield part, block
+
+
+def as_spectra(image: Image) -> Spectra:
+    """Prepare a spectrum image for a measurement.
+
+    Frames are summed.  A single spectrum is an image of one pixel, a line of spectra one of a row.
+
+    Raises
+    ------
+    ImageError
+        If it has no energy axis, or nothing that can be counts.
+    CalibrationError
+        If the energy axis has no unit, or one that cannot be meant.
+    """
+    names = [axis.name for axis in image.axes]
+    if "energy" not in names:
+        raise ImageError(image.name, f"has no energy axis: its axes are {', '.join(names)}",
+                         "give a spectrum image, see `emtools info`")
+    other = [name for name in names if name not in ("y", "x", "energy", "frame")]
+    if other:
+        raise ImageError(image.name, f"has the axis {other[0]} beside y, x and energy",
+                         f"select one place on it, for example image.select({other[0]}=0)")
+    data = image.data
+    if np.dtype(data.dtype).kind not in "biuf":
+        raise ImageError(image.name, f"holds {data.dtype}, no counts", "give recorded spectra")
+    if "frame" in names:
+        data, names = data.sum(axis=names.index("frame")), [n for n in names if n != "frame"]
+    order = [names.index(name) for name in ("y", "x", "energy") if name in names]
+    data = data.transpose(order)
+    for axis, name in enumerate(("y", "x")):
+        if name not in names:
+            shape = list(data.shape)
+            shape.insert(axis, 1)
+            data = data.reshape(shape)
+    mask = image.mask if {"y", "x"} <= set(names) else None
+    return Spectra(data, _energies(image), mask, image.name)
+
+
+def _energies(image: Image) -> Floats:
+    axis = image.axis("energy")
+    advice = "give the axis its unit, for example with HyperSpy, or read the vendor's own file"
+    if axis.unit != "keV":
+        raise CalibrationError(image.name, f"has an energy axis in {axis.unit}, not in keV", advice)
+    if axis.size < 2 or not 0 < axis.pixel_size < _WIDEST_CHANNEL_KEV:
+        raise CalibrationError(
+            image.name, f"has {axis.size} channels of {axis.pixel_size:.4g} keV: no EDX spectrum "
+            "(electronvolts taken for keV?)", advice)
+    return np.asarray(axis.offset + axis.pixel_size * np.arange(axis.size), dtype=np.float64)

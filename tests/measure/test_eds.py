@@ -1,0 +1,370 @@
+"""Composition from spectra: simulated truth, honest uncertainties, what is not there, bad input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import dask.array as da
+import numpy as np
+import pytest
+
+import emtools
+from emtools import Axis, Image, simulate, xrays
+from emtools.errors import CalibrationError, ImageError, ParameterError
+from emtools.measure.eds.areas import Shapes
+from emtools.measure.eds.families import Response
+from emtools.measure.eds.fit import fit_spectrum
+from emtools.measure.eds.identify import Setting
+from emtools.model import Acquisition
+
+K = {"Pb_Ma": 2.4, "S_Ka": 1.02}
+CHANNELS, WIDTH = 1024, 0.02
+
+
+def spectrum(counts, beam=200.0, **axis) -> Image:
+    energy = Axis("energy", len(counts), WIDTH, "keV", source="user")
+    return Image(np.asarray(counts), (replace(energy, **axis),),
+                 acquisition=Acquisition(modality="EDS", beam_energy_keV=beam))
+
+
+def means(composition: dict[str, float], continuum: float = 0.25):
+    """Expected counts of lines with given areas, over bremsstrahlung; the tables' ratios."""
+    energy = WIDTH * np.arange(CHANNELS)
+    edges = np.append(energy, energy[-1] + WIDTH) - 0.5 * WIDTH
+    total = np.zeros(CHANNELS)
+    from scipy.special import erf
+
+    for name, area in composition.items():
+        element, line = name.split("_")
+        for one in xrays.family(element, line[0]):
+            sigma = xrays.detector_fwhm_keV(one.energy_keV) / 2.3548
+            total += 0.5 * area * one.weight * np.diff(
+                erf((edges - one.energy_keV) / (np.sqrt(2) * sigma)))
+    soft = np.maximum(energy, WIDTH)
+    brems = (200 - soft) / soft * np.exp(-((0.45 / soft) ** 3))
+    return total + continuum * total.sum() * brems / brems.sum()
+
+
+PBS = {"Pb_Ma": 2600.0, "Pb_La": 1500.0, "S_Ka": 2000.0, "C_Ka": 3000.0, "Cu_Ka": 1500.0,
+       "Cu_La": 1200.0}
+
+
+def row(result, element: str, region: str = "all"):
+    table = result.tables["composition"]
+    return table[(table.element == element) & (table.region == region)].iloc[0]
+
+
+# ---- sulfur and lead ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [0.2, 3.0, 50.0])
+def test_sulfur_and_lead_are_told_apart_without_bias_and_errors_cover(scale):
+    random = np.random.default_rng(1)
+    mean = scale * means(PBS)
+    pulls = {"Pb": [], "S": []}
+    for _ in range(25):
+        result = emtools.eds(spectrum(random.poisson(mean)), elements=("Pb", "S", "C", "Cu"),
+                             k_factors=K | {"C_Ka": 2.8, "Cu_Ka": 1.6})
+        for element, line in (("Pb", "Pb_Ma"), ("S", "S_Ka")):
+            found = row(result, element)
+            assert found.line == line[-2:]
+            pulls[element].append((found.counts - scale * PBS[line]) / found.counts_err)
+    for element, values in pulls.items():
+        assert abs(np.mean(values)) < 0.6, element  # 3 sigma of a mean of 25
+        assert 0.7 < np.std(values) < 1.4, element
+
+
+def test_lead_without_sulfur_shows_none_and_the_other_way_round():
+    random = np.random.default_rng(2)
+    for there, missing in (("Pb", "S"), ("S", "Pb")):
+        lines = {name: area for name, area in PBS.items() if not name.startswith(missing + "_")}
+        found = 0
+        for _ in range(12):
+            result = emtools.eds(spectrum(random.poisson(means(lines))), elements=("Pb", "S"))
+            assert row(result, there).detected
+            absent = row(result, missing)
+            found += bool(absent.detected)
+            assert np.isnan(absent.atomic_percent)
+            assert absent.limit_atomic_percent > 0
+            assert row(result, there).atomic_percent == pytest.approx(100.0)
+        assert found == 0
+
+
+def test_limits_hold_what_is_there_but_not_seen():
+    """A trace below detection lies under its 95 % limit as often as that says."""
+    random = np.random.default_rng(3)
+    trace = {"Pb_Ma": 2600.0, "Pb_La": 1500.0, "S_Ka": 60.0}
+    true = 100 * (60 * 1.02 / 32.06) / (60 * 1.02 / 32.06 + 2600 * 2.4 / 207.2)
+    under = [row(emtools.eds(spectrum(random.poisson(means(trace))), elements=("Pb", "S"),
+                             k_factors=K, false_alarm_rate=1e-6), "S").limit_atomic_percent > true
+             for _ in range(30)]
+    assert np.mean(under) >= 0.8
+
+
+def test_copper_indium_sulfide_on_a_copper_grid():
+    (image, _), truth = simulate.spectrum_image("CuInS2", shape=(40, 60), counts=120.0,
+                                                grid="Cu", grid_counts=0.2, rng=4)
+    k = {"Cu_Ka": 1.6, "In_La": 2.5, "S_Ka": 1.02}
+    result = emtools.eds(image, elements=("Cu", "In", "S"), k_factors=k)
+    true = truth["composition"]
+    for element, line in (("Cu", "Ka"), ("In", "La"), ("S", "Ka")):
+        found = row(result, element)
+        counts = true[(true.element == element) & (true.line == line)].counts.sum()
+        assert abs(found.counts - counts) < 4 * found.counts_err, element
+
+
+def test_k_factors_go_by_name_not_by_order():
+    image = spectrum(means(PBS).round())
+    for given in (K, dict(reversed(K.items()))):
+        result = emtools.eds(image, elements=("S", "Pb"), k_factors=given)
+        assert row(result, "S").k_factor == 1.02
+        assert row(result, "Pb").k_factor == 2.4
+        assert row(result, "Pb").k_source == "given"
+
+
+def test_an_error_of_a_given_k_factor_is_kept_apart_from_counting():
+    image = spectrum(means(PBS).round())
+    plain = row(emtools.eds(image, elements=("Pb", "S"), k_factors=K), "S")
+    wide = row(emtools.eds(image, elements=("Pb", "S"), k_factors=K | {"S_Ka_err": 0.1}), "S")
+    assert wide.atomic_percent_err == pytest.approx(plain.atomic_percent_err)
+    share = plain.atomic_percent / 100
+    added = np.sqrt(wide.atomic_percent_k_err**2 - plain.atomic_percent_k_err**2)
+    assert added == pytest.approx(100 * share * (1 - share) * 0.1, rel=0.02)
+
+
+# ---- the detector -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shift", [-0.03, 0.03])
+def test_a_shifted_axis_is_found(shift):
+    counts = np.random.default_rng(5).poisson(10 * means(PBS))
+    result = emtools.eds(spectrum(counts, offset=shift), elements=("Pb", "S"))
+    assert result.summary["energy_shift_eV"] == pytest.approx(1e3 * shift, abs=3.0)
+    assert abs(row(result, "S").counts - 20000) < 4 * row(result, "S").counts_err
+
+
+def test_elements_are_found_without_being_named():
+    counts = np.random.default_rng(6).poisson(5 * means(PBS))
+    assert set(emtools.eds(spectrum(counts)).tables["composition"].element) == \
+        {"Pb", "S", "C", "Cu"}
+
+
+def test_bremsstrahlung_alone_shows_no_element():
+    energy = np.maximum(WIDTH * np.arange(CHANNELS), WIDTH)
+    brems = (200 - energy) / energy * np.exp(-((0.45 / energy) ** 3))
+    random = np.random.default_rng(7)
+    found = 0
+    for _ in range(20):
+        result = emtools.eds(spectrum(random.poisson(2e4 * brems / brems.sum())))
+        found += len(result.tables["composition"])
+    assert found == 0
+
+
+def test_what_is_in_the_spectrum_but_not_asked_for_is_named_and_does_not_disturb():
+    counts = np.random.default_rng(8).poisson(5 * means(PBS))
+    result = emtools.eds(spectrum(counts), elements=("Pb", "S"), k_factors=K)
+    assert set(result.summary["also_in_the_spectrum"].split(", ")) == {"C", "Cu"}
+    assert abs(row(result, "Pb").counts - 13000) < 4 * row(result, "Pb").counts_err
+    assert "Pb Ma and S Ka" in result.summary["overlaps"]
+
+
+# ---- maps, regions, profiles --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return simulate.spectrum_image("PbS", shape=(36, 72), counts=60.0, rng=9)
+
+
+def test_maps_are_unbiased_at_very_few_counts():
+    """At 0.05 counts a channel and pixel sums of signed maps are the fit of the sum."""
+    mean = means(PBS)
+    mean *= 0.05 * CHANNELS / mean.sum()
+    cube = np.random.default_rng(10).poisson(mean, (40, 50, CHANNELS)).astype(np.uint16)
+    axes = (Axis("y", 40, 1.0, "nm"), Axis("x", 50, 1.0, "nm"),
+            Axis("energy", CHANNELS, WIDTH, "keV"))
+    image = Image(cube, axes, acquisition=Acquisition(modality="EDS", beam_energy_keV=200.0))
+    result = emtools.eds(image, elements=("Pb", "S"), k_factors=K)
+    share = 0.05 * CHANNELS / means(PBS).sum()
+    maps = {options["name"]: data for data, options, kind in result.layers if kind == "image"}
+    for name, line in (("Pb Ma", "Pb_Ma"), ("S Ka", "S_Ka")):
+        values, err = maps[name], maps[f"{name} 1 sigma"]
+        of_mean = values.std() / np.sqrt(values.size)
+        assert abs(values.mean() - share * PBS[line]) < 4 * of_mean
+        assert values.min() < 0
+        assert np.sqrt(np.mean(err**2)) == pytest.approx(values.std(), rel=0.06)
+
+
+def test_lazy_spectra_give_the_same(scan):
+    (image, _), _ = scan
+    lazy = replace(image, data=da.from_array(np.array(image.data), chunks=(7, 30, 400)))
+    a, b = (emtools.eds(one, elements=("Pb", "S")) for one in (image, lazy))
+    np.testing.assert_allclose(a.tables["composition"].counts, b.tables["composition"].counts)
+    np.testing.assert_allclose(a.layers[0][0], b.layers[0][0], atol=1e-4)
+
+
+def test_drawn_regions_have_their_own_composition(scan):
+    (image, haadf), _ = scan
+    labels = np.zeros(image.shape[:2], dtype=int)
+    labels[np.array(haadf.data) > np.percentile(haadf.data, 80)] = 7
+    labels[:4] = 3
+    result = emtools.eds(image, elements=("Pb", "S"), k_factors=K, regions=labels)
+    assert list(dict.fromkeys(result.tables["composition"].region)) == ["all", "3", "7"]
+    assert row(result, "Pb", "7").detected
+    assert not row(result, "Pb", "3").detected
+    assert abs(row(result, "Pb", "7").atomic_percent - 50) < 4 * row(result, "Pb",
+                                                                    "7").atomic_percent_err
+
+
+def test_profile_along_a_traced_chain_and_the_film_beside_it(scan):
+    (image, haadf), _ = scan
+    chains = emtools.chains(haadf)
+    assert len(chains.tables["chains"]) == 1
+    for film in ("kept", "subtracted"):
+        result = emtools.eds(image, elements=("Pb", "S", "C"), k_factors=K, chains=chains,
+                             film=film)
+        regions = set(result.tables["composition"].region)
+        assert regions == {"all", "chain 1", "dots", "gaps", "film"}
+        profile = result.tables["profile"]
+        lead = profile[profile.element == "Pb"]
+        assert lead.s_nm.is_monotonic_increasing
+        whole = row(result, "Pb", "chain 1")
+        assert lead.counts.sum() == pytest.approx(whole.counts, abs=3 * whole.counts_err)
+        carbon = row(result, "C", "chain 1")
+        assert bool(carbon.counts > 3 * carbon.counts_err) == (film == "kept")
+    assert set(result.summary["gaps_minus_dots"]) >= {"Pb", "S"}
+
+
+def test_gaps_and_dots_alike_are_not_told_apart():
+    """A simulated 'no difference' comes out as none."""
+    values = []
+    for seed in range(6):
+        (image, haadf), _ = simulate.spectrum_image("PbS", shape=(36, 72), counts=60.0, rng=seed)
+        result = emtools.eds(image, elements=("Pb", "S"), k_factors=K, film="subtracted",
+                             chains=emtools.chains(haadf))
+        values += [one["p_value"] for one in result.summary.get("gaps_minus_dots", {}).values()]
+    assert min(values) > 1e-3
+
+
+def test_profile_along_a_drawn_line(scan):
+    (image, _), _ = scan
+    result = emtools.eds(image, elements=("Pb", "S"), lines=[np.array([[14.0, 2.0], [14.0, 50.0]])],
+                         line_width_nm=8.0, step_nm=4.0)
+    profile = result.tables["profile"]
+    assert set(profile.region) == {"line"}
+    assert np.diff(profile.s_nm.unique()) == pytest.approx(4.0)
+    assert (profile.counts_err > 0).all()
+
+
+def test_transposed_spectra_swap_rows_and_columns(scan):
+    (image, _), _ = scan
+    turned = Image(np.array(image.data).transpose(1, 0, 2),
+                   (replace(image.axes[1], name="y"), replace(image.axes[0], name="x"),
+                    image.axes[2]), acquisition=image.acquisition)
+    a, b = (emtools.eds(one, elements=("Pb", "S")) for one in (image, turned))
+    np.testing.assert_allclose(a.layers[0][0].T, b.layers[0][0], atol=1e-4)
+    np.testing.assert_allclose(a.tables["composition"].counts, b.tables["composition"].counts)
+
+
+def test_absorption_raises_what_is_absorbed_most():
+    image = spectrum(means({"O_Ka": 5000.0, "Si_Ka": 6000.0}).round())
+    thin = emtools.eds(image, elements=("O", "Si"))
+    thick = emtools.eds(image, elements=("O", "Si"), thickness_nm=300.0, density_g_cm3=2.2)
+    assert row(thick, "O").atomic_percent > row(thin, "O").atomic_percent + 2.0
+
+
+# ---- what cannot be answered --------------------------------------------------------------------
+
+
+def test_elements_without_a_line_in_range_have_a_row_that_says_so():
+    result = emtools.eds(spectrum(means(PBS).round()), elements=("Pb", "H"))
+    assert row(result, "H").line == ""
+    assert not row(result, "H").detected
+    assert np.isnan(row(result, "H").counts)
+
+
+def test_without_a_beam_energy_only_given_k_factors_count():
+    image = spectrum(means(PBS).round(), beam=None)
+    given = emtools.eds(image, elements=("Pb", "S"), k_factors=K)
+    assert row(given, "S").atomic_percent > 0
+    computed = emtools.eds(image, elements=("Pb", "S"))
+    assert np.isnan(row(computed, "S").atomic_percent)
+    assert row(computed, "S").counts > 0
+    assert "beam energy" in computed.summary["k_factors"]["S"]
+    told = emtools.eds(image, elements=("Pb", "S"), beam_energy_keV=200.0)
+    assert row(told, "S").atomic_percent > 0
+
+
+def test_no_counts_are_not_measurable():
+    result = emtools.eds(spectrum(np.zeros(CHANNELS)))
+    assert result.outcome.startswith("not measurable: 0 counts")
+    assert len(result.tables["composition"]) == 0
+
+
+def test_pixels_without_counts_and_a_strobe_do_no_harm():
+    (image, _), _ = simulate.spectrum_image("PbS", shape=(24, 40), rng=11)
+    cube = np.array(image.data)
+    cube[:6] = 0
+    cube[..., :4] += 5000
+    spoiled = emtools.eds(replace(image, data=cube), elements=("Pb", "S"))
+    assert row(spoiled, "Pb").detected
+    assert np.isfinite(spoiled.layers[0][0]).all()
+
+
+@pytest.mark.parametrize(("change", "error", "said"), [
+    ({"unit": "px"}, CalibrationError, "not in keV"),
+    ({"pixel_size": 10.0}, CalibrationError, "electronvolts taken for keV"),
+    ({"name": "y"}, ImageError, "no energy axis"),
+])
+def test_wrong_energy_axes_are_named(change, error, said):
+    with pytest.raises(error, match=said):
+        emtools.eds(spectrum(means(PBS).round(), **change))
+
+
+def test_what_are_no_counts_is_refused():
+    with pytest.raises(ImageError, match="negative counts"):
+        emtools.eds(spectrum(means(PBS) - 50.0))
+    with pytest.raises(ImageError, match="no counts"):
+        emtools.eds(spectrum(means(PBS).astype(complex)))
+
+
+@pytest.mark.parametrize("parameters", [
+    {"elements": ("Xx",)}, {"k_factors": {"S": 1.0}}, {"k_factors": {"S_Ka": -1.0}},
+    {"thickness_nm": 50.0}, {"step_nm": 0.0}, {"false_alarm_rate": 0.0}, {"take_off_deg": 0.0},
+    {"beam_energy_keV": 0.2}, {"film": "gone"},
+    {"regions": np.zeros((3, 3), dtype=int)}, {"lines": [np.zeros((1, 2))]},
+])
+def test_wrong_parameters_are_named(parameters):
+    with pytest.raises(ParameterError):
+        emtools.eds(spectrum(means(PBS).round()), **parameters)
+
+
+# ---- parts --------------------------------------------------------------------------------------
+
+
+def test_the_fit_of_regions_agrees_with_that_of_the_sum():
+    mean = 20 * means(PBS)
+    energy = WIDTH * np.arange(CHANNELS)[10:]
+    setting = Setting(energy, 200.0, xrays.Detector(), Response(), lambda _: [])
+    fit = fit_spectrum(setting.model(["Pb", "S", "C", "Cu"]), mean[10:])
+    areas = Shapes(fit).fit(mean[10:])
+    np.testing.assert_allclose(areas.counts, fit.counts, rtol=0.02, atol=0.2 * fit.err.max())
+
+
+@pytest.mark.parametrize(("element", "line", "low", "high"), [
+    # k-factors at 200 kV with Si Ka = 1, as makers' tables and measurements have them.
+    ("Fe", "Ka", 1.2, 1.6), ("Cu", "Ka", 1.4, 2.0), ("S", "Ka", 0.95, 1.2), ("Pt", "La", 4.0, 6.0),
+])
+def test_computed_k_factors_are_of_the_usual_size(element, line, low, high):
+    assert low < xrays.k_factor(element, line, 200.0, xrays.Detector()) < high
+
+
+def test_ionisation_needs_the_edge_and_falls_with_energy():
+    assert xrays.cross_section("Si", "K", 1.5) == 0.0
+    assert xrays.cross_section("Si", "K", 10.0) > xrays.cross_section("Si", "K", 200.0) > 0
+
+
+def test_escape_needs_the_silicon_edge():
+    assert xrays.escape_fraction(1.5) == 0.0
+    assert 0.005 < xrays.escape_fraction(2.3) < 0.03
+    assert xrays.escape_fraction(8.0) < xrays.escape_fraction(3.0)
