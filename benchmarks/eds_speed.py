@@ -59,7 +59,7 @@ def hyperspy_model(data: Any) -> Any:
     signal.set_microscope_parameters(beam_energy=200.0, energy_resolution_MnKa=130.0)
     signal.set_elements(list(ELEMENTS))
     signal.add_lines()
-    return signal.create_model(show_progressbar=False)
+    return signal.create_model()
 
 
 def seconds(action: Any, repeats: int) -> float:

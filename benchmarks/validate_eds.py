@@ -137,6 +137,7 @@ def ratios(n: int) -> None:
     """Print S in PbS: bias and coverage over composition, counts and physics."""
     rng = np.random.default_rng(0)
     say(f"at.% of sulfur in PbS_x, {n} spectra a line; counts: of S K and Pb M")
+    every = Score()
     for name, physics in CASES.items():
         say(f"  {name}")
         for ratio in (0.8, 1.0, 2.0) if name == "as expected" else (1.0,):
@@ -149,10 +150,12 @@ def ratios(n: int) -> None:
                                 "S")
                     naive.append(window(recorded) / areas["S_Ka"] - 1.0)
                     if found.detected:
-                        score.add(found.atomic_percent - 100 * ratio / (1 + ratio),
-                                  found.atomic_percent_err, found.atomic_percent_k_err)
+                        for one in (score, every):
+                            one.add(found.atomic_percent - 100 * ratio / (1 + ratio),
+                                    found.atomic_percent_err, found.atomic_percent_k_err)
                 say(f"    S : Pb {ratio:.1f}, {counts:9,.0f} counts  {score}   "
                     f"(a window: {100 * np.mean(naive):+.0f} % S)")
+    say(f"  all {len(every.pulls)}: {every}")
 
 
 def absent(n: int) -> None:

@@ -62,7 +62,7 @@ class Detector:
         return np.asarray(seen * (_SUPPORT_OPEN if self.window == "polymer" else 1.0))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=8192)
 def escape_fraction(energy_keV: float) -> float:
     """Events in the silicon escape peak (1.74 keV below) for each event in the peak.
 

@@ -137,6 +137,7 @@ def _photons(element: str, name: str, beam_energy_keV: float) -> float:
     return float(_vacancies(element, shell, beam_energy_keV) * edge.fyield * share)
 
 
+@lru_cache(maxsize=1024)
 def k_factor(
     element: str, name: str, beam_energy_keV: float, detector: Detector
 ) -> float:

@@ -168,7 +168,8 @@ def eds(
                                       subtract=film == "subtracted")]
     profile = where.profiles(rules, shapes, spectra, channels, step_nm,
                              subtract=film == "subtracted")
-    maps = shapes.maps(spectra, channels) if min(spectra.shape) > 1 else None
+    maps = shapes.maps(spectra, channels) \
+        if min(spectra.shape) > 1 and total.families else None
     said = _said(beam, chains, gaps_against_dots(found, total), where.unit)
     return Result(
         "eds", {"composition": TABLES["composition"].frame(composition_rows(found, total)),

@@ -115,7 +115,7 @@ class Family:
         return np.where(weak, _WEAK_ERR, usual)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def families_of(
     element: str, range_keV: tuple[float, float], beam_keV: float, detector: xrays.Detector
 ) -> tuple[Family, ...]:

@@ -9,7 +9,7 @@ the counts (Cash, Astrophys. J. 228 (1979) 939; McCullagh & Nelder, Generalized 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
 
 # What is known of a detector beforehand, 1 sigma: shift in eV, stretch, bend in eV, widths in eV,
 # escape peaks, efficiency.
-_RESPONSE_ERR = np.array([15.0, 2e-3, 5.0, 15.0, 15.0, 0.3, 0.7])
+_RESPONSE_ERR = np.array([15.0, 2e-3, 10.0, 15.0, 15.0, 0.3, 0.7])
 _STEPS = np.array([0.5, 1e-5, 0.5, 0.5, 0.5, 0.05, 0.05])  # for derivatives
-_WIDTHS = slice(-4, -2)  # where they stand among the parameters
-_NARROWEST_EV = 10.0
+_LOWEST = np.array([-100.0, -0.02, -40.0, 60.0, 10.0, 0.0, -1.0])
+_HIGHEST = np.array([100.0, 0.02, 40.0, 300.0, 200.0, 3.0, 4.0])
 _ROUNDS = 60
-_SETTLED = 1e-4  # of the log likelihood: smaller gains end the fit
+Free = Literal["areas", "axis", "all"]
+_AXIS = 2  # the first parameters of the response: those of the energy axis
+# Of the log likelihood: smaller gains end a fit, and one that only chooses between models.
+_SETTLED, ROUGHLY = 1e-3, 0.1
 _MOST_OFF = 0.9  # of a line's intensity: it stays positive
 _EMPTY = 1e-9  # counts expected at least in a channel
 _SUM_PEAKS_FROM = 20_000  # counts of a spectrum from which pairs of photons can be seen
@@ -135,7 +138,8 @@ class Model:
         """Shapes of the families ``(families, c)``, and the expected counts ``(c,)``."""
         shapes = self.peaks.summed(self.peaks.shapes(state.response), state.ratios)
         lines = state.counts @ shapes + state.continuum @ self.continuum
-        return shapes, np.maximum(lines + state.pairs * self.sum_peaks(lines), _EMPTY)
+        pairs = state.pairs * self.sum_peaks(lines) if state.pairs > 0 else 0.0
+        return shapes, np.maximum(lines + pairs, _EMPTY)
 
     def sum_peaks(self, counts: Floats) -> Floats:
         """Shape of what two photons at once give, area 1 where it lies on the axis."""
@@ -149,15 +153,23 @@ class Model:
             shape[first:] = both[:n - first]
         return shape / max(float(shape.sum()), 1e-30)
 
-    def jacobian(self, state: State) -> tuple[Floats, Floats]:
-        """Expected counts ``(c,)`` and their derivatives ``(c, parameters)``."""
+    def jacobian(
+        self, state: State, fixed: NDArray[np.bool_] | None = None
+    ) -> tuple[Floats, Floats]:
+        """Expected counts ``(c,)`` and their derivatives ``(c, parameters)``; 0 by fixed ones."""
         shapes, mean = self.parts(state)
         lines = state.counts @ shapes + state.continuum @ self.continuum
         each = self.peaks.shapes(state.response)
         strength = state.counts[self.peaks.owner] * self.peaks.weights
         open_ = self.peaks.open
-        by_response = [self._by_response(state, i) for i in range(len(_STEPS))]
-        return mean, np.vstack([shapes, self.continuum, self.sum_peaks(lines),
+        n = len(_STEPS)
+        held = np.zeros(n, dtype=bool) if fixed is None else fixed[-n:]
+        by_response = [np.zeros_like(mean) if held[i] else self._by_response(state, i)
+                       for i in range(n)]
+        single = len(state.counts) + len(state.continuum)
+        pairs = np.zeros_like(mean) if fixed is not None and fixed[single] \
+            else self.sum_peaks(lines)
+        return mean, np.vstack([shapes, self.continuum, pairs,
                                 strength[open_, None] * each[open_], *by_response]).T
 
     def _by_response(self, state: State, number: int) -> Floats:
@@ -237,7 +249,10 @@ class Fit:
         return np.asarray(np.sqrt(np.maximum(np.diag(self.covariance), 0.0)))
 
 
-def fit_spectrum(model: Model, counts: Floats, start: State | None = None) -> Fit:
+def fit_spectrum(
+    model: Model, counts: Floats, start: State | None = None, *, settled: float = _SETTLED,
+    free: Free = "all",
+) -> Fit:
     """Fit a spectrum.
 
     Parameters
@@ -248,18 +263,26 @@ def fit_spectrum(model: Model, counts: Floats, start: State | None = None) -> Fi
         ``(c,)`` of the channels in use.
     start
         Parameters near the likeliest; by default the model's own.
+    settled
+        Gain of the log likelihood below which a step is the last one.
+    free
+        What may change: while elements are missing, all but the areas, or these and the energy
+        axis, would be bent to make up for them.
     """
     state = model.start(counts) if start is None else start
     fixed = _fixed(state, counts)
+    if free != "all":
+        fixed[len(state.counts) + len(state.continuum):] = True
+        fixed[-len(_RESPONSE_ERR):][:_AXIS] = free == "areas"
     if start is None:  # the areas first: far from them nothing is known of shifts and widths
         only_areas = fixed.copy()
         only_areas[len(state.counts) + len(state.continuum):] = True
-        state, _ = _climbed(model, state, counts, only_areas)
-    return _estimated(model, *_climbed(model, state, counts, fixed), counts, fixed)
+        state, _ = _climbed(model, state, counts, only_areas, max(settled, ROUGHLY))
+    return _estimated(model, *_climbed(model, state, counts, fixed, settled), counts, fixed)
 
 
 def _climbed(
-    model: Model, state: State, counts: Floats, fixed: NDArray[np.bool_]
+    model: Model, state: State, counts: Floats, fixed: NDArray[np.bool_], settled: float
 ) -> tuple[State, float]:
     """The likeliest state, and its log likelihood."""
     value = _log_likelihood(model, state, counts)
@@ -268,7 +291,7 @@ def _climbed(
         if trial is None:
             break
         state, value = trial, value + gain
-        if gain < _SETTLED:
+        if gain < settled:
             break
     return state, value
 
@@ -286,7 +309,7 @@ def _stepped(
     model: Model, state: State, counts: Floats, fixed: NDArray[np.bool_], value: float
 ) -> tuple[State | None, float]:
     """The next state and by how much it is likelier; None if there is no likelier one."""
-    mean, slopes = model.jacobian(state)
+    mean, slopes = model.jacobian(state, fixed)
     rows, known = model.prior(state)
     root = np.sqrt(mean)
     design = np.vstack([slopes / root[:, None], rows])
@@ -300,7 +323,7 @@ def _stepped(
     step[~fixed] = bounded_step(design[:, ~fixed], target, low[~fixed])
     for shrink in (1.0, 0.5, 0.25, 0.1, 0.02, 0.003):
         moved = now + shrink * step
-        moved[_WIDTHS] = np.maximum(moved[_WIDTHS], _NARROWEST_EV)
+        moved[-len(_LOWEST):] = np.clip(moved[-len(_LOWEST):], _LOWEST, _HIGHEST)
         trial = state.moved(moved)
         gain = _log_likelihood(model, trial, counts) - value
         if gain > 0:
@@ -333,7 +356,7 @@ def _estimated(
     model: Model, state: State, value: float, counts: Floats, fixed: NDArray[np.bool_]
 ) -> Fit:
     """One more step in which counts may become negative, and what it says of their errors."""
-    mean, slopes = model.jacobian(state)
+    mean, slopes = model.jacobian(state, fixed)
     rows, known = model.prior(state)
     n = len(state.counts)
     free = ~fixed
@@ -362,7 +385,7 @@ def inverse_of(matrix: Floats) -> Floats:
     return np.asarray(np.outer(scale, scale) * (half @ half.T))
 
 
-def refitted(fit: Fit, counts: Floats, element: str) -> float:
+def refitted(fit: Fit, counts: Floats, element: str, free: Free = "all") -> float:
     """Twice the log likelihood that an element adds to a fitted spectrum."""
     model = fit.model.without(element)
     keep = np.array([family.element != element for family in fit.model.families])
@@ -371,4 +394,5 @@ def refitted(fit: Fit, counts: Floats, element: str) -> float:
              for i, ratio in zip(fit.model.peaks.open, fit.state.ratios, strict=True)}
     ratios = [known[others[i].element, others[i].name] for i in model.peaks.open]
     start = replace(fit.state, counts=fit.state.counts[keep], ratios=np.array(ratios))
-    return 2.0 * (fit.log_likelihood - fit_spectrum(model, counts, start).log_likelihood)
+    without = fit_spectrum(model, counts, start, settled=ROUGHLY, free=free)
+    return 2.0 * (fit.log_likelihood - without.log_likelihood)

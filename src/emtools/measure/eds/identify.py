@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
+from scipy.ndimage import gaussian_filter1d
 
 from emtools import xrays
 from emtools.errors import ParameterError
 from emtools.measure.eds.continuum import continuum_basis
 from emtools.measure.eds.families import Response, families_of
-from emtools.measure.eds.fit import Fit, Model, fit_spectrum, refitted
+from emtools.measure.eds.fit import (
+    ROUGHLY,
+    Fit,
+    Free,
+    Model,
+    fit_spectrum,
+    inverse_of,
+    refitted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,12 +37,17 @@ if TYPE_CHECKING:
 # Gases and what is not met outside reactors: no candidates unless asked for.
 _UNLIKELY = {"H", "He", "Li", "Be", "Ne", "Ar", "Kr", "Xe", "Rn", "Tc", "Pm", "Po", "At", "Fr",
              "Ra", "Ac", "Pa", "Np", "Pu", "Am", "Cm", "Bk", "Cf"}
-_MOST = 30  # elements
+_MOST, _PASSES = 30, 3  # elements; forth and back
 _SHIFTS_EV = np.arange(-60.0, 61.0, 10.0)  # of the axis, tried for the first element
-_OPEN_RATIO = 0.6  # by how much computed ratios of shells may be off, relatively
+_ALIKE, _RIVALS = 0.5, 3  # of the shapes of two elements, as a cosine; how many are tried
+_MISFIT = 1.25  # mean squared residual from which an element may be taken for another
+_LOOSELY = 2.0  # gain of the log likelihood that ends a fit which only compares
+_MODEL_ERR, _TOGETHER_KEV = 0.01, 0.13  # of peaks' heights, and over what energy it is the same
+_FILLED, _ENOUGH, _MEDIAN = 5.0, 50, 0.455  # counts; channels; median of a squared normal number
 
 
-class Setting(NamedTuple):
+@dataclass(frozen=True)
+class Setting:
     """What the spectra of an image have in common.
 
     Parameters
@@ -61,11 +76,15 @@ class Setting(NamedTuple):
         return [family for element in elements
                 for family in families_of(element, (low, high), self.beam_keV, self.detector)]
 
+    @cached_property
+    def continuum(self) -> NDArray[np.float64]:
+        """Shapes of the continuum, ``(k, c)``."""
+        return continuum_basis(self.energy_keV, self.beam_keV, self.detector)
+
     def model(self, elements: Iterable[str], response: Response | None = None) -> Model:
         """Model of a spectrum with these elements."""
         families = self.families(elements)
-        continuum = continuum_basis(self.energy_keV, self.beam_keV, self.detector)
-        return Model(families, self.energy_keV, continuum, self.ties(families),
+        return Model(families, self.energy_keV, self.continuum, self.ties(families),
                      response or self.response)
 
 
@@ -94,35 +113,21 @@ def with_all_seen(
     candidates = [e for e in candidates if setting.families([e])]
     columns = {e: _tied(setting, e) for e in candidates}
     threshold = float(stats.chi2.isf(2.0 * rate / max(len(candidates), 1), 1))
-    found: list[str] = []
-    fit = _first(setting, counts, asked)
-    while len(found) < _MOST:
-        scores = _scores(fit, counts, [c for c in candidates if c not in found], columns)
-        if not scores or max(scores.values()) < threshold * _overdispersion(fit, counts):
+    search = _Search(setting, counts, tuple(asked), columns, threshold)
+    fit = search.onwards(search.first(), "axis")
+    for number in range(_PASSES):
+        # With the detector as the strong lines show it, weak ones are seen, or were none.
+        before = search.elements(fit)
+        fit = fit_spectrum(setting.model(before), counts, fit.state, settled=ROUGHLY)
+        if number == 0 and search.misfit(fit) > _MISFIT:
+            fit = search.exchanged(fit)
+        more = search.onwards(fit, "areas")
+        if number and search.elements(more) == before:
             break
-        best = max(scores, key=lambda one: scores[one])
-        if not found and not asked:
-            fit = _at_best_shift(setting, counts, columns, candidates, fit) or fit
-            best = fit.model.families[0].element if fit.model.families else best
-        found.append(best)
-        fit = fit_spectrum(setting.model([*asked, *found], fit.state.response), counts)
-    return _only_needed(setting, counts, asked, found, fit, threshold)
-
-
-def _first(setting: Setting, counts: Floats, asked: Sequence[str]) -> Fit:
-    """Fit with what was asked for, from the shift that explains most."""
-    if not asked:
-        return fit_spectrum(setting.model([]), counts)
-    fits = [fit_spectrum(setting.model(asked, setting.response._replace(shift_eV=shift)), counts)
-            for shift in (0.0, -40.0, 40.0)]
-    return _with_own_prior(setting, counts, max(fits, key=lambda fit: fit.log_likelihood), asked)
-
-
-def _with_own_prior(
-    setting: Setting, counts: Floats, fit: Fit, elements: Sequence[str]
-) -> Fit:
-    return fit_spectrum(setting.model(elements), counts) \
-        if abs(fit.state.response.shift_eV) < 1.0 else fit
+        fit = search.back(more)
+    elements = search.elements(fit)
+    return (fit_spectrum(setting.model(elements), counts, fit.state),
+            [element for element in elements if element not in asked])
 
 
 def _tied(setting: Setting, element: str) -> Callable[[Response], Floats]:
@@ -149,54 +154,158 @@ def _computed_k(element: str, line: str, beam_keV: float, detector: xrays.Detect
 
 def _scores(
     fit: Fit, counts: Floats, candidates: Sequence[str],
-    columns: dict[str, Callable[[Response], Floats]], response: Response | None = None,
+    columns: dict[str, Callable[[Response], Floats]], response: Response,
 ) -> dict[str, float]:
     """By how much twice the log likelihood would rise with each candidate, about (score test)."""
     mean, slopes = fit.model.jacobian(fit.state)
+    rows, _ = fit.model.prior(fit.state)
     root = np.sqrt(mean)
     usable = np.abs(slopes).sum(axis=0) > 0
-    basis, _ = np.linalg.qr(slopes[:, usable] / root[:, None])
+    design, rows = slopes[:, usable] / root[:, None], rows[:, usable]
+    inverse = inverse_of(design.T @ design + rows.T @ rows)
     residual = (counts - mean) / root
-    residual = residual - basis @ (basis.T @ residual)
-    shapes = np.array([columns[one](response or fit.state.response) for one in candidates]) / root
-    across = shapes - (shapes @ basis) @ basis.T
-    size = np.maximum((across**2).sum(axis=1), 1e-12 * (shapes**2).sum(axis=1))
+    shapes = np.array([columns[one](response) for one in candidates]) / root
+    # What the fit could take over of each, as far as what is known beforehand lets it.
+    across = shapes - (shapes @ design) @ inverse @ design.T
+    size = np.maximum((across * shapes) @ _doubt(fit), 1e-12 * (shapes**2).sum(axis=1))
     along = across @ residual
     return {one: float(a * a / n) if a > 0 else 0.0
             for one, a, n in zip(candidates, along, size, strict=True)}
 
 
+def _doubt(fit: Fit) -> Floats:
+    """Variance of each channel over that of counting: no peak is as modelled to a per cent.
+
+    Least of all at its feet, where some of what was recorded is missing charge; and such an error
+    is the same over the width of a peak.
+    """
+    energy = fit.model.energy_keV
+    together = _TOGETHER_KEV / float(energy[1] - energy[0])
+    around = np.maximum(fit.mean, gaussian_filter1d(fit.mean, together, mode="nearest"))
+    return np.asarray(1.0 + _MODEL_ERR**2 * together * around**2 / fit.mean)
+
+
+def _doubt_of(fit: Fit, element: str) -> float:
+    """By how much the doubt of the model lowers what speaks for an element."""
+    shapes, mean = fit.model.parts(fit.state)
+    own = [i for i, family in enumerate(fit.model.families) if family.element == element]
+    weight = (fit.state.counts[own] @ shapes[own]) ** 2 / mean
+    whole = float(weight.sum())
+    return float((weight * _doubt(fit)).sum()) / whole if whole > 0 else 1.0
+
+
 def _overdispersion(fit: Fit, counts: Floats) -> float:
-    """By how much the squared residuals are larger than counting alone makes them."""
-    return max(1.0, float(((counts - fit.mean) ** 2 / fit.mean).mean()))
+    """By how much squared residuals are larger than counting makes them, whatever few peaks do."""
+    squared = (counts - fit.mean) ** 2 / fit.mean
+    filled = squared[fit.mean > _FILLED]
+    return max(1.0, float(np.median(filled)) / _MEDIAN) if len(filled) > _ENOUGH else 1.0
 
 
-def _at_best_shift(
-    setting: Setting, counts: Floats, columns: dict[str, Callable[[Response], Floats]],
-    candidates: Sequence[str], fit: Fit,
-) -> Fit | None:
-    """Fit of the element and the shift of the axis that together explain most."""
-    best, response = 0.0, None
-    element = ""
-    for shift in _SHIFTS_EV:
-        moved = setting.response._replace(shift_eV=float(shift))
-        scores = _scores(fit, counts, candidates, columns, moved)
-        top = max(scores, key=lambda one: scores[one])
-        if scores[top] > best:
-            best, element, response = scores[top], top, moved
-    return fit_spectrum(setting.model([element], response), counts) if response else None
+class _Search:
+    """Elements looked for one after another.
 
+    Parameters
+    ----------
+    setting, counts
+        Of the spectrum.
+    asked
+        Elements that stay.
+    columns
+        Shapes of the candidates.
+    threshold
+        Twice the log likelihood that an element has to add.
+    """
 
-def _only_needed(
-    setting: Setting, counts: Floats, asked: Sequence[str], found: list[str], fit: Fit,
-    threshold: float,
-) -> tuple[Fit, list[str]]:
-    """Leave out again what is not significant beside what was found after it."""
-    while found:
-        gains = {one: refitted(fit, counts, one) for one in found}
-        least = min(gains, key=lambda one: gains[one])
-        if gains[least] > threshold * _overdispersion(fit, counts):
-            break
-        found = [one for one in found if one != least]
-        fit = fit_spectrum(setting.model([*asked, *found], fit.state.response), counts)
-    return fit, found
+    def __init__(
+        self, setting: Setting, counts: Floats, asked: tuple[str, ...],
+        columns: dict[str, Callable[[Response], Floats]], threshold: float,
+    ) -> None:
+        self.setting, self.counts, self.asked = setting, counts, asked
+        self.columns, self.threshold = columns, threshold
+
+    def elements(self, fit: Fit) -> list[str]:
+        """Elements of a fit: those asked for, and what was found."""
+        own = dict.fromkeys(family.element for family in fit.model.families)
+        return [*self.asked, *(element for element in own if element not in self.asked)]
+
+    def _fit(self, elements: list[str], response: Response, free: Free) -> Fit:
+        return fit_spectrum(self.setting.model(elements, response), self.counts, settled=ROUGHLY,
+                            free=free)
+
+    def first(self) -> Fit:
+        """Fit with what was asked for, from the shift of the axis that explains most."""
+        if not self.asked:
+            return self._fit([], self.setting.response, "areas")
+        fits = [self._fit(list(self.asked), self.setting.response._replace(shift_eV=shift),
+                          "areas") for shift in (0.0, -40.0, -20.0, 20.0, 40.0)]
+        best = max(fits, key=lambda fit: fit.log_likelihood)
+        return fit_spectrum(best.model, self.counts, best.state, settled=ROUGHLY, free="axis")
+
+    def onwards(self, fit: Fit, free: Free) -> Fit:
+        """Add the element that explains most, as long as one is significant."""
+        while len(self.elements(fit)) < _MOST:
+            own = self.elements(fit)
+            left = [one for one in self.columns if one not in own]
+            best, score = self._best(fit, left, fit.state.response)
+            if score < self.threshold * _overdispersion(fit, self.counts):
+                break
+            response = fit.state.response
+            if not own:
+                best, response = self._with_its_shift(fit, left)
+            fit = self._fit([*own, best], response, free)
+        return fit
+
+    def _best(self, fit: Fit, candidates: list[str], response: Response) -> tuple[str, float]:
+        if not candidates:
+            return "", 0.0
+        scores = _scores(fit, self.counts, candidates, self.columns, response)
+        best = max(scores, key=lambda one: scores[one])
+        return best, scores[best]
+
+    def _with_its_shift(self, fit: Fit, candidates: list[str]) -> tuple[str, Response]:
+        """The element and the shift of the axis that together explain most."""
+        responses = [self.setting.response._replace(shift_eV=float(shift))
+                     for shift in _SHIFTS_EV]
+        found = [self._best(fit, candidates, response) for response in responses]
+        best = max(range(len(found)), key=lambda i: found[i][1])
+        return found[best][0], responses[best]
+
+    def misfit(self, fit: Fit) -> float:
+        """Mean squared residual, over that of counting."""
+        return float(((self.counts - fit.mean) ** 2 / fit.mean).mean())
+
+    def exchanged(self, fit: Fit) -> Fit:
+        """Take for each element found the one of nearly the same lines that explains most."""
+        for one in [one for one in self.elements(fit) if one not in self.asked]:
+            own = self.elements(fit)
+            others = [other for other in self._rivals(fit, one) if other not in own]
+            fits = [fit_spectrum(self.setting.model([other if e == one else e for e in own]),
+                                 self.counts, settled=_LOOSELY) for other in others]
+            fit = max([fit, *fits], key=lambda each: each.log_likelihood)
+        return fit
+
+    def _rivals(self, fit: Fit, element: str) -> list[str]:
+        """Candidates whose lines lie where an element's lines do."""
+        response = fit.state.response
+        own = self.columns[element](response)
+        found = []
+        for other, column in self.columns.items():
+            shape = column(response)
+            alike = float(own @ shape) / max(float(np.sqrt((own @ own) * (shape @ shape))), 1e-300)
+            if other != element and alike > _ALIKE:
+                found.append((alike, other))
+        return [other for _, other in sorted(found, reverse=True)[:_RIVALS]]
+
+    def back(self, fit: Fit) -> Fit:
+        """Leave out again what is not significant beside what was found after it."""
+        while True:
+            found = [one for one in self.elements(fit) if one not in self.asked]
+            if not found:
+                return fit
+            gains = {one: refitted(fit, self.counts, one, "areas") / _doubt_of(fit, one)
+                     for one in found}
+            least = min(gains, key=lambda one: gains[one])
+            if gains[least] > self.threshold * _overdispersion(fit, self.counts):
+                return fit
+            fit = self._fit([one for one in self.elements(fit) if one != least],
+                            fit.state.response, "areas")
