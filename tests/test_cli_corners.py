@@ -402,3 +402,56 @@ def test_a_file_that_holds_nothing_drawn_is_wrong_usage(run, drawn, option, file
     assert outcome.code == 2
     assert said in " ".join(outcome.err.split())
     assert "Traceback" not in outcome.err
+
+
+# ---- spectra ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    """A spectrum image and the HAADF image of the same scan in one file."""
+    path = tmp_path_factory.mktemp("scan") / "scan.hspy"
+    (spectra, haadf), _ = simulate.spectrum_image("PbS", shape=(32, 56), counts=60.0, rng=1)
+    spectra.to_hyperspy().save(path, overwrite=True)
+    import h5py
+
+    other = path.with_name("haadf.hspy")
+    haadf.to_hyperspy().save(other, overwrite=True)
+    with h5py.File(other) as source, h5py.File(path, "a") as target:
+        for name in source["Experiments"]:
+            source.copy(source["Experiments"][name], target["Experiments"], name=f"HAADF {name}")
+    return path
+
+
+def test_k_factors_come_by_name_from_a_file(run, scan, tmp_path):
+    (tmp_path / "k.toml").write_text("title = 'mine'\n[kfactors]\nS_Ka = 1.02\nPb_Ma = 2.4\n")
+    (tmp_path / "k.json").write_text('{"kfactors": {"Pb_Ma": 2.4, "S_Ka": 1.02}}')
+    tables = []
+    for name in ("k.toml", "k.json"):
+        outcome = run("eds", "--json", "--elements", "Pb,S", "--k-factors", tmp_path / name, scan)
+        assert outcome.code == 0
+        tables.append(outcome.rows[0]["tables"]["composition"])
+        assert outcome.rows[0]["parameters"]["k_factors"] == {"S_Ka": 1.02, "Pb_Ma": 2.4}
+    assert tables[0] == tables[1]
+    assert {row["k_factor"] for row in tables[0]} == {1.02, 2.4}
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("[other]\nS_Ka = 1.0\n", "holds no table kfactors"), ("[kfactors]\nS_Ka = 'x'\n", "no number"),
+    ("[kfactors\n", "cannot be read"), ("[kfactors]\nS = 1.0\n", "no element and line"),
+])
+def test_wrong_k_factor_files_are_named(run, scan, tmp_path, text, said):
+    (tmp_path / "k.toml").write_text(text)
+    outcome = run("eds", "--k-factors", tmp_path / "k.toml", scan)
+    assert outcome.code != 0
+    assert said in " ".join(outcome.err.split())
+
+
+def test_chains_are_measured_on_the_haadf_image_of_the_same_scan(run, scan):
+    outcome = run("eds", "--json", "--elements", "Pb,S", "--with", "chains", scan)
+    assert outcome.code == 0
+    (result,) = outcome.rows
+    regions = {row["region"] for row in result["tables"]["composition"]}
+    assert {"all", "chain 1", "dots", "gaps", "film"} <= regions
+    assert result["tables"]["profile"]
+    assert result["summary"]["chains"].startswith("1 chain")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _ROWS = 40  # of a table on a terminal
 # Columns that are left out first where the terminal is narrow; --json and the CSV have them all.
-_LEAVE_OUT = ("p_value", "d_reference", "runner_up", "persistence_length", "helix", "tortuosity",
+_LEAVE_OUT = ("p_value", "k_source", "weight_percent", "atomic_percent_k", "limit", "k_factor",
+              "d_reference", "runner_up", "persistence_length", "helix", "tortuosity",
               "fold", "domain", "area", "harmonic", "few_fringes", "k_per", "uv_angle", "aspect",
               "pitch", "width_std", "n_crossings", "y_", "x_", "rotation", "s_", "u_", "v_",
               "orientation", "length", "score", "snr", "ambiguous")

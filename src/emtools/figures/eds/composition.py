@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _LEFT, _RIGHT, _BELOW, _TOP = 0.95, 0.08, 0.36, 0.24
 _ROW = 0.17
 _MOST = 40  # regions
+_LEGEND_COLUMNS, _LEGEND_LINE = 5, 0.16
 _COLOURS = (SERIES[5], SERIES[1], SERIES[3], SERIES[4], SERIES[0], SERIES[2])
 
 
@@ -37,7 +38,8 @@ def composition_figure(result: Result) -> Figure:
     elements = list(dict.fromkeys(table["element"]))
     with style():
         high = _ROW * max(len(regions) * (1 + 0.45 * (len(elements) - 1)), 3)
-        figure = sheet(_BELOW + high + _TOP, COLUMN_IN)
+        top = _TOP + _LEGEND_LINE * ((len(elements) - 1) // _LEGEND_COLUMNS)
+        figure = sheet(_BELOW + high + top, COLUMN_IN)
         axes = panel(figure, (_LEFT, _BELOW, COLUMN_IN - _LEFT - _RIGHT, high))
         for i, element in enumerate(elements):
             beside = (i - 0.5 * (len(elements) - 1)) / max(len(elements), 1) * 0.8
@@ -47,8 +49,9 @@ def composition_figure(result: Result) -> Figure:
         axes.set_ylim(len(regions) - 0.5, -0.5)
         axes.set_xlim(0, min(axes.get_xlim()[1], 108.0))
         axes.set_xlabel("at.%")
-        axes.legend(ncols=6, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0),
-                    borderaxespad=0.1, handletextpad=0.3, columnspacing=1.0)
+        axes.legend(ncols=_LEGEND_COLUMNS, frameon=False, loc="lower left",
+                    bbox_to_anchor=(0.0, 1.0), borderaxespad=0.1, handletextpad=0.3,
+                    columnspacing=1.0)
         return figure
 
 

@@ -51,7 +51,14 @@ class _Map(NamedTuple):
     element: str
     line: str
     counts: Floats
+    err: Floats
     side: int
+
+    @property
+    def structure(self) -> float:
+        """How much it varies over the picture, over what noise makes it vary."""
+        noise = float(np.mean(self.err**2))
+        return float(np.sqrt(max(float(np.var(self.counts)) - noise, 0.0) / noise))
 
 
 def maps_figure(image: Image, result: Result) -> Figure:
@@ -113,7 +120,7 @@ def _binned(element: str, line: str, counts: Floats, variance: Floats) -> _Map:
         sums, err = binned(counts, side), np.sqrt(np.maximum(binned(variance, side), 1e-12))
         strong = sums >= np.percentile(sums, _TOP)
         if np.median((sums / err)[strong]) >= _SURE or 2 * side > most:
-            return _Map(element, line, sums, side)
+            return _Map(element, line, sums, err, side)
         side *= 2
 
 
@@ -160,8 +167,8 @@ def _draw(axes: Axes, bar: Axes, one: _Map, image: Image) -> None:
 
 
 def _composite(axes: Axes, maps: list[_Map], image: Image) -> None:
-    """The strongest elements together, each in a colour of its own."""
-    chosen = sorted(maps, key=_contrast, reverse=True)[:_MOST_IN_COMPOSITE]
+    """The elements that vary most, together, each in a colour of its own."""
+    chosen = sorted(maps, key=lambda one: -one.structure)[:_MOST_IN_COMPOSITE]
     y, x = image.plane_axes
     picture = np.zeros((y.size, x.size, 3))
     for one, colour in zip(chosen, _COLOURS, strict=False):
@@ -177,7 +184,3 @@ def _composite(axes: Axes, maps: list[_Map], image: Image) -> None:
         axes.text(0.03 + 0.12 * i, 0.97, one.element, transform=axes.transAxes, color=colour,
                   ha="left", va="top", fontsize=TEXT_PT + 1, fontweight="bold")
 
-
-def _contrast(one: _Map) -> float:
-    """How much an element is in some places and not in others: a grid is everywhere."""
-    return float(np.std(one.counts) / max(abs(float(np.mean(one.counts))), 1e-9))

@@ -302,9 +302,7 @@ def _said(
     said: dict[str, Any] = {"beam_energy_keV": "not known" if beam is None else beam, "unit": unit}
     if chains is not None:
         said["chains"] = chains.outcome
-    if gaps:
-        said["gaps_minus_dots"] = gaps
-    return said
+    return said | gaps
 
 
 def _empty(reason: str, where: _Where) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -288,7 +288,8 @@ def _absorbed(
     return inside
 
 
-def described(factors: Mapping[str, KFactor | None]) -> dict[str, Any]:
+def described(factors: Mapping[str, KFactor | None]) -> str:
     """Return each element's k-factor and its source in words."""
-    return {element: "none: the beam energy is not known" if one is None
-            else f"{one.value:.3g} ({one.source})" for element, one in factors.items()}
+    return ", ".join(f"{element} none: not given, and the beam energy is not known" if one is None
+                     else f"{element} {one.value:.3g} ({one.source})"
+                     for element, one in factors.items())

@@ -10,6 +10,7 @@ from scipy import stats
 
 from emtools.measure.eds.places import FILM
 from emtools.measure.eds.quantify import Amounts, composition
+from emtools.model import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -218,14 +219,15 @@ def gaps_against_dots(found: Sequence[Quantified], total: Total) -> dict[str, An
     taken = np.isfinite(shares)
     per_count = np.where(taken, total.lines.atoms_per_count, 0.0)
     atoms = per_count * np.nan_to_num(gaps.counts)
-    said = {}
+    said: dict[str, Any] = {}
     for i in np.flatnonzero(taken).tolist():
         slope = per_count * ((np.arange(len(shares)) == i) - shares[i])
         over = float(slope @ np.nan_to_num(gaps.counts))
         variance = slope @ gaps.covariance @ slope + (atoms.sum() * share_err[i]) ** 2
         if variance > 0:
-            said[total.elements[i]] = {
-                "difference_atomic_percent": gaps.parts[i].share - dots.parts[i].share,
-                "err": float(np.hypot(gaps.parts[i].share_err, dots.parts[i].share_err)),
-                "p_value": float(2 * stats.norm.sf(abs(over) / np.sqrt(variance)))}
+            name = f"{total.elements[i]}_gaps_minus_dots"
+            said[name] = Measured(
+                gaps.parts[i].share - dots.parts[i].share,
+                float(np.hypot(gaps.parts[i].share_err, dots.parts[i].share_err)), "at.%")
+            said[f"{name}_p_value"] = float(2 * stats.norm.sf(abs(over) / np.sqrt(variance)))
     return said

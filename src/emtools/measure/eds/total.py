@@ -149,7 +149,8 @@ def _p_value(fit: Fit, counts: Floats, element: str, misfit: Floats) -> float:
     own = [i for i, family in enumerate(fit.model.families) if family.element == element]
     if not own:
         return 1.0
-    gain = max(refitted(fit, counts, element), 0.0) / float(misfit[own].max())
+    clearest = max(own, key=lambda i: float(fit.counts[i]) / max(float(fit.err[i]), 1e-9))
+    gain = max(refitted(fit, counts, element), 0.0) / float(misfit[clearest])
     n = len(own)
     if gain <= 0:
         return 1.0
