@@ -19,7 +19,7 @@ def measured():
 def test_every_figure_is_there_and_drawn(measured):
     image, result = measured
     drawn = figures.pictures(image, result)
-    assert set(drawn) == {"spectrum", "composition", "maps", "profile"}
+    assert set(drawn) == {"spectrum", "composition", "maps", "atomic_percent", "profile"}
     for figure in drawn.values():
         figure.canvas.draw()
         assert np.ptp(np.asarray(figure.canvas.buffer_rgba())[..., :3]) > 100

@@ -195,6 +195,29 @@ def test_maps_are_unbiased_at_very_few_counts():
         assert np.sqrt(np.mean(err**2)) == pytest.approx(values.std(), rel=0.06)
 
 
+def test_maps_of_shares_cover_the_truth_and_are_as_fine_as_counts_allow():
+    mean = means({name: area for name, area in PBS.items() if name[:2] in ("Pb", "S_")})
+    sides = []
+    for density in (0.05, 0.8):
+        scaled = mean * density * CHANNELS / mean.sum()
+        cube = np.random.default_rng(12).poisson(scaled, (48, 72, CHANNELS)).astype(np.uint16)
+        axes = (Axis("y", 48, 1.0, "nm"), Axis("x", 72, 1.0, "nm"),
+                Axis("energy", CHANNELS, WIDTH, "keV"))
+        image = Image(cube, axes, acquisition=Acquisition(modality="EDS", beam_energy_keV=200.0))
+        result = emtools.eds(image, elements=("Pb", "S"), k_factors=K)
+        maps = {options["name"]: data for data, options, kind in result.layers if kind == "image"}
+        values, err = (maps[name] for name in ("S at.%", "S at.% 1 sigma"))
+        assert np.isfinite(values).mean() > 0.95
+        np.testing.assert_allclose(maps["Pb at.%"] + values, 100.0, atol=1e-6, equal_nan=True)
+        sulfur, lead = 2000 * 1.02 / 32.06, 2600 * 2.4 / 207.2
+        once = np.unique(np.stack([values.ravel(), err.ravel()]), axis=1)
+        pulls = (once[0] - 100 * sulfur / (sulfur + lead)) / once[1]
+        assert np.mean(np.abs(pulls) < 1.96) > 0.88
+        assert abs(pulls.mean()) < 0.5
+        sides.append(values.size / once.shape[1])
+    assert sides[1] < 0.5 * sides[0]
+
+
 def test_lazy_spectra_give_the_same(scan):
     (image, _), _ = scan
     lazy = replace(image, data=da.from_array(np.array(image.data), chunks=(7, 30, 400)))

@@ -11,6 +11,7 @@ from emtools.figures.eds import (
     composition_figure,
     maps_figure,
     profile_figure,
+    shares_figure,
     spectrum_figure,
 )
 from emtools.figures.histograms import histogram
@@ -33,6 +34,7 @@ __all__ = [
     "pictures",
     "profile_figure",
     "save",
+    "shares_figure",
     "spectrum_figure",
     "strain_figure",
     "strips_figure",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from emtools.figures.eds.composition import composition_figure
-from emtools.figures.eds.maps import maps_figure
+from emtools.figures.eds.maps import maps_figure, shares_figure
 from emtools.figures.eds.profile import profile_figure
 from emtools.figures.eds.spectrum import spectrum_figure
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from emtools.model import Image, Result
 
 __all__ = ["composition_figure", "eds_pictures", "maps_figure", "profile_figure",
-           "spectrum_figure"]
+           "shares_figure", "spectrum_figure"]
 
 
 def eds_pictures(image: Image, result: Result) -> dict[str, Figure]:
@@ -28,6 +30,9 @@ def eds_pictures(image: Image, result: Result) -> dict[str, Figure]:
         figures["composition"] = composition_figure(result)
     if any(kind == "image" for _, _, kind in result.layers) and table["detected"].any():
         figures["maps"] = maps_figure(image, result)
+        if any(options["name"].endswith(" at.%") and np.isfinite(data).any()
+               for data, options, _ in result.layers):
+            figures["atomic_percent"] = shares_figure(image, result)
     if len(result.tables["profile"]):
         figures["profile"] = profile_figure(result)
     return figures

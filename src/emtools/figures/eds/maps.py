@@ -98,6 +98,39 @@ def maps_figure(image: Image, result: Result) -> Figure:
         return figure
 
 
+def shares_figure(image: Image, result: Result) -> Figure:
+    """Return maps of atomic per cent and of their 1 sigma, two columns wide.
+
+    Squares are as small as the counts allow; where they say nothing the map is grey.
+
+    Parameters
+    ----------
+    image
+        The spectrum image that was measured.
+    result
+        Of ``eds``, with maps.
+    """
+    layers = {options["name"]: np.asarray(data, dtype=float)
+              for data, options, kind in result.layers if kind == "image"}
+    elements = [name.removesuffix(" at.%") for name in layers if name.endswith(" at.%")]
+    with style():
+        wide = (TWO_COLUMNS_IN - 2 * _EDGE - (_COLUMNS - 1) * _GAP) / _COLUMNS
+        high = wide * _aspect(image)
+        step = high + _TITLE + _BAR + _BAR_TEXT
+        figure = sheet(len(elements) * step + _NOTE + 2 * _EDGE, 2 * (wide + _GAP) + 2 * _EDGE)
+        for i, element in enumerate(elements):
+            bottom = _EDGE + _NOTE + (len(elements) - 1 - i) * step + _BAR + _BAR_TEXT
+            for j, (name, title) in enumerate(((f"{element} at.%", element),
+                                               (f"{element} at.% 1 sigma", f"{element}, 1 σ"))):
+                left = _EDGE + j * (wide + _GAP)
+                axes = panel(figure, (left, bottom, wide, high))
+                bar = panel(figure, (left, bottom - _BAR - 0.03, wide, _BAR))
+                _draw_values(axes, bar, layers[name], 1, "at.%")
+                _frame(axes, image, title, bar=True)
+        note(figure, "squares of pixels as the counts allow; grey: too few", _NOTE - 0.03)
+        return figure
+
+
 def element_maps(result: Result) -> list[_Map]:
     """Maps of the elements that were found, binned as their counts need."""
     layers = {options["name"]: data for data, options, kind in result.layers if kind == "image"}
@@ -146,13 +179,18 @@ def _frame(axes: Axes, image: Image, title: str, *, bar: bool) -> None:
 
 
 def _draw(axes: Axes, bar: Axes, one: _Map, image: Image) -> None:
-    colours = colormaps["viridis"]
-    high = max(float(np.percentile(one.counts, 99.5)), 1.0)
-    drawn = axes.imshow(one.counts, cmap=colours, vmin=0.0, vmax=high,
-                        extent=_extent(one.side, one.counts.shape), interpolation="nearest")
+    _draw_values(axes, bar, one.counts, one.side, "counts")
     binned = f", {one.side} × {one.side} pixels summed" if one.side > 1 else ""
     line = one.line.replace("a", "α")
     _frame(axes, image, f"{one.element} {line}{binned}", bar=True)
+
+
+def _draw_values(axes: Axes, bar: Axes, values: Floats, side: int, quantity: str) -> None:
+    colours = colormaps["viridis"].with_extremes(bad="0.75")
+    known = values[np.isfinite(values)]
+    high = max(float(np.percentile(known, 99.5)), 1.0) if known.size else 1.0
+    drawn = axes.imshow(values, cmap=colours, vmin=0.0, vmax=high,
+                        extent=_extent(side, values.shape), interpolation="nearest")
     figure = axes.get_figure(root=True)
     assert figure is not None
     scale = figure.colorbar(drawn, cax=bar, orientation="horizontal")
@@ -162,7 +200,7 @@ def _draw(axes: Axes, bar: Axes, one: _Map, image: Image) -> None:
     first, last = bar.get_xticklabels()
     first.set_horizontalalignment("left")
     last.set_horizontalalignment("right")
-    bar.text(0.5, -0.5, "counts", transform=bar.transAxes, ha="center", va="top",
+    bar.text(0.5, -0.5, quantity, transform=bar.transAxes, ha="center", va="top",
              fontsize=TEXT_PT)
 
 

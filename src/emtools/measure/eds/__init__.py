@@ -122,7 +122,8 @@ def eds(
     -------
     Result
         Tables ``composition`` and ``profile``; layers with the elements' maps (signed estimates of
-        counts) and their 1 sigma; in its details ``spectrum`` (sum and fit) and ``lines``.
+        counts, and atomic per cent in squares as small as the counts allow), each with its 1 sigma;
+        in its details ``spectrum`` (sum and fit) and ``lines``.
 
     Raises
     ------
@@ -168,14 +169,14 @@ def eds(
                                       subtract=film == "subtracted")]
     profile = where.profiles(rules, shapes, spectra, channels, step_nm,
                              subtract=film == "subtracted")
-    maps = shapes.maps(spectra, channels) \
-        if min(spectra.shape) > 1 and total.families else None
+    mapped = [i for i in total.chosen if i >= 0]
+    maps = shapes.maps(spectra, channels, mapped) if min(spectra.shape) > 1 and mapped else None
     said = _said(beam, chains, gaps_against_dots(found, total), where.unit)
     return Result(
         "eds", {"composition": TABLES["composition"].frame(composition_rows(found, total)),
                 "profile": TABLES["profile"].frame(profile, where.unit)},
         summary(total, whole, float(counts.sum()), said),
-        layers(total, maps, where.maps, where.pixel, where.unit),
+        layers(total, whole, maps, where.maps, (where.pixel, where.unit)),
         details=details(total, setting.energy_keV, counts))
 
 

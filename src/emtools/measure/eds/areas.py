@@ -9,6 +9,8 @@ import numpy as np
 from emtools.measure.eds.fit import bounded_step, inverse_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from emtools.measure.eds.fit import Fit
@@ -41,18 +43,37 @@ class Areas(NamedTuple):
 
 
 class Maps(NamedTuple):
-    """Counts of the families in each pixel.
+    """Counts of some families in each pixel.
 
     Parameters
     ----------
     counts
-        ``(y, x, f)`` unconstrained estimate: unbiased, negative where noise makes it so.
-    variance
-        ``(y, x, f)`` unbiased estimate of its variance.
+        ``(y, x, n)`` unconstrained estimate: unbiased, negative where noise makes it so.
+    products
+        ``(y, x, n (n + 1) / 2)`` unbiased estimate of its covariance, the upper triangle by rows.
     """
 
     counts: NDArray[np.float32]
-    variance: NDArray[np.float32]
+    products: NDArray[np.float32]
+
+    @property
+    def covariance(self) -> NDArray[np.float32]:
+        """``(y, x, n, n)``."""
+        n = self.counts.shape[-1]
+        first, second = np.triu_indices(n)
+        full = np.zeros((*self.counts.shape, n), dtype=np.float32)
+        full[..., first, second] = full[..., second, first] = self.products
+        return full
+
+    @property
+    def variance(self) -> NDArray[np.float32]:
+        """``(y, x, n)``."""
+        first, second = np.triu_indices(self.counts.shape[-1])
+        return self.products[..., first == second]
+
+    def summed(self, side: int) -> Maps:
+        """Sums over squares of pixels."""
+        return Maps(binned(self.counts, side), binned(self.products, side))
 
 
 class Shapes:
@@ -109,7 +130,7 @@ class Shapes:
         mean = np.maximum(factors @ self._all, _EMPTY)
         return float((counts * np.log(mean) - mean).sum())
 
-    def maps(self, spectra: Spectra, channels: slice) -> Maps:
+    def maps(self, spectra: Spectra, channels: slice, chosen: Sequence[int]) -> Maps:
         """Fit all pixels at once.
 
         Weighted least squares with weights from the fitted sum is linear in the counts: a pixel's
@@ -122,17 +143,20 @@ class Shapes:
             All of them.
         channels
             Those that the sum was fitted in.
+        chosen
+            Numbers of the families that are mapped.
         """
-        n = len(self.families)
+        n = len(chosen)
         bend = self.total * np.linspace(-1.0, 1.0, len(self.total))
         design = np.vstack([self.families, self.total, bend]).T
         design = design / np.maximum(np.abs(design).sum(axis=0), 1e-30)
         weighted = design / self.mean[:, None]
         size = np.abs(np.vstack([self.families, self.total, bend])).sum(axis=1)
         vectors = weighted @ inverse_of(design.T @ weighted)
-        vectors = (vectors / np.maximum(size, 1e-30))[:, :n]
-        whole = np.zeros((len(spectra.energy_keV), 2 * n))
-        whole[channels] = np.hstack([vectors, vectors**2])
+        vectors = (vectors / np.maximum(size, 1e-30))[:, list(chosen)]
+        first, second = np.triu_indices(n)
+        whole = np.zeros((len(spectra.energy_keV), n + len(first)))
+        whole[channels] = np.hstack([vectors, vectors[:, first] * vectors[:, second]])
         both = spectra.projected(whole)
         return Maps(both[..., :n], both[..., n:])
 

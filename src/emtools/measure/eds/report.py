@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emtools.measure.eds.quantify import described
+from emtools.measure.eds.shares import share_maps
 from emtools.measure.eds.tables import DETAILS
 from emtools.model import Measured
 
@@ -72,22 +73,37 @@ def summary(
 
 
 def layers(
-    total: Total, maps: Maps | None, regions: Sequence[Regions], pixel: tuple[float, float],
-    unit: str,
+    total: Total, whole: Quantified, maps: Maps | None, regions: Sequence[Regions],
+    scale: tuple[tuple[float, float], str],
 ) -> tuple[Layer, ...]:
-    """Maps of the elements' counts with their 1 sigma, and the regions."""
-    common: dict[str, Any] = {"scale": pixel, "units": (unit, unit)}
+    """Maps of counts and of atomic per cent, each with its 1 sigma, and the regions.
+
+    `scale`: size of a pixel along y and x, and its unit.
+    """
+    common: dict[str, Any] = {"scale": scale[0], "units": (scale[1], scale[1])}
     found: list[Layer] = []
+
+    def add(element: str, quantity: str, name: str, *maps: NDArray[np.floating[Any]]) -> None:
+        for title, data in zip((name, f"{name} 1 sigma"), maps, strict=True):
+            about = {"space": "image", "element": element, "quantity": quantity}
+            found.append((np.ascontiguousarray(data), {
+                "name": title, "visible": title == name and quantity == "counts",
+                "metadata": about, **common}, "image"))
+
     if maps is not None:
-        for element, i in zip(total.elements, total.chosen, strict=True):
-            if i < 0:
-                continue
-            line = f"{element} {total.families[i].alpha.name}"
-            for name, data in ((line, maps.counts[..., i]),
-                               (f"{line} 1 sigma", np.sqrt(np.maximum(maps.variance[..., i], 0)))):
-                about = {"space": "image", "element": element, "quantity": "counts"}
-                found.append((np.ascontiguousarray(data), {
-                    "name": name, "visible": name == line, "metadata": about, **common}, "image"))
+        there = [(e, i) for e, i in zip(total.elements, total.chosen, strict=True) if i >= 0]
+        err = np.sqrt(np.maximum(maps.variance, 0.0))
+        for n, (element, i) in enumerate(there):
+            add(element, "counts", f"{element} {total.families[i].alpha.name}",
+                maps.counts[..., n], err[..., n])
+        per_count = np.array([
+            k if np.isfinite(part.atomic) else 0.0 for k, part, i in zip(
+                total.lines.atoms_per_count, whole.parts, total.chosen, strict=True) if i >= 0])
+        shares = share_maps(maps, per_count)
+        for n, (element, _) in enumerate(there):
+            if per_count[n] > 0:
+                add(element, "atomic_percent", f"{element} at.%", 100 * shares.values[..., n],
+                    100 * shares.err[..., n])
     drawn: list[Layer] = [
         (one.labels, {"name": f"regions: {', '.join(one.names)[:40]}",
                       "metadata": {"space": "image"}, **common}, "labels") for one in regions]
