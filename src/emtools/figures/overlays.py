@@ -59,11 +59,10 @@ def pictures(image: Image, result: Result) -> dict[str, Figure]:
     -------
     dict of str to Figure
         ``overlay`` always, or for spectra ``spectrum``, ``composition``, ``maps``,
-        ``atomic_percent`` and ``profile``
-        as far as there are any; ``strain`` where it was mapped; ``gaps``, ``strips`` and
-        ``why_not`` where chains, gaps or rejected candidates were found; ``histogram_<quantity>``
-        where there are at least five values.  Values that are only limits (cut by the frame, not
-        resolved) are left out of them or shown apart.
+        ``atomic_percent`` and ``profile`` as far as there are any; ``strain`` where it was mapped;
+        ``gaps``, ``strips`` and ``why_not`` where chains, gaps or rejected candidates were found;
+        ``histogram_<quantity>`` where there are at least five values.  Values that are only limits
+        (cut by the frame, not resolved) are left out of them or shown apart.
 
     Raises
     ------

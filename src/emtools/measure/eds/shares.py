@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _COARSEST = 64  # pixels
 _SURE = 7.0  # all atoms together over their 1 sigma: squares are divided into such
 _KEPT = 0.75  # of a square's atoms, that its sure quarters have to hold
+_BARE = 0.15  # atoms in a pixel over those where there are many: less is hardly any of them
 _LEAST = 4.0  # below, nothing is said of a square
 
 
@@ -47,20 +48,25 @@ def share_maps(maps: Maps, per_count: Floats) -> Shares:
     """
     rows, columns, n = maps.counts.shape
     values, err = (np.full((rows, columns, n), np.nan) for _ in range(2))
-    sides = np.zeros((rows, columns), dtype=np.int64)
+    sides, density = np.zeros((rows, columns), dtype=np.int64), np.zeros((rows, columns))
     divided = np.ones((rows, columns), dtype=bool)  # the square around each pixel so far
     side = 2 ** int(np.log2(min(rows, columns, _COARSEST)))
     while side >= 1:
         squares = _of_squares(maps.summed(side), per_count)
-        shares, own, sure = (_spread(one, side, (rows, columns)) for one in squares[:3])
+        shares, own, sure, atoms = (_spread(one, side, (rows, columns)) for one in squares)
         values[divided], err[divided], sides[divided] = np.nan, np.nan, 0
         known = divided & (sure >= _LEAST)
         values[known], err[known], sides[known] = shares[known], own[known], side
+        density[known] = atoms[known] / side**2
         if side > 1:
             parts = _of_squares(maps.summed(side // 2), per_count)
             kept = _in_quarters(np.where(parts.sure >= _SURE, parts.atoms, 0.0), squares.atoms)
             divided &= _spread(kept, side, (rows, columns), beyond=1.0) >= _KEPT
         side //= 2
+    if (sides > 0).any():
+        # What is left of a divided square beside its bodies is mostly film.
+        bare = density < _BARE * float(np.percentile(density[sides > 0], 90.0))
+        values[bare], err[bare], sides[bare] = np.nan, np.nan, 0
     return Shares(values, err, sides)
 
 
