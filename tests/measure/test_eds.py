@@ -132,6 +132,19 @@ def test_an_error_of_a_given_k_factor_is_kept_apart_from_counting():
     assert added == pytest.approx(100 * share * (1 - share) * 0.1, rel=0.02)
 
 
+def test_zeta_factors_give_the_mass_thickness_too():
+    image = spectrum(means(PBS).round())
+    zeta = {name: 250.0 * value for name, value in K.items()}
+    result = emtools.eds(image, elements=("Pb", "S"), zeta_factors=zeta, electrons=1e12)
+    by_k = emtools.eds(image, elements=("Pb", "S"), k_factors=K)
+    assert row(result, "S").atomic_percent == pytest.approx(row(by_k, "S").atomic_percent)
+    true = 250.0 * (2.4 * 2600 + 1.02 * 2000) / 1e12
+    found = result.summary["mass_thickness"]
+    assert found.unit == "kg/m2"
+    assert abs(found.value - true) < 3 * found.err
+    assert found.err < 0.05 * true
+
+
 # ---- the detector -------------------------------------------------------------------------------
 
 
@@ -353,6 +366,7 @@ def test_what_are_no_counts_is_refused():
 
 @pytest.mark.parametrize("parameters", [
     {"elements": ("Xx",)}, {"k_factors": {"S": 1.0}}, {"k_factors": {"S_Ka": -1.0}},
+    {"k_factors": K, "zeta_factors": K}, {"electrons": -1.0},
     {"thickness_nm": 50.0}, {"step_nm": 0.0}, {"false_alarm_rate": 0.0}, {"take_off_deg": 0.0},
     {"beam_energy_keV": 0.2}, {"film": "gone"},
     {"regions": np.zeros((3, 3), dtype=int)}, {"lines": [np.zeros((1, 2))]},

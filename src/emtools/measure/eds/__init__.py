@@ -60,6 +60,8 @@ def eds(
     elements: tuple[str, ...] = (),
     left_out: tuple[str, ...] = (),
     k_factors: Mapping[str, float] | None = None,
+    zeta_factors: Mapping[str, float] | None = None,
+    electrons: float | None = None,
     chains: Result | None = None,
     regions: NDArray[np.integer[Any]] | None = None,
     lines: (Sequence[NDArray[np.floating[Any]]]
@@ -92,6 +94,11 @@ def eds(
     k_factors : Mapping
         Weight-fraction k-factors by element and line, ``{"S_Ka": 1.02, "Pb_Ma": 2.4}``, with
         ``"S_Ka_err"`` the relative 1 sigma of one; those not given are computed.
+    zeta_factors : Mapping
+        Factors zeta in kg/m2 in place of k-factors, named as these; with `electrons` they give the
+        mass-thickness too.
+    electrons : float
+        How many electrons fell on the whole field during the acquisition.
     chains : Result
         Of ``chains``, on the image of the same scan: compositions of chains, dots, gaps and the
         film beside them, and profiles along the chains.
@@ -142,15 +149,16 @@ def eds(
 
     References
     ----------
-    Cliff & Lorimer, J. Microsc. 103 (1975) 203.  Likelihood of counts: Cash, Astrophys. J. 228
-    (1979) 939.
+    Cliff & Lorimer, J. Microsc. 103 (1975) 203.  zeta-factors: Watanabe & Williams, J. Microsc. 221
+    (2006) 89.  Likelihood of counts: Cash, Astrophys. J. 228 (1979) 939.
     """
     _check(elements + left_out, take_off_deg, false_alarm_rate, {
         "step_nm": step_nm, "line_width_nm": line_width_nm, "thickness_nm": thickness_nm,
-        "density_g_cm3": density_g_cm3, "beam_energy_keV": beam_energy_keV})
+        "density_g_cm3": density_g_cm3, "beam_energy_keV": beam_energy_keV,
+        "electrons": electrons})
     spectra = as_spectra(image)
     beam = beam_energy_keV or image.acquisition.beam_energy_keV
-    factors = KFactors(k_factors or {}, beam, xrays.Detector(window))
+    factors = _factors(k_factors, zeta_factors, beam, xrays.Detector(window))
     where = _Where.of(image, spectra, regions, chains, lines, line_width_nm)
     channels = _channels(spectra, beam)
     sums, sizes = where.sums(spectra)
@@ -172,6 +180,8 @@ def eds(
     mapped = [i for i in total.chosen if i >= 0]
     maps = shapes.maps(spectra, channels, mapped) if min(spectra.shape) > 1 and mapped else None
     said = _said(beam, chains, gaps_against_dots(found, total), where.unit)
+    if zeta_factors is not None and electrons is not None:
+        said["mass_thickness"] = rules.mass_thickness(whole, electrons)
     return Result(
         "eds", {"composition": TABLES["composition"].frame(composition_rows(found, total)),
                 "profile": TABLES["profile"].frame(profile, where.unit)},
@@ -194,6 +204,18 @@ def _check(
         raise ParameterError("take_off_deg", f"must lie in 0 ... 90, not {take_off}")
     if not 0 < rate < 1:
         raise ParameterError("false_alarm_rate", f"must lie in 0 ... 1, not {rate}")
+
+
+def _factors(
+    k_factors: Mapping[str, float] | None, zeta_factors: Mapping[str, float] | None,
+    beam: float | None, detector: xrays.Detector,
+) -> KFactors:
+    """Factors by which counts become weights: zeta-factors are k-factors on an absolute scale."""
+    if k_factors is not None and zeta_factors is not None:
+        raise ParameterError("k_factors, zeta_factors", "exclude each other", "give one of them")
+    if zeta_factors is None:
+        return KFactors(k_factors or {}, beam, detector)
+    return KFactors(zeta_factors, beam, detector, "zeta_factors")
 
 
 def _channels(spectra: Spectra, beam: float | None) -> slice:

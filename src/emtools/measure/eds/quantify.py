@@ -57,23 +57,26 @@ class KFactors:
         Energy of the electrons, None if unknown.
     detector
         For computed ones.
+    name
+        Of the parameter that they come from.
     """
 
     given: Mapping[str, float]
     beam_keV: float | None
     detector: xrays.Detector
+    name: str = "k_factors"
 
     def __post_init__(self) -> None:
         for name, value in self.given.items():
             element, _, rest = name.partition("_")
             line = rest.removesuffix("_err")
             if line not in ("Ka", "La", "Ma"):
-                raise ParameterError(f"k_factors: {name}", "is no element and line",
+                raise ParameterError(f"{self.name}: {name}", "is no element and line",
                                      "give names such as S_Ka, Pb_Ma, In_La")
             xrays.line(element, line)
             low = 0.0 if rest.endswith("_err") else 1e-12
             if not low <= value < np.inf:
-                raise ParameterError(f"k_factors: {name}", f"must be positive, not {value}")
+                raise ParameterError(f"{self.name}: {name}", f"must be positive, not {value}")
 
     def of(self, family: Family) -> KFactor | None:
         """k-factor of a family's alpha line; None if it is neither given nor can be computed."""

@@ -110,6 +110,29 @@ class Rules:
         return self._of(name, counts, covariance, p,
                         relative * np.outer(counts, counts), min(share, 1.0))
 
+    def mass_thickness(self, whole: Quantified, electrons: float) -> Measured:
+        """Mass-thickness in kg/m2 of what is normalised, by zeta-factors.
+
+        Parameters
+        ----------
+        whole
+            The whole spectrum.
+        electrons
+            How many fell on the field.
+
+        References
+        ----------
+        Watanabe & Williams, J. Microsc. 221 (2006) 89.
+        """
+        zeta = np.array([np.nan if one is None else one.value for one in self.total.factors])
+        zeta_err = np.array([0.0 if one is None else one.relative_err
+                             for one in self.total.factors])
+        taken = np.array([np.isfinite(part.atomic) for part in whole.parts], dtype=bool)
+        slope = np.where(taken, np.nan_to_num(zeta), 0.0) / electrons
+        masses = slope * np.nan_to_num(whole.counts)
+        variance = slope @ whole.covariance @ slope + float(((masses * zeta_err) ** 2).sum())
+        return Measured(float(masses.sum()), float(np.sqrt(variance)), "kg/m2")
+
     def _of(
         self, name: str, counts: Floats, covariance: Floats, p_values: Floats, systematic: Floats,
         share: float = 1.0,
