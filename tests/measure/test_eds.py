@@ -405,3 +405,103 @@ def test_escape_needs_the_silicon_edge():
     assert xrays.escape_fraction(1.5) == 0.0
     assert 0.005 < xrays.escape_fraction(2.3) < 0.03
     assert xrays.escape_fraction(8.0) < xrays.escape_fraction(3.0)
+
+
+# ---- regions, masks, pixels ---------------------------------------------------------------------
+
+
+def chain_of(haadf):
+    chains = emtools.chains(haadf)
+    assert len(chains.tables["chains"]) == 1
+    return chains
+
+
+def test_masked_pixels_count_neither_in_sums_nor_in_sizes(scan):
+    (image, haadf), _ = scan
+    mask = np.ones(image.shape[:2], dtype=bool)
+    mask[:8] = False
+    result = emtools.eds(replace(image, mask=mask), elements=("Pb", "S", "C"), k_factors=K,
+                         chains=chain_of(haadf), film="subtracted")
+    carbon = row(result, "C", "chain 1")
+    assert abs(carbon.counts) < 4 * carbon.counts_err
+    maps = {options["name"]: data for data, options, kind in result.layers if kind == "image"}
+    assert np.isnan(maps["Pb Ma"][:8]).all()
+    assert np.isfinite(maps["Pb Ma"][8:]).all()
+
+
+def test_profiles_of_pixels_that_are_not_square_are_in_nm(scan):
+    (image, _), _ = scan
+    axes = (image.axes[0], replace(image.axes[1], pixel_size=2 * image.axes[1].pixel_size),
+            image.axes[2])
+    line = np.array([[10.0, 4.0], [10.0, 64.0]])
+    result = emtools.eds(replace(image, axes=axes), elements=("Pb", "S"), lines=[line],
+                         line_width_nm=6.0, step_nm=5.0)
+    steps = result.tables["profile"].s_nm.unique()
+    assert steps[0] == pytest.approx(2.5)
+    assert steps[-1] == pytest.approx(57.5)
+
+
+def test_a_drawn_line_takes_nothing_from_a_chain(scan):
+    (image, haadf), _ = scan
+    chains = chain_of(haadf)
+    axis = chains.tables["axes"][["y_nm", "x_nm"]].to_numpy()
+    alone = emtools.eds(image, elements=("Pb", "S"), chains=chains)
+    both = emtools.eds(image, elements=("Pb", "S"), chains=chains, lines=[axis], line_width_nm=5.0)
+    assert row(alone, "Pb", "chain 1").counts == row(both, "Pb", "chain 1").counts
+    profile = both.tables["profile"]
+    assert set(profile.chain) == {1, 2}
+    lead = profile[(profile.element == "Pb") & (profile.chain == 2)].counts.sum()
+    assert lead == pytest.approx(row(both, "Pb", "chain 1").counts, rel=0.25)
+
+
+def test_what_only_a_region_shows_is_in_its_composition():
+    (image, _), _ = simulate.spectrum_image("PbS", shape=(24, 40), counts=60.0, rng=13)
+    cube = np.array(image.data)
+    cube[2, 2] += np.random.default_rng(0).poisson(
+        30.0 * means({"Ti_Ka": 1.0}, continuum=0.0)).astype(cube.dtype)
+    labels = np.zeros(cube.shape[:2], dtype=int)
+    labels[1:4, 1:4] = 1
+    result = emtools.eds(replace(image, data=cube), elements=("Pb", "Ti"), regions=labels)
+    found = row(result, "Ti", "1")
+    assert found.detected
+    assert found.atomic_percent > 50
+
+
+def test_absorption_is_in_maps_and_in_the_comparison_of_gaps_too(scan):
+    (image, haadf), _ = scan
+    plain, thick = (emtools.eds(image, elements=("Pb", "S"), chains=chain_of(haadf), **given)
+                    for given in ({}, {"thickness_nm": 800.0, "density_g_cm3": 7.6}))
+    medians = []
+    for result in (plain, thick):
+        maps = {options["name"]: data for data, options, kind in result.layers if kind == "image"}
+        medians.append(np.nanmedian(maps["Pb at.%"]))
+    change = row(thick, "Pb").atomic_percent - row(plain, "Pb").atomic_percent
+    assert abs(change) > 2.0
+    assert medians[1] - medians[0] == pytest.approx(change, abs=0.5 * abs(change))
+    assert thick.summary["Pb_gaps_minus_dots_p_value"] > 1e-3
+
+
+def test_chains_that_could_not_be_measured_are_no_failure(scan):
+    from emtools.measure import Run
+
+    (image, _), _ = scan
+    result = Run(image, {"eds": {"elements": ("Pb", "S")}}, ("chains",), ()).result("eds")
+    assert set(result.tables["composition"].region) == {"all"}
+    assert result.summary["chains"].startswith("not measurable")
+
+
+def test_what_is_left_out_is_measured_and_elements_count_once():
+    image = spectrum(means(PBS).round())
+    result = emtools.eds(image, elements=("Pb", "Pb", "S"), left_out=("Cu",), k_factors=K)
+    assert result.tables["composition"].element.tolist() == ["Pb", "S", "Cu"]
+    assert np.isnan(row(result, "Cu").atomic_percent)
+    assert row(result, "Cu").counts > 0
+
+
+def test_lines_in_the_details_are_what_was_fitted():
+    counts = np.random.default_rng(14).poisson(50 * means(PBS))
+    result = emtools.eds(spectrum(counts), elements=("Pb", "S"))
+    lines, fitted = result.details["lines"], result.details["spectrum"]
+    window = fitted[(fitted.energy_keV > 12.0) & (fitted.energy_keV < 13.4)]
+    near = lines[(lines.energy_keV > 12.2) & (lines.energy_keV < 13.2)]
+    assert near.counts.sum() == pytest.approx((window.fitted - window.continuum).sum(), rel=0.03)

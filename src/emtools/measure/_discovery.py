@@ -230,7 +230,8 @@ class Run:
         except ParameterError:
             raise  # wrong usage, whatever the image
         except EmtoolsError as error:
-            calibrated = self.image.is_plane and self.image.calibration().unit != PIXEL
+            calibrated = all(self.image.has_axis(name) for name in ("y", "x")) \
+                and self.image.calibration().unit != PIXEL
             unit = LENGTH if calibrated else PIXEL
             tables = {key: table.frame((), unit) for key, table in load(name).tables.items()}
             outcome = f"not measurable: {error.reason}"

@@ -77,11 +77,16 @@ class Spectra:
         return total
 
     def projected(self, vectors: Floats) -> NDArray[np.float32]:
-        """Sum of each pixel's spectrum times each vector: ``(y, x, k)`` of ``(channel, k)``."""
+        """Sum of each pixel's spectrum times each vector: ``(y, x, k)`` of ``(channel, k)``.
+
+        NaN in masked pixels.
+        """
         found = np.empty((*self.shape, vectors.shape[1]), dtype=np.float32)
         single = np.ascontiguousarray(vectors, dtype=np.float32)
         for rows, block in self._blocks():
             found[rows] = (block @ single).reshape(-1, self.shape[1], vectors.shape[1])
+        if self.mask is not None:
+            found[~self.mask] = np.nan
         return found
 
     def _blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:

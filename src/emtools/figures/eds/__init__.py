@@ -28,7 +28,8 @@ def eds_pictures(image: Image, result: Result) -> dict[str, Figure]:
     table = result.tables["composition"]
     if len(table):
         figures["composition"] = composition_figure(result)
-    if any(kind == "image" for _, _, kind in result.layers) and table["detected"].any():
+    mapped = (table["region"] == "all") & table["detected"]
+    if any(kind == "image" for _, _, kind in result.layers) and mapped.any():
         figures["maps"] = maps_figure(image, result)
         if any(options["name"].endswith(" at.%") and np.isfinite(data).any()
                for data, options, _ in result.layers):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # The command line reads the annotations.
 from collections.abc import Mapping, Sequence  # noqa: TC003
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002
@@ -14,43 +14,26 @@ from emtools.errors import ParameterError
 from emtools.measure._discovery import measurement
 from emtools.measure.eds.areas import Shapes
 from emtools.measure.eds.families import SOFTEST_KEV, Response
+from emtools.measure.eds.field import Field
 from emtools.measure.eds.identify import Setting
-from emtools.measure.eds.places import (
-    FILM,
-    Regions,
-    Strips,
-    combined,
-    courses_of_chains,
-    courses_of_lines,
-    labelled,
-    regions_of_chains,
-)
 from emtools.measure.eds.quantify import KFactors, Specimen
 from emtools.measure.eds.report import details, layers, summary
 from emtools.measure.eds.rows import (
     Rules,
     composition_rows,
     gaps_against_dots,
-    profile_rows,
-    quantified_regions,
 )
 from emtools.measure.eds.tables import TABLES
 from emtools.measure.eds.total import quantified, ties_of
 from emtools.model import Image, Result
 from emtools.process.spectra import Spectra, as_spectra
-from emtools.units import PIXEL
 
 if TYPE_CHECKING:
-    from emtools.measure.eds.places import Steps
-    from emtools.measure.eds.rows import Quantified
-    from emtools.measure.eds.total import Total
-
     Floats = NDArray[np.float64]
 
 MODALITIES = ("EDS",)
 _USUAL_BEAM_KEV = 200.0  # for the shape of the continuum where the file says nothing
 _FEWEST_COUNTS = 20.0
-_COUNTS_IN_A_STEP = 60.0  # of reported lines: steps of profiles are as long as that takes
 
 
 @measurement(TABLES, MODALITIES, axes=("energy",))
@@ -152,20 +135,23 @@ def eds(
     Cliff & Lorimer, J. Microsc. 103 (1975) 203.  zeta-factors: Watanabe & Williams, J. Microsc. 221
     (2006) 89.  Likelihood of counts: Cash, Astrophys. J. 228 (1979) 939.
     """
-    _check(elements + left_out, take_off_deg, false_alarm_rate, {
+    _check((*elements, *left_out), take_off_deg, false_alarm_rate, {
         "step_nm": step_nm, "line_width_nm": line_width_nm, "thickness_nm": thickness_nm,
         "density_g_cm3": density_g_cm3, "beam_energy_keV": beam_energy_keV,
         "electrons": electrons})
+    elements, left_out = tuple(dict.fromkeys(elements)), tuple(dict.fromkeys(left_out))
+    if elements:  # what is left out is measured too
+        elements = tuple(dict.fromkeys(elements + left_out))
     spectra = as_spectra(image)
     beam = beam_energy_keV or image.acquisition.beam_energy_keV
     factors = _factors(k_factors, zeta_factors, beam, xrays.Detector(window))
-    where = _Where.of(image, spectra, regions, chains, lines, line_width_nm)
+    field = Field(image, spectra, chains, subtract=film == "subtracted")
+    field.draw(regions, lines, line_width_nm)
     channels = _channels(spectra, beam)
-    sums, sizes = where.sums(spectra)
-    counts = sums.sum(axis=0)[channels]
+    counts = field.total()[channels]
     if counts.sum() < _FEWEST_COUNTS:
         reason = f"not measurable: {counts.sum():.0f} counts above {SOFTEST_KEV:g} keV"
-        return _empty(reason, where)
+        return _empty(reason, field.grid.unit)
     setting = Setting(spectra.energy_keV[channels], beam or _USUAL_BEAM_KEV, xrays.Detector(window),
                       Response(), lambda families: ties_of(families, factors))
     total = quantified(setting, counts, elements, factors, false_alarm_rate)
@@ -173,20 +159,23 @@ def eds(
         thickness_nm, density_g_cm3, take_off_deg)
     rules = Rules(total, left_out, false_alarm_rate, specimen)
     shapes, whole = Shapes(total.fit), rules.whole()
-    found = [whole, *where.regions_of(rules, shapes, sums[:, channels], sizes,
-                                      subtract=film == "subtracted")]
-    profile = where.profiles(rules, shapes, spectra, channels, step_nm,
-                             subtract=film == "subtracted")
+    found = [whole, *field.regions(rules, shapes, channels)]
+    profile = field.profiles(rules, shapes, channels, step_nm)
     mapped = [i for i in total.chosen if i >= 0]
     maps = shapes.maps(spectra, channels, mapped) if min(spectra.shape) > 1 and mapped else None
-    said = _said(beam, chains, gaps_against_dots(found, total), where.unit)
+    unit = field.grid.unit
+    said: dict[str, Any] = {"beam_energy_keV": "not known" if beam is None else beam, "unit": unit}
+    if chains is not None:
+        said |= {"chains": chains.outcome, "film": field.film, **gaps_against_dots(found, total)}
+    elif field.subtract:
+        said["film"] = field.film
     if zeta_factors is not None and electrons is not None:
         said["mass_thickness"] = rules.mass_thickness(whole, electrons)
     return Result(
         "eds", {"composition": TABLES["composition"].frame(composition_rows(found, total)),
-                "profile": TABLES["profile"].frame(profile, where.unit)},
+                "profile": TABLES["profile"].frame(profile, unit)},
         summary(total, whole, float(counts.sum()), said),
-        layers(total, whole, maps, where.maps, (where.pixel, where.unit)),
+        layers(total, whole, maps, field.maps, (field.grid.pixel, unit)),
         details=details(total, setting.energy_keV, counts))
 
 
@@ -229,105 +218,6 @@ def _channels(spectra: Spectra, beam: float | None) -> slice:
     return slice(first, end)
 
 
-class _Where(NamedTuple):
-    """Regions and lines of an image."""
-
-    maps: list[Regions]
-    strips: Strips
-    pixel: tuple[float, float]
-    unit: str
-    shape: tuple[int, int]
-
-    @classmethod
-    def of(
-        cls, image: Image, spectra: Spectra, regions: NDArray[np.integer[Any]] | None,
-        chains: Result | None, lines: Any, width: float | None,
-    ) -> _Where:
-        pixel, unit = _pixel(image)
-        courses = [] if chains is None else courses_of_chains(chains, pixel, unit)
-        if lines is not None:
-            last = max((course.number for course in courses), default=0)
-            courses += courses_of_lines(lines, width, pixel, last)
-        strips = Strips(courses, spectra.shape)
-        maps = [] if regions is None else [labelled(regions, spectra.shape)]
-        if chains is not None:
-            maps += regions_of_chains(strips, chains, pixel, unit)
-        return cls(maps, strips, pixel, unit, spectra.shape)
-
-    def sums(self, spectra: Spectra) -> tuple[Floats, NDArray[np.int64]]:
-        """Summed spectra of all combinations of regions, and their sizes."""
-        labels, _ = self._combined()
-        n = int(labels.max(initial=0))
-        sizes = np.bincount(labels.ravel(), minlength=n + 1)
-        return spectra.sums(labels, n), sizes
-
-    def _combined(self) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
-        if not self.maps:
-            return np.zeros(self.shape, dtype=np.int64), []
-        return combined([one.labels for one in self.maps])
-
-    def regions_of(
-        self, rules: Rules, shapes: Shapes, sums: Floats, sizes: NDArray[np.int64], *,
-        subtract: bool,
-    ) -> list[Quantified]:
-        """Compositions of all regions."""
-        _, kinds = self._combined()
-        spectra, pixels = [], []
-        for one, labels in zip(self.maps, kinds, strict=True):
-            n = len(one.names)
-            members = (labels == np.arange(n + 1)[:, None]).astype(float)
-            spectra.append(members @ sums)
-            pixels.append((members @ sizes).astype(np.int64))
-        return quantified_regions(rules, shapes, self.maps, spectra, pixels,
-                                  subtract_film=subtract)
-
-    def profiles(
-        self, rules: Rules, shapes: Shapes, spectra: Spectra, channels: slice,
-        step: float | None, *, subtract: bool,
-    ) -> list[dict[str, Any]]:
-        """Rows of the profiles along chains and drawn lines."""
-        if not self.strips.courses:
-            return []
-        mean = float(np.sqrt(self.pixel[0] * self.pixel[1]))
-        steps = self._steps(rules.total, spectra, None if step is None else step / mean)
-        film = next((one.labels for one in self.maps if one.names == [FILM]), None)
-        labels, n = steps.labels, len(steps.rows)
-        if subtract and film is not None:
-            labels, n = np.where(film > 0, n + 1, labels), n + 1
-        sums = spectra.sums(labels, n)[:, channels]
-        sizes = np.bincount(labels.ravel(), minlength=n + 1)
-        beside = (shapes.fit(sums[n]), int(sizes[n])) if n > len(steps.rows) else None
-        return profile_rows(rules, shapes, steps, sums, sizes, mean, beside)
-
-    def _steps(self, total: Total, spectra: Spectra, length: float | None) -> Steps:
-        """Steps of profiles: by default as long as some counts of the reported lines take."""
-        if length is None:
-            # Of the whole image: chains are no poorer than that.
-            own = [i for i in total.chosen if i >= 0]
-            density = max(float(total.fit.counts[own].sum()), 1.0) / spectra.counts[..., 0].size
-            width = float(np.median([course.width for course in self.strips.courses]))
-            length = max(1.0, _COUNTS_IN_A_STEP / (density * max(width, 1.0)))
-            length = min(length, 0.25 * max(float(c.s[-1] - c.s[0]) for c in self.strips.courses))
-        return self.strips.steps(max(length, 1.0))
-
-
-def _pixel(image: Image) -> tuple[tuple[float, float], str]:
-    if image.has_axis("y") and image.has_axis("x"):
-        y, x = image.plane_axes
-        if y.unit == x.unit and y.unit != PIXEL:
-            return (y.pixel_size, x.pixel_size), y.unit
-    return (1.0, 1.0), PIXEL
-
-
-def _said(
-    beam: float | None, chains: Result | None, gaps: dict[str, Any], unit: str
-) -> dict[str, Any]:
-    said: dict[str, Any] = {"beam_energy_keV": "not known" if beam is None else beam, "unit": unit}
-    if chains is not None:
-        said["chains"] = chains.outcome
-    return said | gaps
-
-
-def _empty(reason: str, where: _Where) -> Result:
-    tables = {name: table.frame((), where.unit) for name, table in TABLES.items()}
-    return Result("eds", tables, {"outcome": reason, "unit": where.unit})
+def _empty(reason: str, unit: str) -> Result:
+    tables = {name: table.frame((), unit) for name, table in TABLES.items()}
+    return Result("eds", tables, {"outcome": reason, "unit": unit})

@@ -71,6 +71,12 @@ class Maps(NamedTuple):
         first, second = np.triu_indices(self.counts.shape[-1])
         return self.products[..., first == second]
 
+    def only(self, chosen: NDArray[np.intp]) -> Maps:
+        """Return the maps of some of them."""
+        first, second = np.triu_indices(self.counts.shape[-1])
+        keep = np.isin(first, chosen) & np.isin(second, chosen)
+        return Maps(self.counts[..., chosen], self.products[..., keep])
+
     def summed(self, side: int) -> Maps:
         """Sums over squares of pixels."""
         return Maps(binned(self.counts, side), binned(self.products, side))
@@ -162,7 +168,11 @@ class Shapes:
 
 
 def binned(values: NDArray[Any], side: int) -> NDArray[Any]:
-    """Sums over squares of pixels, ``(y, x, ...)``; incomplete ones at the end are left out."""
+    """Sums over squares of pixels, ``(y, x, ...)``, without incomplete ones at the end.
+
+    Masked pixels (NaN) count nothing.
+    """
     rows, columns = (n // side for n in values.shape[:2])
     cut = values[:rows * side, :columns * side]
-    return np.asarray(cut.reshape(rows, side, columns, side, *values.shape[2:]).sum(axis=(1, 3)))
+    squares = cut.reshape(rows, side, columns, side, *values.shape[2:])
+    return np.asarray(np.nansum(squares, axis=(1, 3), dtype=values.dtype))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.model import Result
+    from emtools.process.spectra import Spectra
 
     Floats = NDArray[np.float64]
     Labels = NDArray[np.int64]
@@ -25,6 +26,34 @@ if TYPE_CHECKING:
 FILM = "film"
 _AWAY = 1.0  # widths beyond a body's edge from which a pixel is film
 _FEWEST_FILM = 20  # pixels
+_USUAL_WIDTH_PX = 5.0  # of the strip along a drawn line
+
+
+class Grid(NamedTuple):
+    """The pixels of a spectrum image.
+
+    Parameters
+    ----------
+    used
+        ``(y, x)`` boolean: those that count.
+    pixel
+        Their size along y and x.
+    unit
+        Of the size.
+    """
+
+    used: NDArray[np.bool_]
+    pixel: tuple[float, float]
+    unit: str
+
+    @property
+    def mean_pixel(self) -> float:
+        """Side of a square as large as a pixel."""
+        return float(np.sqrt(self.pixel[0] * self.pixel[1]))
+
+    def places(self, chosen: NDArray[np.bool_]) -> Floats:
+        """Positions ``(n, 2)`` of some pixels, in the unit."""
+        return np.asarray(np.argwhere(chosen) * np.array(self.pixel))
 
 
 class Regions(NamedTuple):
@@ -36,10 +65,13 @@ class Regions(NamedTuple):
         Of the labels 1, 2, ...
     labels
         ``(y, x)``, 0 = none.
+    on_film
+        Whether they are of chains, from which the film beside them can be taken off.
     """
 
     names: list[str]
     labels: Labels
+    on_film: bool = False
 
 
 class Course(NamedTuple):
@@ -50,11 +82,11 @@ class Course(NamedTuple):
     number
         Of the chain or the drawn line.
     points
-        ``(n, 2)`` y, x in pixels.
+        ``(n, 2)`` y, x.
     s
-        ``(n,)`` arc length at the points, in pixels, counted as the tables do.
+        ``(n,)`` arc length at the points, counted as the tables do.
     width
-        Of the strip, in pixels.
+        Of the strip.
     gaps
         ``(m, 2)`` first and last arc length of each gap.
     drawn
@@ -77,7 +109,7 @@ class Steps(NamedTuple):
     labels
         ``(y, x)`` number of the step, 0 = none.
     rows
-        Of each step: number of its course, where it is (dot, gap, line), arc length in pixels.
+        Of each step: number of its course, where it is (dot, gap, line), arc length.
     """
 
     labels: Labels
@@ -101,30 +133,38 @@ def labelled(regions: NDArray[np.integer[Any]], shape: tuple[int, int]) -> Regio
                    np.searchsorted(numbers, labels) * (labels > 0) + (labels > 0))
 
 
-def courses_of_chains(chains: Result, pixel: tuple[float, float], unit: str) -> list[Course]:
-    """Centrelines of measured chains on the pixels of the spectrum image."""
-    tables = chains.tables
-    y, x, s = (in_unit(name, unit) for name in ("y_nm", "x_nm", "s_nm"))
-    mean = float(np.sqrt(pixel[0] * pixel[1]))
-    found = []
+def courses_of_chains(chains: Result, grid: Grid) -> list[Course]:
+    """Centrelines of measured chains.
+
+    Raises
+    ------
+    ParameterError
+        If they are in another unit than the spectra.
+    """
+    tables, unit = chains.tables, grid.unit
     rows = tables["chains"]
+    if not len(rows):
+        return []
+    if chains.summary.get("unit", unit) != unit:
+        raise ParameterError("chains", f"are in {chains.summary['unit']}, the spectra in {unit}",
+                             "give the result of the image of the same scan")
+    y, x, s = (in_unit(name, unit) for name in ("y_nm", "x_nm", "s_nm"))
+    found = []
     for number, width in zip(rows["chain"].tolist(), rows[in_unit("width_nm", unit)].tolist(),
                              strict=True):
         axis, gaps = (tables[name][tables[name]["chain"] == number] for name in ("axes", "gaps"))
-        half = 0.5 * np.maximum(gaps[in_unit("gap_nm", unit)].to_numpy() / mean, 1.0)
-        middle = gaps[s].to_numpy() / mean
-        points, arc = _to_the_tips(axis[[y, x]].to_numpy() / np.array(pixel),
-                                   axis[s].to_numpy() / mean)
-        found.append(Course(number, points, arc, width / mean,
+        half = 0.5 * np.maximum(gaps[in_unit("gap_nm", unit)].to_numpy(), grid.mean_pixel)
+        middle = gaps[s].to_numpy()
+        points, arc = _to_the_tips(axis[[y, x]].to_numpy(), axis[s].to_numpy(), grid.mean_pixel)
+        found.append(Course(number, points, arc, width,
                             np.stack([middle - half, middle + half], axis=-1), False))
     return found
 
 
 def courses_of_lines(
-    lines: Sequence[Any] | Mapping[int, Any], width: float | None, pixel: tuple[float, float],
-    first: int,
+    lines: Sequence[Any] | Mapping[int, Any], width: float | None, grid: Grid, first: int
 ) -> list[Course]:
-    """Drawn lines on the pixels of the spectrum image, numbered on from `first`.
+    """Drawn lines, numbered on from `first`.
 
     Raises
     ------
@@ -132,7 +172,6 @@ def courses_of_lines(
         If one is no line.
     """
     given = dict(lines) if hasattr(lines, "items") else dict(enumerate(lines, start=1))
-    mean = float(np.sqrt(pixel[0] * pixel[1]))
     found = []
     for number, line in given.items():
         points = np.asarray(line, dtype=float)
@@ -140,19 +179,19 @@ def courses_of_lines(
                 or not np.isfinite(points).all():
             raise ParameterError("lines", f"line {number} has the shape {points.shape}",
                                  "give at least two points [y, x] each")
-        dense = _dense(points / np.array(pixel))
-        across = 5.0 if width is None else width / mean
+        dense = _dense(points, 0.5 * grid.mean_pixel)
+        across = _USUAL_WIDTH_PX * grid.mean_pixel if width is None else width
         found.append(Course(first + int(number), dense, arc_lengths(dense), across,
                             np.zeros((0, 2)), True))
     return found
 
 
-def _to_the_tips(points: Floats, s: Floats) -> tuple[Floats, Floats]:
+def _to_the_tips(points: Floats, s: Floats, step: float) -> tuple[Floats, Floats]:
     """Go straight on from the middles of the end dots to their outer edges, where s begins."""
     cap, last = float(s[0]), len(points) - 1
     if cap <= 0 or last < 1:
         return points, s
-    steps = np.linspace(0.0, cap, max(2, round(2 * cap)))[1:]
+    steps = np.linspace(0.0, cap, max(2, round(2 * cap / step)))[1:]
     ends = []
     for end, other in ((0, 1), (last, last - 1)):
         along = points[end] - points[other]
@@ -162,9 +201,9 @@ def _to_the_tips(points: Floats, s: Floats) -> tuple[Floats, Floats]:
             np.concatenate([(s[0] - steps)[::-1], s, s[-1] + steps]))
 
 
-def _dense(points: Floats) -> Floats:
+def _dense(points: Floats, step: float) -> Floats:
     arc = arc_lengths(points)
-    fine = np.linspace(0.0, arc[-1], max(2, int(2 * arc[-1]) + 1))
+    fine = np.linspace(0.0, arc[-1], max(2, int(arc[-1] / step) + 1))
     return np.stack([np.interp(fine, arc, column) for column in points.T], axis=-1)
 
 
@@ -174,12 +213,13 @@ class Strips:
     Parameters
     ----------
     courses
-        The lines.
-    shape
-        Of the picture.
+        The lines: where several are near, a pixel belongs to the nearest.
+    grid
+        The pixels.
     """
 
-    def __init__(self, courses: Sequence[Course], shape: tuple[int, int]) -> None:
+    def __init__(self, courses: Sequence[Course], grid: Grid) -> None:
+        shape = grid.used.shape
         self.courses = list(courses)
         self.owner = np.full(shape, -1, dtype=np.int64)
         self.s = np.zeros(shape)
@@ -189,13 +229,14 @@ class Strips:
         points = np.concatenate([course.points for course in courses])
         of = np.concatenate([np.full(len(c.points), i) for i, c in enumerate(courses)])
         arc = np.concatenate([course.s for course in courses])
-        pixels = np.argwhere(np.ones(shape, dtype=bool))
-        found = cKDTree(points).query(pixels)
+        every = np.ones(shape, dtype=bool)
+        found = cKDTree(points).query(grid.places(every))
         distance, nearest = np.asarray(found[0]), np.asarray(found[1], dtype=np.intp)
         widths = np.array([course.width for course in courses])
-        inside = distance <= np.maximum(0.5 * widths[of[nearest]], 0.5)
-        self.owner[tuple(pixels[inside].T)] = of[nearest[inside]]
-        self.s[tuple(pixels.T)] = arc[nearest]
+        inside = distance <= np.maximum(0.5 * widths[of[nearest]], 0.5 * grid.mean_pixel)
+        self.owner = np.where(inside, of[nearest], -1).reshape(shape)
+        self.owner[~grid.used] = -1
+        self.s = arc[nearest].reshape(shape)
         self.distance = distance.reshape(shape)
 
     def in_gap(self) -> NDArray[np.bool_]:
@@ -208,7 +249,7 @@ class Strips:
         return found
 
     def steps(self, length: float) -> Steps:
-        """Cut the courses into steps of about one length, in pixels."""
+        """Cut the courses into steps of about one length."""
         labels = np.zeros(self.owner.shape, dtype=np.int64)
         rows: list[tuple[int, str, float]] = []
         gap = self.in_gap()
@@ -227,39 +268,43 @@ class Strips:
         return Steps(labels, rows)
 
 
-def regions_of_chains(
-    strips: Strips, chains: Result, pixel: tuple[float, float], unit: str
-) -> list[Regions]:
+def regions_of_chains(strips: Strips, chains: Result, grid: Grid) -> list[Regions]:
     """Each chain; all dots and all gaps; and the film beside them."""
-    own = [i for i, course in enumerate(strips.courses) if not course.drawn]
-    if not own:
+    if not strips.courses:
         return []
-    names = [f"chain {strips.courses[i].number}" for i in own]
-    labels = np.zeros(strips.owner.shape, dtype=np.int64)
-    for label, i in enumerate(own, start=1):
-        labels[strips.owner == i] = label
-    gap = strips.in_gap()
-    parts = np.where(labels > 0, np.where(gap, 2, 1), 0)
-    film = _film(strips, chains.tables["dots"], pixel, unit) & (labels == 0)
-    found = [Regions(names, labels), Regions(["dots", "gaps"], parts)]
+    labels = strips.owner + 1
+    parts = np.where(labels > 0, np.where(strips.in_gap(), 2, 1), 0)
+    film = _film(strips, chains.tables["dots"], grid) & (labels == 0)
+    found = [Regions([f"chain {course.number}" for course in strips.courses], labels, True),
+             Regions(["dots", "gaps"], parts, True)]
     return [*found, Regions([FILM], film.astype(np.int64))] if film.sum() >= _FEWEST_FILM else found
 
 
-def _film(
-    strips: Strips, dots: pd.DataFrame, pixel: tuple[float, float], unit: str
-) -> NDArray[np.bool_]:
-    width = max(course.width for course in strips.courses)
-    film = strips.distance > (0.5 + _AWAY) * width
-    centres = dots[[in_unit("y_nm", unit), in_unit("x_nm", unit)]].to_numpy() / np.array(pixel)
-    if len(centres):
-        pixels = np.argwhere(film)
-        away, _ = cKDTree(centres).query(pixels)
-        film[tuple(pixels[away <= (0.5 + _AWAY) * width].T)] = False
+def _film(strips: Strips, dots: pd.DataFrame, grid: Grid) -> NDArray[np.bool_]:
+    away = (0.5 + _AWAY) * max(course.width for course in strips.courses)
+    film = grid.used & (strips.distance > away)
+    centres = dots[[in_unit("y_nm", grid.unit), in_unit("x_nm", grid.unit)]].to_numpy()
+    if len(centres) and film.any():
+        distance, _ = cKDTree(centres).query(grid.places(film))
+        film[film] = np.asarray(distance) > away
     return film
 
 
-def combined(maps: Sequence[Labels]) -> tuple[Labels, list[Labels]]:
-    """One map of numbers for every combination of labels, and the labels of each number."""
-    stack = np.stack([labels.ravel() for labels in maps])
+def summed(
+    spectra: Spectra, maps: Sequence[tuple[Labels, int]], used: NDArray[np.bool_]
+) -> list[tuple[Floats, NDArray[np.int64]]]:
+    """Summed spectra ``(n + 1, c)`` of the labels 0 ... n of each map, and their numbers of pixels.
+
+    The spectra are read once, however many maps there are.
+    """
+    stack = np.stack([np.where(used, labels, 0).ravel() for labels, _ in maps])
     kinds, which = np.unique(stack, axis=1, return_inverse=True)
-    return which.reshape(maps[0].shape).astype(np.int64), list(kinds.astype(np.int64))
+    which = which.reshape(used.shape).astype(np.int64)
+    n = kinds.shape[1]
+    sums = spectra.sums(which, n - 1)
+    sizes = np.bincount(which[used], minlength=n)
+    found = []
+    for (_, last), own in zip(maps, kinds, strict=True):
+        members = own == np.arange(last + 1)[:, None]
+        found.append((members.astype(float) @ sums, members.astype(np.int64) @ sizes))
+    return found

@@ -24,6 +24,7 @@ _TIE_ERR = 0.2  # of the ratio of two shells, beside what is open in their k-fac
 _ROUNDS = 12
 _CM = 1e-7  # in a nanometre
 _LIMIT = 0.95
+_NO_COUNT = 3.0  # counts expected of which none at all is seen once in twenty times
 _SURE = 2.0  # sigma of all atoms together: of fewer no shares are known
 
 
@@ -156,6 +157,8 @@ class Part(NamedTuple):
         95 % upper limit in atomic per cent; NaN where it is detected.
     share, share_err
         Signed estimate of the share, detected or not, to be compared and averaged.
+    atoms_per_count
+        What a count of its line stands for, absorption corrected; 0 where it is not normalised.
     """
 
     atomic: float
@@ -165,6 +168,7 @@ class Part(NamedTuple):
     limit: float
     share: float
     share_err: float
+    atoms_per_count: float
 
 
 class Amounts(NamedTuple):
@@ -243,7 +247,8 @@ def composition(
     total = float(atoms[taken].sum())
     own = np.where(taken, per_count, 0.0)
     if not taken.any() or total <= _SURE * float(np.sqrt(own @ covariance @ own)):
-        return [Part(*[np.nan] * 7)] * len(k)
+        nothing = np.nan
+        return [Part(nothing, nothing, nothing, nothing, nothing, nothing, nothing, 0.0)] * len(k)
     shares = np.where(taken, atoms / total, 0.0)
     slopes = np.where(taken[:, None] & taken[None, :],
                       (np.eye(len(k)) - shares[:, None]) * per_count / total, 0.0)
@@ -258,17 +263,19 @@ def composition(
     shown = np.where(taken & detected, table, np.nan)
     limit = np.where(known & ~detected, 100.0 * limits, np.nan)
     return [Part(*row) for row in np.vstack(
-        [shown, limit, np.where(taken, table[:2], np.nan)]).T.tolist()]
+        [shown, limit, np.where(taken, table[:2], np.nan), own]).T.tolist()]
 
 
 def _limits(counts: Floats, err: Floats, per_count: Floats, total: float) -> Floats:
     """Upper limits of the shares of elements that are not detected.
 
     Of counts that cannot be negative, by what a normal estimate leaves of them (Bayes with an even
-    prior: Feldman & Cousins, Phys. Rev. D 57 (1998) 3873, discuss it).
+    prior: Feldman & Cousins, Phys. Rev. D 57 (1998) 3873, discuss it); never below what no count at
+    all leaves open.
     """
     safe = np.maximum(err, 1e-9)
     most = counts + safe * stats.norm.isf((1 - _LIMIT) * stats.norm.cdf(counts / safe))
+    most = np.maximum(most, np.maximum(counts, 0.0) + _NO_COUNT)
     atoms = per_count * np.maximum(most, 0.0)
     return np.asarray(atoms / (total + atoms))
 

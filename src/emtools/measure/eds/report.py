@@ -68,7 +68,7 @@ def summary(
     }
     if worst > 1.0:
         found["misfit"] = (f"squared residuals are up to {worst:.2g} times those of counting; "
-                           "the errors are that much larger")
+                           f"errors are up to {np.sqrt(worst):.2g} times larger for it")
     return found | said
 
 
@@ -96,14 +96,13 @@ def layers(
         for n, (element, i) in enumerate(there):
             add(element, "counts", f"{element} {total.families[i].alpha.name}",
                 maps.counts[..., n], err[..., n])
-        per_count = np.array([
-            k if np.isfinite(part.atomic) else 0.0 for k, part, i in zip(
-                total.lines.atoms_per_count, whole.parts, total.chosen, strict=True) if i >= 0])
+        per_count = np.array([part.atoms_per_count if np.isfinite(part.atomic) else 0.0
+                              for part, i in zip(whole.parts, total.chosen, strict=True) if i >= 0])
         shares = share_maps(maps, per_count)
-        for n, (element, _) in enumerate(there):
-            if per_count[n] > 0:
-                add(element, "atomic_percent", f"{element} at.%", 100 * shares.values[..., n],
-                    100 * shares.err[..., n])
+        taken = [element for (element, _), k in zip(there, per_count, strict=True) if k > 0]
+        for n, element in enumerate(taken):
+            add(element, "atomic_percent", f"{element} at.%", 100 * shares.values[..., n],
+                100 * shares.err[..., n])
     drawn: list[Layer] = [
         (one.labels, {"name": f"regions: {', '.join(one.names)[:40]}",
                       "metadata": {"space": "image"}, **common}, "labels") for one in regions]
@@ -125,6 +124,7 @@ def details(
     rows = []
     weights = fit.model.peaks.weights.copy()
     weights[fit.model.peaks.open] *= 1.0 + fit.state.ratios
+    weights *= fit.model.peaks.efficiency ** (response.efficiency - 1.0)
     number = 0
     for family, strength in zip(fit.model.families, fit.counts, strict=True):
         for line in family.lines:

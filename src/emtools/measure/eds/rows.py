@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from emtools.measure.eds.places import FILM
 from emtools.measure.eds.quantify import Amounts, composition
 from emtools.model import Measured
 
@@ -103,7 +102,8 @@ class Rules:
         if film is not None:
             counts = counts - film[1] * film[0].counts
             covariance = covariance + film[1] ** 2 * film[0].covariance
-        z = counts / np.sqrt(np.maximum(np.diag(covariance), 1e-12))
+        spread = np.diag(covariance) * (1.0 + (self.total.misfit - 1.0) * min(share, 1.0))
+        z = counts / np.sqrt(np.maximum(spread, 1e-12))
         p = np.array([stats.norm.sf(z[i]) if i >= 0 else 1.0 for i in self.total.chosen])
         strong = np.maximum(self.total.fit.counts, 1.0)
         relative = self.total.fit.systematic / np.outer(strong, strong)
@@ -147,7 +147,9 @@ class Rules:
             np.pad(matrix, (0, 1))[np.ix_(own, own)] for matrix in (covariance, systematic)))
         detected = there & (p_values < self.rate) & (amounts.counts > 0)
         seen = there & (total.p_values < self.rate) & (total.counts > 0)
-        taken = seen & np.array([e not in self.left_out for e in total.elements], dtype=bool)
+        # What only this region shows is part of it too.
+        taken = (seen | detected) & np.array([e not in self.left_out for e in total.elements],
+                                             dtype=bool)
         parts = composition(total.lines, amounts, taken, detected, self.specimen)
         return Quantified(name, np.where(there, amounts.counts, np.nan), amounts.covariance,
                           p_values, detected, parts)
@@ -174,8 +176,8 @@ def composition_rows(found: Sequence[Quantified], total: Total) -> list[dict[str
 
 
 def quantified_regions(
-    rules: Rules, shapes: Shapes, maps: Sequence[Regions], spectra: Sequence[Floats],
-    sizes: Sequence[NDArray[np.int64]], *, subtract_film: bool,
+    rules: Rules, shapes: Shapes, maps: Sequence[Regions],
+    sums: Sequence[tuple[Floats, NDArray[np.int64]]], film: tuple[Areas, int] | None,
 ) -> list[Quantified]:
     """Compositions of all regions.
 
@@ -187,27 +189,25 @@ def quantified_regions(
         What the spectra are made of.
     maps
         Regions.
-    spectra, sizes
+    sums
         For each map the summed spectra of its labels ``(n + 1, c)``, and their numbers of pixels.
-    subtract_film
-        Whether the film's counts are taken off chains, dots and gaps.
+    film
+        Its counts and number of pixels, to be taken off chains, dots and gaps.
     """
-    every = {name: (spectra[k][i], int(sizes[k][i]), name)
-             for k, one in enumerate(maps) for i, name in enumerate(one.names, start=1)}
-    film = None
-    if subtract_film and FILM in every:
-        counts, size, _ = every[FILM]
-        film = (shapes.fit(counts), size)
     whole = float(shapes.mean.sum())
-    return [rules.region(
-        name, shapes.fit(counts), float(counts.sum()) / whole,
-        (film[0], size / film[1]) if film is not None and name != FILM else None)
-        for name, (counts, size, _) in every.items()]
+    found = []
+    for one, (spectra, sizes) in zip(maps, sums, strict=True):
+        for label, name in enumerate(one.names, start=1):
+            counts = spectra[label]
+            beside = (film[0], int(sizes[label]) / film[1]) if film and one.on_film else None
+            found.append(rules.region(name, shapes.fit(counts), float(counts.sum()) / whole,
+                                      beside))
+    return found
 
 
 def profile_rows(
     rules: Rules, shapes: Shapes, steps: Steps, spectra: Floats, sizes: NDArray[np.int64],
-    pixel: float, film: tuple[Areas, int] | None,
+    film: tuple[Areas, int] | None,
 ) -> list[dict[str, Any]]:
     """Rows of the table ``profile``; steps without a pixel have none."""
     rows = []
@@ -220,7 +220,7 @@ def profile_rows(
         one = rules.region(kind, shapes.fit(counts), float(counts.sum()) / whole,
                            None if film is None else (film[0], int(sizes[label]) / film[1]))
         for i, element in enumerate(rules.total.elements):
-            rows.append({"chain": course, "region": kind, "s_nm": s * pixel, "element": element,
+            rows.append({"chain": course, "region": kind, "s_nm": s, "element": element,
                          "counts": one.counts[i], "counts_err": one.err[i],
                          "atomic_percent": one.parts[i].share,
                          "atomic_percent_err": one.parts[i].share_err})
@@ -240,7 +240,7 @@ def gaps_against_dots(found: Sequence[Quantified], total: Total) -> dict[str, An
     shares = np.array([part.share for part in dots.parts]) / 100.0
     share_err = np.array([part.share_err for part in dots.parts]) / 100.0
     taken = np.isfinite(shares)
-    per_count = np.where(taken, total.lines.atoms_per_count, 0.0)
+    per_count = np.array([part.atoms_per_count for part in dots.parts])
     atoms = per_count * np.nan_to_num(gaps.counts)
     said: dict[str, Any] = {}
     for i in np.flatnonzero(taken).tolist():

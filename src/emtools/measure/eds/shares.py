@@ -44,8 +44,10 @@ def share_maps(maps: Maps, per_count: Floats) -> Shares:
     maps
         Signed counts and their covariance.
     per_count
-        ``(n,)`` atoms that a count stands for; 0 for elements that are left out.
+        ``(n,)`` atoms that a count stands for; elements for which it is 0 are left out.
     """
+    taken = np.flatnonzero(per_count)
+    maps, per_count = maps.only(taken), per_count[taken]
     rows, columns, n = maps.counts.shape
     values, err = (np.full((rows, columns, n), np.nan) for _ in range(2))
     sides, density = np.zeros((rows, columns), dtype=np.int64), np.zeros((rows, columns))
