@@ -231,6 +231,20 @@ def test_maps_of_shares_cover_the_truth_and_are_as_fine_as_counts_allow():
     assert sides[1] < 0.5 * sides[0]
 
 
+def test_principal_components_smooth_maps_keep_sums_and_say_so():
+    (image, haadf), _ = simulate.spectrum_image("PbS", shape=(40, 64), counts=30.0, rng=15)
+    plain = emtools.eds(image, elements=("Pb", "S"))
+    smooth = emtools.eds(image, elements=("Pb", "S"), components=3)
+    assert plain.tables["composition"].equals(smooth.tables["composition"])
+    assert "3 principal components" in smooth.summary["maps"]
+    one, other = ({options["name"]: data for data, options, _ in result.layers}["S Ka"]
+                  for result in (plain, smooth))
+    film = np.array(haadf.data) < np.percentile(haadf.data, 60)
+    assert other[film].std() < 0.5 * one[film].std()
+    assert other[~film].mean() > 2 * abs(other[film].mean())
+    assert other.sum() == pytest.approx(one.sum(), rel=0.05)
+
+
 def test_lazy_spectra_give_the_same(scan):
     (image, _), _ = scan
     lazy = replace(image, data=da.from_array(np.array(image.data), chunks=(7, 30, 400)))
@@ -366,7 +380,7 @@ def test_what_are_no_counts_is_refused():
 
 @pytest.mark.parametrize("parameters", [
     {"elements": ("Xx",)}, {"k_factors": {"S": 1.0}}, {"k_factors": {"S_Ka": -1.0}},
-    {"k_factors": K, "zeta_factors": K}, {"electrons": -1.0},
+    {"k_factors": K, "zeta_factors": K}, {"electrons": -1.0}, {"components": -1},
     {"thickness_nm": 50.0}, {"step_nm": 0.0}, {"false_alarm_rate": 0.0}, {"take_off_deg": 0.0},
     {"beam_energy_keV": 0.2}, {"film": "gone"},
     {"regions": np.zeros((3, 3), dtype=int)}, {"lines": [np.zeros((1, 2))]},

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 32_000_000  # numbers that are in memory at a time
 _WIDEST_CHANNEL_KEV = 0.2  # a wider one cannot show a peak: electronvolts taken for keV
-_EXACT = 2**24  # whole numbers that float32 holds
+# Principal components: further ones that are followed, iterations, least mean of a channel.
+_MORE, _ITERATIONS, _LEAST_MEAN = 8, 5, 1e-4
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,60 @@ class Spectra:
         if self.mask is not None:
             found[~self.mask] = np.nan
         return found
+
+    def components(self, n: int, channels: slice) -> Floats:
+        """Principal components ``(channel, n)`` of the spectra, of counts with equal noise.
+
+        Spectra are divided by the square roots of each pixel's and each channel's mean, so that
+        counting noise is the same everywhere (Keenan & Kotula, Surf. Interface Anal. 36 (2004)
+        203); the leading subspace is found by iteration from a fixed start (Halko, Martinsson &
+        Tropp, SIAM Rev. 53 (2011) 217).
+
+        Returns
+        -------
+        ndarray
+            Orthonormal columns, 0 outside `channels`.
+        """
+        size = len(self.energy_keV)
+        root = self._root_of_mean(channels)
+        found = np.zeros((size, n + _MORE))
+        found[channels] = np.random.default_rng(0).standard_normal(
+            (len(range(size)[channels]), n + _MORE))
+        for _ in range(_ITERATIONS):
+            onto = np.linalg.qr(found)[0] / root[:, None]
+            found = np.zeros_like(found)
+            for _, block in self._blocks():
+                counts = np.maximum(block[:, channels].sum(axis=1), 1.0)
+                scores = (block @ onto.astype(np.float32)) / counts[:, None]
+                found += block.T @ scores
+            found /= root[:, None]
+        return np.asarray(np.linalg.qr(found)[0][:, :n])
+
+    def _root_of_mean(self, channels: slice) -> Floats:
+        """Square root of the mean of each channel, infinite outside `channels`."""
+        total = self.sums(np.zeros(self.shape, dtype=np.int64), 0)[0]
+        root = np.full(len(total), np.inf)
+        # A channel without a count would be worth infinitely much.
+        least = max(float(total[channels].max(initial=0.0)), 1.0) * _LEAST_MEAN
+        root[channels] = np.sqrt(np.maximum(total[channels], least) / max(np.prod(self.shape), 1))
+        return root
+
+    def through(self, components: Floats, vectors: Floats, channels: slice) -> Floats:
+        """Vectors that project spectra as rebuilt from principal components.
+
+        Parameters
+        ----------
+        components
+            ``(channel, n)``, of `components`.
+        vectors
+            ``(channel, k)`` that spectra are to be projected on.
+        channels
+            As for `components`.
+        """
+        root = self._root_of_mean(channels)
+        inside = np.where(np.isfinite(root), root, 0.0)
+        return np.asarray((components / root[:, None]) @ (components.T
+                                                          @ (inside[:, None] * vectors)))
 
     def _blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Blocks of rows, ``(pixels, channel)``; masked pixels hold no counts."""

@@ -93,8 +93,9 @@ def maps_figure(image: Image, result: Result) -> Figure:
                 _draw(axes, bar, maps[i], image)
             else:
                 _composite(axes, maps, image)
+        smoothed = f"  Spectra {result.summary['maps']}." if "maps" in result.summary else ""
         note(figure, "signed estimates, overlaps and continuum taken off: noise lies on both "
-             "sides of zero", _NOTE - 0.03)
+             f"sides of zero.{smoothed}", _NOTE - 0.03)
         return figure
 
 
@@ -127,7 +128,9 @@ def shares_figure(image: Image, result: Result) -> Figure:
                 bar = panel(figure, (left, bottom - _BAR - 0.03, wide, _BAR))
                 _draw_values(axes, bar, layers[name], 1, "at.%")
                 _frame(axes, image, title, bar=True)
-        note(figure, "squares of pixels as the counts allow; grey: too few", _NOTE - 0.03)
+        smoothed = f"; spectra {result.summary['maps']}" if "maps" in result.summary else ""
+        note(figure, f"squares of pixels as the counts allow; grey: too few{smoothed}",
+             _NOTE - 0.03)
         return figure
 
 

@@ -52,6 +52,7 @@ def eds(
     line_width_nm: float | None = None,
     step_nm: float | None = None,
     film: Literal["kept", "subtracted"] = "kept",
+    components: int = 0,
     thickness_nm: float | None = None,
     density_g_cm3: float | None = None,
     take_off_deg: float = 20.0,
@@ -95,6 +96,10 @@ def eds(
         Length of the steps of profiles; by default as the counts allow.
     film : {'kept', 'subtracted'}
         Whether the film's spectrum, measured beside the chains, is taken off theirs.
+    components : int
+        Number of principal components of which spectra are rebuilt for the maps, which smooths
+        them, as summary and pictures say; 0 for maps of what was recorded.  Tables do not depend
+        on it.  What is rare among the pixels is lost, and the maps' 1 sigma tells nothing of that.
     thickness_nm : float
         Of the specimen, with `density_g_cm3`: absorption in it is corrected for.
     density_g_cm3 : float
@@ -143,6 +148,8 @@ def eds(
     if elements:  # what is left out is measured too
         elements = tuple(dict.fromkeys(elements + left_out))
     spectra = as_spectra(image)
+    if not 0 <= components < min(64, len(spectra.energy_keV)):
+        raise ParameterError("components", f"must be a small number from 0, not {components}")
     beam = beam_energy_keV or image.acquisition.beam_energy_keV
     factors = _factors(k_factors, zeta_factors, beam, xrays.Detector(window))
     field = Field(image, spectra, chains, subtract=film == "subtracted")
@@ -162,13 +169,16 @@ def eds(
     found = [whole, *field.regions(rules, shapes, channels)]
     profile = field.profiles(rules, shapes, channels, step_nm)
     mapped = [i for i in total.chosen if i >= 0]
-    maps = shapes.maps(spectra, channels, mapped) if min(spectra.shape) > 1 and mapped else None
+    maps = shapes.maps(spectra, channels, mapped, components) \
+        if min(spectra.shape) > 1 and mapped else None
     unit = field.grid.unit
     said: dict[str, Any] = {"beam_energy_keV": "not known" if beam is None else beam, "unit": unit}
     if chains is not None:
         said |= {"chains": chains.outcome, "film": field.film, **gaps_against_dots(found, total)}
     elif field.subtract:
         said["film"] = field.film
+    if components and maps is not None:
+        said["maps"] = f"smoothed: rebuilt of {components} principal components"
     if zeta_factors is not None and electrons is not None:
         said["mass_thickness"] = rules.mass_thickness(whole, electrons)
     return Result(

@@ -136,7 +136,9 @@ class Shapes:
         mean = np.maximum(factors @ self._all, _EMPTY)
         return float((counts * np.log(mean) - mean).sum())
 
-    def maps(self, spectra: Spectra, channels: slice, chosen: Sequence[int]) -> Maps:
+    def maps(
+        self, spectra: Spectra, channels: slice, chosen: Sequence[int], components: int = 0
+    ) -> Maps:
         """Fit all pixels at once.
 
         Weighted least squares with weights from the fitted sum is linear in the counts: a pixel's
@@ -151,6 +153,8 @@ class Shapes:
             Those that the sum was fitted in.
         chosen
             Numbers of the families that are mapped.
+        components
+            Of so many principal components the spectra are rebuilt first; 0: of none.
         """
         n = len(chosen)
         bend = self.total * np.linspace(-1.0, 1.0, len(self.total))
@@ -161,9 +165,11 @@ class Shapes:
         vectors = weighted @ inverse_of(design.T @ weighted)
         vectors = (vectors / np.maximum(size, 1e-30))[:, list(chosen)]
         first, second = np.triu_indices(n)
-        whole = np.zeros((len(spectra.energy_keV), n + len(first)))
-        whole[channels] = np.hstack([vectors, vectors[:, first] * vectors[:, second]])
-        both = spectra.projected(whole)
+        own = np.zeros((len(spectra.energy_keV), n))
+        own[channels] = vectors
+        if components:
+            own = spectra.through(spectra.components(components, channels), own, channels)
+        both = spectra.projected(np.hstack([own, own[:, first] * own[:, second]]))
         return Maps(both[..., :n], both[..., n:])
 
 
