@@ -69,8 +69,9 @@ class Spectra:
         total = np.zeros((n + 1, len(self.energy_keV)))
         for rows, block in self._blocks():
             which = labels[rows].ravel()
-            for label in np.unique(which):
-                part = block[which == label] if n else block
+            there = np.unique(which)
+            for label in there:
+                part = block if len(there) == 1 else block[which == label]
                 total[label] += np.ones(len(part), dtype=np.float32) @ part
         if not np.isfinite(total).all() or (total < 0).any():
             raise ImageError(self.name, "has channels with negative counts or none at all",
