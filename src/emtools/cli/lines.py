@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emtools.errors import ParameterError, ReadError
+from emtools.cli.reading import reading
+from emtools.errors import ParameterError
 from emtools.measure import Given
 
 if TYPE_CHECKING:
@@ -45,14 +46,8 @@ def read_lines(name: str, path: Path) -> Given:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise ParameterError(name, f"{path} is no .csv or .json", _ADVICE)
-    try:
-        lines = reader(name, path)
-    except FileNotFoundError as error:
-        raise ReadError(str(path), "does not exist", "check its name") from error
-    # UnicodeDecodeError, ParserError, EmptyDataError and JSONDecodeError are ValueErrors.
-    except (OSError, ValueError) as error:
-        raise ReadError(str(path), f"cannot be read ({error})", _ADVICE) from error
-    return Given(lines, str(path))
+    with reading(path, _ADVICE):
+        return Given(reader(name, path), str(path))
 
 
 def _from_csv(name: str, path: Path) -> dict[int, Any]:

@@ -6,7 +6,8 @@ import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from emtools.errors import ParameterError, ReadError
+from emtools.cli.reading import reading
+from emtools.errors import ParameterError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,14 +35,9 @@ def read_numbers(name: str, path: Path) -> dict[str, float]:
     """
     table = name.replace("_", "")
     advice = _ADVICE.format(table=table)
-    try:
+    with reading(path, advice):
         text = path.read_text(encoding="utf-8")
         held: Any = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
-    except FileNotFoundError as error:
-        raise ReadError(str(path), "does not exist", "check its name") from error
-    # JSONDecodeError, TOMLDecodeError and UnicodeDecodeError are ValueErrors.
-    except (OSError, ValueError) as error:
-        raise ReadError(str(path), f"cannot be read ({error})", advice) from error
     numbers = held.get(table) if isinstance(held, dict) else None
     if not isinstance(numbers, dict):
         raise ParameterError(name, f"{path} holds no table {table}", advice)

@@ -28,6 +28,9 @@ BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 # Those that read on a micrograph, for numbered objects such as grains.
 SERIES = (ORANGE, SKY, YELLOW, GREEN, PURPLE, VERMILLION)
 
+# The same on white paper, those first that read best there.
+ON_PAPER = (VERMILLION, SKY, GREEN, PURPLE, ORANGE, YELLOW)
+
 _STYLE: dict[Any, Any] = {
     # DejaVu ships with matplotlib: the same picture on every machine, with µ, Å and ⁻¹.
     "font.family": "DejaVu Sans", "font.size": TEXT_PT, "mathtext.fontset": "dejavusans",

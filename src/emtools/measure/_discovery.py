@@ -105,9 +105,17 @@ class Measurement:
 
     def why_not(self, image: Image) -> str | None:
         """Return why the measurement does not fit the image, or None if it does."""
+        reason = self._why_not_its_axes(image)
+        modality = image.acquisition.modality
+        if reason is None and modality is not None and modality not in self.modalities:
+            return f"{modality} is not among {', '.join(self.modalities)}"
+        return reason
+
+    def _why_not_its_axes(self, image: Image) -> str | None:
         axes = " x ".join(f"{axis.name} {axis.size}" for axis in image.axes)
         if self.axes:
-            return self._why_no_spectra(image, axes)
+            there = all(image.has_axis(name) for name in self.axes)
+            return None if there else f"has no axis {' and '.join(self.axes)} ({axes})"
         if not image.is_plane:
             return f"not a single picture ({axes})"
         units = {axis.unit for axis in image.plane_axes}
@@ -115,17 +123,6 @@ class Measurement:
             return "a diffraction pattern or transform (axes in 1/nm)"
         if not units <= {LENGTH, PIXEL}:
             return f"not an image in real space (axes in {' and '.join(sorted(units))})"
-        modality = image.acquisition.modality
-        if modality is not None and modality not in self.modalities:
-            return f"{modality} is not among {', '.join(self.modalities)}"
-        return None
-
-    def _why_no_spectra(self, image: Image, axes: str) -> str | None:
-        if not all(image.has_axis(name) for name in self.axes):
-            return f"has no axis {' and '.join(self.axes)} ({axes})"
-        modality = image.acquisition.modality
-        if modality is not None and modality not in self.modalities:
-            return f"{modality} is not among {', '.join(self.modalities)}"
         return None
 
     def why(self, image: Image) -> str:

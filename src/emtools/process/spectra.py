@@ -91,21 +91,32 @@ class Spectra:
             found[~self.mask] = np.nan
         return found
 
-    def components(self, n: int, channels: slice) -> Floats:
-        """Principal components ``(channel, n)`` of the spectra, of counts with equal noise.
+    def through_components(self, n: int, vectors: Floats, channels: slice) -> Floats:
+        """Vectors that project spectra as rebuilt from their ``n`` first principal components.
 
         Spectra are divided by the square roots of each pixel's and each channel's mean, so that
         counting noise is the same everywhere (Keenan & Kotula, Surf. Interface Anal. 36 (2004)
         203); the leading subspace is found by iteration from a fixed start (Halko, Martinsson &
         Tropp, SIAM Rev. 53 (2011) 217).
 
-        Returns
-        -------
-        ndarray
-            Orthonormal columns, 0 outside `channels`.
+        Parameters
+        ----------
+        n
+            How many.
+        vectors
+            ``(channel, k)`` that spectra are to be projected on.
+        channels
+            Those that count.
         """
-        size = len(self.energy_keV)
         root = self._root_of_mean(channels)
+        components = self._components(n, channels, root)
+        inside = np.where(np.isfinite(root), root, 0.0)
+        return np.asarray((components / root[:, None]) @ (components.T
+                                                          @ (inside[:, None] * vectors)))
+
+    def _components(self, n: int, channels: slice, root: Floats) -> Floats:
+        """Orthonormal components ``(channel, n)``, 0 outside `channels`."""
+        size = len(self.energy_keV)
         found = np.zeros((size, n + _MORE))
         found[channels] = np.random.default_rng(0).standard_normal(
             (len(range(size)[channels]), n + _MORE))
@@ -127,23 +138,6 @@ class Spectra:
         least = max(float(total[channels].max(initial=0.0)), 1.0) * _LEAST_MEAN
         root[channels] = np.sqrt(np.maximum(total[channels], least) / max(np.prod(self.shape), 1))
         return root
-
-    def through(self, components: Floats, vectors: Floats, channels: slice) -> Floats:
-        """Vectors that project spectra as rebuilt from principal components.
-
-        Parameters
-        ----------
-        components
-            ``(channel, n)``, of `components`.
-        vectors
-            ``(channel, k)`` that spectra are to be projected on.
-        channels
-            As for `components`.
-        """
-        root = self._root_of_mean(channels)
-        inside = np.where(np.isfinite(root), root, 0.0)
-        return np.asarray((components / root[:, None]) @ (components.T
-                                                          @ (inside[:, None] * vectors)))
 
     def _blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Blocks of rows, ``(pixels, channel)``; masked pixels hold no counts."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emtools.figures.style import COLUMN_IN, SERIES, TEXT_PT, panel, sheet, style
+from emtools.figures.style import COLUMN_IN, ON_PAPER, TEXT_PT, panel, sheet, style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,6 @@ _LEFT, _RIGHT, _BELOW, _TOP = 0.95, 0.08, 0.36, 0.24
 _ROW = 0.17
 _MOST = 40  # regions
 _LEGEND_COLUMNS, _LEGEND_LINE = 5, 0.16
-_COLOURS = (SERIES[5], SERIES[1], SERIES[3], SERIES[4], SERIES[0], SERIES[2])
 
 
 def composition_figure(result: Result) -> Figure:
@@ -44,7 +43,7 @@ def composition_figure(result: Result) -> Figure:
         for i, element in enumerate(elements):
             beside = (i - 0.5 * (len(elements) - 1)) / max(len(elements), 1) * 0.8
             rows = table[(table["element"] == element) & table["region"].isin(regions)]
-            _draw(axes, rows, regions, beside, (element, _COLOURS[i % len(_COLOURS)]))
+            _draw(axes, rows, regions, beside, (element, ON_PAPER[i % len(ON_PAPER)]))
         axes.set_yticks(range(len(regions)), regions)
         axes.set_ylim(len(regions) - 0.5, -0.5)
         axes.set_xlim(0, min(axes.get_xlim()[1], 108.0))

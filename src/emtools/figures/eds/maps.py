@@ -61,6 +61,40 @@ class _Map(NamedTuple):
         return float(np.sqrt(max(float(np.var(self.counts)) - noise, 0.0) / noise))
 
 
+class _Panels(NamedTuple):
+    """Panels of maps in rows, each with room for its title above and a colour bar below."""
+
+    figure: Figure
+    columns: int
+    rows: int
+    wide: float
+    high: float
+
+    @classmethod
+    def of(cls, image: Image, wide: float, n: int, columns: int) -> _Panels:
+        """Return a sheet for ``n`` maps of an image, each so wide in inches."""
+        high, rows = wide * _aspect(image), -(-n // columns)
+        step = high + _TITLE + _BAR + _BAR_TEXT
+        figure = sheet(rows * step + _NOTE + 2 * _EDGE,
+                       columns * wide + (columns - 1) * _GAP + 2 * _EDGE)
+        return cls(figure, columns, rows, wide, high)
+
+    def _corner(self, i: int) -> tuple[float, float]:
+        row, column = divmod(i, self.columns)
+        step = self.high + _TITLE + _BAR + _BAR_TEXT
+        return (_EDGE + column * (self.wide + _GAP),
+                _EDGE + _NOTE + (self.rows - 1 - row) * step + _BAR + _BAR_TEXT)
+
+    def axes(self, i: int) -> Axes:
+        """Return the axes of a map."""
+        return panel(self.figure, (*self._corner(i), self.wide, self.high))
+
+    def map(self, i: int) -> tuple[Axes, Axes]:
+        """Return the axes of a map and of its colour bar."""
+        left, bottom = self._corner(i)
+        return self.axes(i), panel(self.figure, (left, bottom - _BAR - 0.03, self.wide, _BAR))
+
+
 def maps_figure(image: Image, result: Result) -> Figure:
     """Return maps of all elements and their composite, two columns wide.
 
@@ -80,19 +114,12 @@ def maps_figure(image: Image, result: Result) -> Figure:
         n = len(maps) + (len(maps) > 1)
         columns = min(_COLUMNS, n)
         wide = (TWO_COLUMNS_IN - 2 * _EDGE - (columns - 1) * _GAP) / columns
-        high = wide * _aspect(image)
-        step = high + _TITLE + _BAR + _BAR_TEXT
-        rows = -(-n // columns)
-        figure = sheet(rows * step + _NOTE + 2 * _EDGE, TWO_COLUMNS_IN)
-        for i in range(n):
-            left = _EDGE + (i % columns) * (wide + _GAP)
-            bottom = _EDGE + _NOTE + (rows - 1 - i // columns) * step + _BAR + _BAR_TEXT
-            axes = panel(figure, (left, bottom, wide, high))
-            if i < len(maps):
-                bar = panel(figure, (left, bottom - _BAR - 0.03, wide, _BAR))
-                _draw(axes, bar, maps[i], image)
-            else:
-                _composite(axes, maps, image)
+        table = _Panels.of(image, wide, n, columns)
+        for i, one in enumerate(maps):
+            _draw(*table.map(i), one, image)
+        if n > len(maps):
+            _composite(table.axes(len(maps)), maps, image)
+        figure = table.figure
         smoothed = f"  Spectra {result.summary['maps']}." if "maps" in result.summary else ""
         note(figure, "signed estimates, overlaps and continuum taken off: noise lies on both "
              f"sides of zero.{smoothed}", _NOTE - 0.03)
@@ -100,7 +127,7 @@ def maps_figure(image: Image, result: Result) -> Figure:
 
 
 def shares_figure(image: Image, result: Result) -> Figure:
-    """Return maps of atomic per cent and of their 1 sigma, two columns wide.
+    """Return maps of atomic per cent, and of their 1 sigma beside them.
 
     Squares are as small as the counts allow; where they say nothing the map is grey.
 
@@ -116,18 +143,14 @@ def shares_figure(image: Image, result: Result) -> Figure:
     elements = [name.removesuffix(" at.%") for name in layers if name.endswith(" at.%")]
     with style():
         wide = (TWO_COLUMNS_IN - 2 * _EDGE - (_COLUMNS - 1) * _GAP) / _COLUMNS
-        high = wide * _aspect(image)
-        step = high + _TITLE + _BAR + _BAR_TEXT
-        figure = sheet(len(elements) * step + _NOTE + 2 * _EDGE, 2 * (wide + _GAP) + 2 * _EDGE)
-        for i, element in enumerate(elements):
-            bottom = _EDGE + _NOTE + (len(elements) - 1 - i) * step + _BAR + _BAR_TEXT
-            for j, (name, title) in enumerate(((f"{element} at.%", element),
-                                               (f"{element} at.% 1 sigma", f"{element}, 1 σ"))):
-                left = _EDGE + j * (wide + _GAP)
-                axes = panel(figure, (left, bottom, wide, high))
-                bar = panel(figure, (left, bottom - _BAR - 0.03, wide, _BAR))
-                _draw_values(axes, bar, layers[name], 1, "at.%")
-                _frame(axes, image, title, bar=True)
+        table = _Panels.of(image, wide, 2 * len(elements), 2)
+        titles = {name: title for element in elements for name, title in (
+            (f"{element} at.%", element), (f"{element} at.% 1 sigma", f"{element}, 1 σ"))}
+        for i, (name, title) in enumerate(titles.items()):
+            axes, bar = table.map(i)
+            _draw_values(axes, bar, layers[name], 1, "at.%")
+            _frame(axes, image, title, bar=True)
+        figure = table.figure
         smoothed = f"; spectra {result.summary['maps']}" if "maps" in result.summary else ""
         note(figure, f"squares of pixels as the counts allow; grey: too few{smoothed}",
              _NOTE - 0.03)

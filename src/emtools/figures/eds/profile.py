@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emtools.figures.scale_bar import unit_label
-from emtools.figures.style import COLUMN_IN, GREY, SERIES, TEXT_PT, panel, sheet, style
+from emtools.figures.style import COLUMN_IN, GREY, ON_PAPER, TEXT_PT, panel, sheet, style
 from emtools.tables import in_unit
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _LEFT, _RIGHT, _BELOW, _TOP = 0.48, 0.06, 0.36, 0.22
 _PANEL, _BETWEEN = 1.15, 0.06
 _MOST = 4  # courses in one figure, the longest
-_COLOURS = (SERIES[5], SERIES[1], SERIES[3], SERIES[4], SERIES[0], SERIES[2])
 
 
 def profile_figure(result: Result) -> Figure:
@@ -63,7 +62,7 @@ def _draw(axes: Axes, profile: pd.DataFrame, s: str, column: str, label: str) ->
     for i, element in enumerate(dict.fromkeys(profile["element"])):
         one = profile[profile["element"] == element]
         axes.errorbar(one[s], one[column], yerr=one[f"{column}_err"], label=element,
-                      color=_COLOURS[i % len(_COLOURS)], marker="o", markersize=2.2,
+                      color=ON_PAPER[i % len(ON_PAPER)], marker="o", markersize=2.2,
                       linewidth=0.7, elinewidth=0.6, capsize=0)
     axes.axhline(0, color=GREY, linewidth=0.4)
     low, high = axes.get_ylim()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # The command line reads the annotations.
 from collections.abc import Mapping, Sequence  # noqa: TC003
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray  # noqa: TC002
@@ -27,9 +27,6 @@ from emtools.measure.eds.tables import TABLES
 from emtools.measure.eds.total import quantified, ties_of
 from emtools.model import Image, Result
 from emtools.process.spectra import Spectra, as_spectra
-
-if TYPE_CHECKING:
-    Floats = NDArray[np.float64]
 
 MODALITIES = ("EDS",)
 _USUAL_BEAM_KEV = 200.0  # for the shape of the continuum where the file says nothing

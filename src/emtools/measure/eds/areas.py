@@ -32,14 +32,10 @@ class Areas(NamedTuple):
     ----------
     counts, covariance
         ``(f,)`` unconstrained estimate, and its covariance by counting.
-    fitted, continuum
-        ``(c,)`` expected with no negative part.
     """
 
     counts: Floats
     covariance: Floats
-    fitted: Floats
-    continuum: Floats
 
 
 class Maps(NamedTuple):
@@ -93,10 +89,9 @@ class Shapes:
 
     def __init__(self, fit: Fit) -> None:
         self.families, self.mean = fit.model.parts(fit.state)
-        self.continuum = fit.model.continuum
-        self.total = fit.state.continuum @ self.continuum
+        self.total = fit.state.continuum @ fit.model.continuum
         self._start = fit.state
-        self._all = np.vstack([self.families, self.continuum])
+        self._all = np.vstack([self.families, fit.model.continuum])
         self._sizes = np.maximum(self._all.sum(axis=1), _EMPTY)
 
     def fit(self, counts: Floats) -> Areas:
@@ -111,7 +106,7 @@ class Shapes:
         vectors = (design / weighing[:, None]) @ inverse_of(design.T @ (design / weighing[:, None]))
         estimate = now[free] + (counts - mean) @ vectors
         scatter = vectors.T @ (vectors * (mean + _SEED * self.mean / self.mean.sum())[:, None])
-        return Areas(estimate[:n], scatter[:n, :n], mean, now[n:] @ self.continuum)
+        return Areas(estimate[:n], scatter[:n, :n])
 
     def _likeliest(self, counts: Floats, share: float) -> Floats:
         """Factors of all shapes, none negative."""
@@ -159,16 +154,13 @@ class Shapes:
         n = len(chosen)
         bend = self.total * np.linspace(-1.0, 1.0, len(self.total))
         design = np.vstack([self.families, self.total, bend]).T
-        design = design / np.maximum(np.abs(design).sum(axis=0), 1e-30)
         weighted = design / self.mean[:, None]
-        size = np.abs(np.vstack([self.families, self.total, bend])).sum(axis=1)
-        vectors = weighted @ inverse_of(design.T @ weighted)
-        vectors = (vectors / np.maximum(size, 1e-30))[:, list(chosen)]
+        vectors = (weighted @ inverse_of(design.T @ weighted))[:, list(chosen)]
         first, second = np.triu_indices(n)
         own = np.zeros((len(spectra.energy_keV), n))
         own[channels] = vectors
         if components:
-            own = spectra.through(spectra.components(components, channels), own, channels)
+            own = spectra.through_components(components, own, channels)
         both = spectra.projected(np.hstack([own, own[:, first] * own[:, second]]))
         return Maps(both[..., :n], both[..., n:])
 

@@ -186,10 +186,18 @@ class Peaks:
                                (self.energies - xrays.SI_KA_KEV, response.escape * self.escaped)):
             add_gaussians(response.recorded(energies), response.sigma(energies), area,
                           self._axis, shapes)
-        return shapes * (self.efficiency ** (response.efficiency - 1.0))[:, None]
+        return shapes * self.seen(response)[:, None]
+
+    def seen(self, response: Response) -> Floats:
+        """Of each line what the response's efficiency makes of its expected counts."""
+        return np.asarray(self.efficiency ** (response.efficiency - 1.0))
+
+    def strengths(self, ratios: Floats) -> Floats:
+        """Counts of each line for one of its family's alpha line, open ratios off by ``ratios``."""
+        weights = self.weights.copy()
+        weights[self.open] *= 1.0 + ratios
+        return weights
 
     def summed(self, shapes: Floats, ratios: Floats) -> Floats:
         """Shapes of the families, ``(families, c)``, with open ratios off by ``ratios``."""
-        weights = self.weights.copy()
-        weights[self.open] *= 1.0 + ratios
-        return np.asarray((self._members * weights) @ shapes)
+        return np.asarray((self._members * self.strengths(ratios)) @ shapes)

@@ -198,9 +198,14 @@ class Model:
             residual[i] = -float(rows[i] @ state.vector)
         return rows, residual
 
+    def families_of(self, element: str) -> list[int]:
+        """Numbers of an element's families."""
+        return [i for i, family in enumerate(self.families) if family.element == element]
+
     def without(self, element: str) -> Model:
         """Return the model of a spectrum in which an element is not."""
-        keep = [i for i, family in enumerate(self.families) if family.element != element]
+        own = self.families_of(element)
+        keep = [i for i in range(len(self.families)) if i not in own]
         ties = [tie._replace(family=keep.index(tie.family), other=keep.index(tie.other))
                 for tie in self.ties if {tie.family, tie.other} <= set(keep)]
         return Model([self.families[i] for i in keep], self.energy_keV, self.continuum, ties,
@@ -388,11 +393,11 @@ def inverse_of(matrix: Floats) -> Floats:
 def refitted(fit: Fit, counts: Floats, element: str, free: Free = "all") -> float:
     """Twice the log likelihood that an element adds to a fitted spectrum."""
     model = fit.model.without(element)
-    keep = np.array([family.element != element for family in fit.model.families])
     lines, others = fit.model.peaks.lines, model.peaks.lines
     known = {(lines[i].element, lines[i].name): float(ratio)
              for i, ratio in zip(fit.model.peaks.open, fit.state.ratios, strict=True)}
     ratios = [known[others[i].element, others[i].name] for i in model.peaks.open]
-    start = replace(fit.state, counts=fit.state.counts[keep], ratios=np.array(ratios))
+    counted = np.delete(fit.state.counts, fit.model.families_of(element))
+    start = replace(fit.state, counts=counted, ratios=np.array(ratios))
     without = fit_spectrum(model, counts, start, settled=ROUGHLY, free=free)
     return 2.0 * (fit.log_likelihood - without.log_likelihood)

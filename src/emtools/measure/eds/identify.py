@@ -188,7 +188,7 @@ def _doubt(fit: Fit) -> Floats:
 def _doubt_of(fit: Fit, element: str) -> float:
     """By how much the doubt of the model lowers what speaks for an element."""
     shapes, mean = fit.model.parts(fit.state)
-    own = [i for i, family in enumerate(fit.model.families) if family.element == element]
+    own = fit.model.families_of(element)
     weight = (fit.state.counts[own] @ shapes[own]) ** 2 / mean
     whole = float(weight.sum())
     return float((weight * _doubt(fit)).sum()) / whole if whole > 0 else 1.0

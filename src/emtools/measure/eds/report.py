@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_ERR_SHOWN_EV = 0.1
-
 
 def summary(
     total: Total, whole: Quantified, counts: float, said: dict[str, Any]
@@ -113,23 +111,16 @@ def details(
     total: Total, energy_keV: Floats, counts: Floats
 ) -> dict[str, pd.DataFrame]:
     """The summed spectrum with its fit, and the lines that it is made of."""
-    fit = total.fit
-    continuum = fit.state.continuum @ fit.model.continuum
-    spectrum = DETAILS["spectrum"].frame()
     import pandas as pd
 
-    spectrum = pd.DataFrame({"region": "all", "energy_keV": energy_keV, "counts": counts,
-                             "fitted": fit.mean, "continuum": continuum})[list(spectrum.columns)]
+    fit, peaks = total.fit, total.fit.model.peaks
     response = fit.state.response
-    rows = []
-    weights = fit.model.peaks.weights.copy()
-    weights[fit.model.peaks.open] *= 1.0 + fit.state.ratios
-    weights *= fit.model.peaks.efficiency ** (response.efficiency - 1.0)
-    number = 0
-    for family, strength in zip(fit.model.families, fit.counts, strict=True):
-        for line in family.lines:
-            rows.append({"element": family.element, "line": line.name,
-                         "energy_keV": float(response.recorded(np.array(line.energy_keV))),
-                         "counts": float(strength * weights[number])})
-            number += 1
-    return {"spectrum": spectrum, "lines": DETAILS["lines"].frame(rows)}
+    spectrum = pd.DataFrame({
+        "region": "all", "energy_keV": energy_keV, "counts": counts, "fitted": fit.mean,
+        "continuum": fit.state.continuum @ fit.model.continuum})
+    strengths = fit.counts[peaks.owner] * peaks.strengths(fit.state.ratios) * peaks.seen(response)
+    rows = [{"element": line.element, "line": line.name, "energy_keV": energy, "counts": number}
+            for line, energy, number in zip(peaks.lines, response.recorded(peaks.energies).tolist(),
+                                            strengths.tolist(), strict=True)]
+    return {"spectrum": spectrum[DETAILS["spectrum"].names()],
+            "lines": DETAILS["lines"].frame(rows)}

@@ -80,7 +80,8 @@ class Rules:
     def whole(self) -> Quantified:
         """Composition of the whole spectrum."""
         fit = self.total.fit
-        return self._of("all", fit.counts, fit.covariance, self.total.p_values, fit.systematic)
+        return self._of("all", fit.counts, fit.covariance, fit.systematic,
+                        p_values=self.total.p_values)
 
     def region(
         self, name: str, areas: Areas, share: float, film: tuple[Areas, float] | None = None
@@ -102,13 +103,10 @@ class Rules:
         if film is not None:
             counts = counts - film[1] * film[0].counts
             covariance = covariance + film[1] ** 2 * film[0].covariance
-        spread = np.diag(covariance) * (1.0 + (self.total.misfit - 1.0) * min(share, 1.0))
-        z = counts / np.sqrt(np.maximum(spread, 1e-12))
-        p = np.array([stats.norm.sf(z[i]) if i >= 0 else 1.0 for i in self.total.chosen])
         strong = np.maximum(self.total.fit.counts, 1.0)
         relative = self.total.fit.systematic / np.outer(strong, strong)
-        return self._of(name, counts, covariance, p,
-                        relative * np.outer(counts, counts), min(share, 1.0))
+        return self._of(name, counts, covariance, relative * np.outer(counts, counts),
+                        min(share, 1.0))
 
     def mass_thickness(self, whole: Quantified, electrons: float) -> Measured:
         """Mass-thickness in kg/m2 of what is normalised, by zeta-factors.
@@ -134,8 +132,8 @@ class Rules:
         return Measured(float(masses.sum()), float(np.sqrt(variance)), "kg/m2")
 
     def _of(
-        self, name: str, counts: Floats, covariance: Floats, p_values: Floats, systematic: Floats,
-        share: float = 1.0,
+        self, name: str, counts: Floats, covariance: Floats, systematic: Floats,
+        share: float = 1.0, p_values: Floats | None = None,
     ) -> Quantified:
         total = self.total
         inflate = np.sqrt(1.0 + (total.misfit - 1.0) * share)
@@ -145,6 +143,9 @@ class Rules:
         own = np.array([i if i >= 0 else len(counts) for i in total.chosen], dtype=np.intp)
         amounts = Amounts(np.append(counts, 0.0)[own], *(
             np.pad(matrix, (0, 1))[np.ix_(own, own)] for matrix in (covariance, systematic)))
+        if p_values is None:
+            spread = np.sqrt(np.maximum(np.diag(amounts.covariance), 1e-12))
+            p_values = np.where(there, stats.norm.sf(amounts.counts / spread), 1.0)
         detected = there & (p_values < self.rate) & (amounts.counts > 0)
         seen = there & (total.p_values < self.rate) & (total.counts > 0)
         # What only this region shows is part of it too.

@@ -118,7 +118,7 @@ def quantified(
 
 def _line_of(element: str, fit: Fit, factors: KFactors) -> int:
     """Number of the family that gives an element best: of those with a given k-factor, if any."""
-    own = [i for i, family in enumerate(fit.model.families) if family.element == element]
+    own = fit.model.families_of(element)
     given = [i for i in own if getattr(factors.of(fit.model.families[i]), "source", "") == "given"]
     best, least = -1, np.inf
     for i in given or own:
@@ -146,7 +146,7 @@ def _p_value(fit: Fit, counts: Floats, element: str, misfit: Floats) -> float:
     Counts cannot be negative, so that half of the time nothing is gained by a family (Chernoff,
     Ann. Math. Stat. 25 (1954) 573).
     """
-    own = [i for i, family in enumerate(fit.model.families) if family.element == element]
+    own = fit.model.families_of(element)
     if not own:
         return 1.0
     clearest = max(own, key=lambda i: float(fit.counts[i]) / max(float(fit.err[i]), 1e-9))
