@@ -8,6 +8,6 @@ same image bit for bit.
 from emtools.simulate._blank import blank
 from emtools.simulate._chains import chains
 from emtools.simulate._crystal import Grain, crystal
-from emtools.simulate._spectrum import spectrum_image
+from emtools.simulate._spectrum import spectrum, spectrum_image
 
-__all__ = ["Grain", "blank", "chains", "crystal", "spectrum_image"]
+__all__ = ["Grain", "blank", "chains", "crystal", "spectrum", "spectrum_image"]

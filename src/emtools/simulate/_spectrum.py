@@ -1,10 +1,9 @@
-"""EDX spectrum images of a chain of dots, with the HAADF image of the same scan."""
+"""EDX: single spectra, and spectrum images of a chain of dots with the HAADF image of the scan."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,13 +16,13 @@ from emtools.model.image import plane_image
 from emtools.simulate._bodies import bodies_of, draw_bodies
 from emtools.simulate._chain_truth import Truth
 from emtools.simulate._detector import (
-    FWHM_PER_SIGMA,
     Detector,
     blurred,
     checked,
     generator,
     texture,
 )
+from emtools.simulate._spectrometer import BEAM_KEV, Spectrometer
 from emtools.simulate._truth import COMPOSITION
 from emtools.simulate._walk import Layout, Recipe
 
@@ -32,11 +31,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from emtools.simulate._truth import SimulatedPair
+    from emtools.simulate._truth import Simulated, SimulatedPair
 
     Floats = NDArray[np.float64]
 
-BEAM_KEV = 200.0
 # Weight-fraction k-factors that the simulation uses where none are given: numbers of the usual
 # size at 200 kV with Si Ka = 1.  They define the simulated truth; they are no reference values.
 K_FACTORS: Mapping[str, float] = {
@@ -47,60 +45,93 @@ K_FACTORS: Mapping[str, float] = {
     "Pt_La": 4.1, "Pt_Ma": 2.2, "Au_La": 4.2, "Au_Ma": 2.25, "Pb_La": 4.7, "Pb_Ma": 2.4,
 }
 FILM = {"C": 0.97, "O": 0.03}
+_PBS_ON_FILM = {"Pb_Ma": 2600.0, "Pb_La": 1500.0, "S_Ka": 2000.0, "C_Ka": 3000.0, "Cu_Ka": 1500.0,
+                "Cu_La": 1200.0}
 
 
-@dataclass(frozen=True)
-class _Spectrometer:
-    """Energy axis, resolution and k-factors."""
+def spectrum(
+    counts: dict[str, float] | None = None,
+    *,
+    channels: int = 2048,
+    channel_keV: float = 0.01,
+    bremsstrahlung: float = 0.25,
+    mn_ka_fwhm_eV: float = 130.0,
+    shift_eV: float = 0.0,
+    stretch: float = 0.0,
+    shallow_nm: float = 0.0,
+    lost: float = 0.2,
+    doublets: bool = True,
+    ratio_err: float = 0.0,
+    soft_keV: float = 0.45,
+    ideal: bool = False,
+    rng: int | np.random.Generator | None = 0,
+) -> Simulated:
+    """Simulate one EDX spectrum of lines with given counts.
 
-    channels: int
-    channel_keV: float
-    mn_ka_fwhm_eV: float
-    k_factors: Mapping[str, float] = field(default_factory=dict)
+    Parameters
+    ----------
+    counts
+        Of the alpha lines of shells, ``{"S_Ka": 2000.0}``; the other lines of a shell follow from
+        the tables.  By default those of PbS on a carbon film and a copper grid.
+    channels, channel_keV
+        Energy axis; channel 0 is centred at 0 keV.
+    bremsstrahlung
+        Counts of the continuum per count in lines.
+    mn_ka_fwhm_eV
+        Resolution of the detector at Mn Ka.
+    shift_eV, stretch
+        A line of energy E is recorded at ``E (1 + stretch) + shift``.
+    shallow_nm, lost
+        Of the charge set free at depth z below the entrance the part ``lost exp(-z / shallow)`` is
+        not collected, which gives peaks a tail.
+    doublets
+        Whether Ka1 and Ka2, La1 and La2 are two lines.
+    ratio_err
+        1 sigma by which ratios of lines inside a shell are off, relatively.
+    soft_keV
+        Below about that the window absorbs the continuum.
+    ideal
+        Expected counts instead of Poisson distributed ones.
+    rng
+        Seed or generator (SPEC 7).
 
-    @property
-    def energies(self) -> Floats:
-        return np.asarray(self.channel_keV * np.arange(self.channels), dtype=np.float64)
+    Returns
+    -------
+    Image
+        Of one axis, energy.
+    dict of DataFrame
+        ``composition`` with the expected counts.
 
-    def peak(self, energy_keV: float) -> Floats:
-        """Spectrum of one line of area 1: a Gaussian integrated over each channel."""
-        from scipy.special import erf
+    Raises
+    ------
+    ParameterError
+        If a line is not known.
 
-        fwhm = xrays.detector_fwhm_keV(energy_keV, self.mn_ka_fwhm_eV)
-        edges = self.channel_keV * (np.arange(self.channels + 1) - 0.5)
-        scaled = (edges - energy_keV) * FWHM_PER_SIGMA / (fwhm * math.sqrt(2.0))
-        return np.asarray(0.5 * np.diff(erf(scaled)))
-
-    def bremsstrahlung(self) -> Floats:
-        """Kramers' law behind a window that absorbs soft X-rays, of area 1."""
-        energies = np.maximum(self.energies, self.channel_keV)
-        spectrum = (BEAM_KEV - energies) / energies * np.exp(-((0.45 / energies) ** 3))
-        return np.asarray(spectrum / spectrum.sum())
-
-    def alphas(self, fractions: Mapping[str, float]) -> dict[tuple[str, str], float]:
-        """Intensity of the alpha line of each shell of each element, of unknown common scale.
-
-        Cliff & Lorimer: w_A / w_B = k_A I_A / (k_B I_B), so I is weight fraction over k.
-        """
-        grams = {e: x * xrays.atomic_weight(e) for e, x in fractions.items()}
-        found = {}
-        for element, weight in grams.items():
-            names = [name for name in ("Ka", "La", "Ma") if f"{element}_{name}" in self.k_factors]
-            if not names:
-                raise ParameterError(f"k_factors[{element}]", "is missing",
-                                     f"give one, such as {{'{element}_Ka': 1.5}}")
-            for name in names:
-                if xrays.line(element, name).energy_keV < self.energies[-1]:
-                    found[element, name] = weight / self.k_factors[f"{element}_{name}"]
-        return found
-
-    def spectrum(self, alphas: Mapping[tuple[str, str], float]) -> Floats:
-        """All lines of the shells whose alpha lines are given."""
-        total = np.zeros(self.channels)
-        for (element, name), intensity in alphas.items():
-            for line in xrays.family(element, name[0]):
-                total += intensity * line.weight * self.peak(line.energy_keV)
-        return total
+    Examples
+    --------
+    >>> image, truth = spectrum({"S_Ka": 2000.0, "Pb_Ma": 2600.0})
+    >>> image.shape
+    (2048,)
+    """
+    random = generator(rng)
+    device = Spectrometer(channels, checked("channel_keV", channel_keV, strict=True),
+                          mn_ka_fwhm_eV, shift_eV, stretch, checked("shallow_nm", shallow_nm),
+                          lost, doublets, soft_keV)
+    alphas: dict[tuple[str, str], float] = {}
+    for key, number in (counts or _PBS_ON_FILM).items():
+        element, _, name = key.partition("_")
+        if xrays.line(element, name).name[1:] != "a":
+            raise ParameterError(f"counts[{key}]", "is no alpha line", "give Ka, La or Ma")
+        alphas[element, name] = checked(f"counts[{key}]", number)
+    lines = device.lines(alphas, ratio_err, random)
+    expected = lines + bremsstrahlung * lines.sum() * device.bremsstrahlung()
+    axis = Axis("energy", channels, channel_keV, "keV", source="user")
+    image = Image(expected if ideal else random.poisson(expected), (axis,),
+                  source=Source(signal="simulated EDS"),
+                  acquisition=Acquisition(modality="EDS", beam_energy_keV=BEAM_KEV))
+    rows = [{"region": "all", "element": element, "line": name, "counts": number}
+            for (element, name), number in alphas.items()]
+    return image, {"composition": COMPOSITION.frame(rows)}
 
 
 def spectrum_image(
@@ -179,8 +210,8 @@ def spectrum_image(
     """
     random = generator(rng)
     pixel = checked("pixel_size_nm", pixel_size_nm, strict=True)
-    device = _Spectrometer(channels, channel_keV, mn_ka_fwhm_eV,
-                           {**K_FACTORS, **(k_factors or {})})
+    device = Spectrometer(channels, channel_keV, mn_ka_fwhm_eV)
+    factors = {**K_FACTORS, **(k_factors or {})}
     layout = Layout(shape, pixel, border_cuts=False, rng=random)
     layout.place(Recipe(diameter_nm, 0.04 * diameter_nm, 1.0, gap_nm, 0.1 * gap_nm, 400.0, 0.0),
                  n_dots)
@@ -189,8 +220,8 @@ def spectrum_image(
     thickness = blurred(draw_bodies([b for row in bodies for b in row], shape, pixel), blur_nm,
                         pixel) / diameter_nm
     atoms = _fractions(composition)
-    parts = [_Part(atoms, counts * thickness, device)]
-    parts += [_Part(what, np.full(shape, number), device)
+    parts = [_Part(atoms, counts * thickness, device, factors)]
+    parts += [_Part(what, np.full(shape, number), device, factors)
               for what, number in ((FILM, film_counts), ({grid: 1.0}, grid_counts))
               if number > 0 and all(what)]
     expected = sum(part.expected(bremsstrahlung) for part in parts)
@@ -198,7 +229,7 @@ def spectrum_image(
     mean_z = sum(x * xrays.atomic_number(e) ** HAADF_EXPONENT for e, x in atoms.items())
     ground = 6.0**HAADF_EXPONENT / mean_z * 8.0 * (1 + 0.05 * texture(shape, 1.0, pixel, random))
     haadf = Detector(haadf_counts).expose(ground + thickness, random)
-    truth = {"composition": COMPOSITION.frame(_rows(parts, atoms, device)), **chain.tables()}
+    truth = {"composition": COMPOSITION.frame(_rows(parts, atoms, factors)), **chain.tables()}
     return _images(data, haadf, pixel, channel_keV), truth
 
 
@@ -220,14 +251,35 @@ def _fractions(composition: str | Mapping[str, float]) -> dict[str, float]:
     return {element: amount / total for element, amount in amounts.items()}
 
 
+def _alphas(
+    fractions: Mapping[str, float], k_factors: Mapping[str, float], highest_keV: float
+) -> dict[tuple[str, str], float]:
+    """Intensity of the alpha line of each shell of each element, of unknown common scale.
+
+    Cliff & Lorimer: w_A / w_B = k_A I_A / (k_B I_B), so I is weight fraction over k.
+    """
+    grams = {e: x * xrays.atomic_weight(e) for e, x in fractions.items()}
+    found = {}
+    for element, weight in grams.items():
+        names = [name for name in ("Ka", "La", "Ma") if f"{element}_{name}" in k_factors]
+        if not names:
+            raise ParameterError(f"k_factors[{element}]", "is missing",
+                                 f"give one, such as {{'{element}_Ka': 1.5}}")
+        for name in names:
+            if xrays.line(element, name).energy_keV < highest_keV:
+                found[element, name] = weight / k_factors[f"{element}_{name}"]
+    return found
+
+
 class _Part:
     """Particles, film or grid: where they are and what they radiate."""
 
     def __init__(
-        self, atoms: Mapping[str, float], where: Floats, device: _Spectrometer
+        self, atoms: Mapping[str, float], where: Floats, device: Spectrometer,
+        k_factors: Mapping[str, float],
     ) -> None:
-        alphas = device.alphas(atoms)
-        spectrum = device.spectrum(alphas)
+        alphas = _alphas(atoms, k_factors, float(device.energies[-1]))
+        spectrum = device.lines(alphas)
         # `where` counts all lines together.
         self.alphas = {key: value / spectrum.sum() for key, value in alphas.items()}
         self.spectrum = spectrum / spectrum.sum()
@@ -241,7 +293,7 @@ class _Part:
 
 
 def _rows(
-    parts: list[_Part], atoms: Mapping[str, float], device: _Spectrometer
+    parts: list[_Part], atoms: Mapping[str, float], k_factors: Mapping[str, float]
 ) -> list[dict[str, Any]]:
     counts: dict[tuple[str, str], float] = {}
     for part in parts:
@@ -250,7 +302,7 @@ def _rows(
     return [
         {"region": "all", "element": element, "line": name, "counts": number,
          "atomic_percent": 100.0 * atoms[element] if element in atoms else math.nan,
-         "k_factor": device.k_factors[f"{element}_{name}"]}
+         "k_factor": k_factors[f"{element}_{name}"]}
         for (element, name), number in counts.items()
     ]
 

@@ -1,6 +1,6 @@
 """X-rays: lines and their weights, k-factors, what a detector sees of them, absorption."""
 
-from emtools.xrays.detector import SI_KA_KEV, Detector, escape_fraction
+from emtools.xrays.detector import SI_KA_KEV, Detector, absorbed_per_nm, escape_fraction
 from emtools.xrays.table import (
     MN_KA_KEV,
     STATISTICAL_EV,
@@ -22,6 +22,7 @@ __all__ = [
     "STATISTICAL_EV",
     "Detector",
     "Line",
+    "absorbed_per_nm",
     "absorption",
     "atomic_number",
     "atomic_weight",

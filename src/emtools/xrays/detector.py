@@ -63,6 +63,12 @@ class Detector:
 
 
 @lru_cache(maxsize=8192)
+def absorbed_per_nm(energy_keV: float) -> float:
+    """Absorption of photons in silicon, for each nm."""
+    return float(mass_attenuation("Si", np.array([energy_keV]))[0]) * _SI_DENSITY * _CM
+
+
+@lru_cache(maxsize=8192)
 def escape_fraction(energy_keV: float) -> float:
     """Events in the silicon escape peak (1.74 keV below) for each event in the peak.
 

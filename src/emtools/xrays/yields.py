@@ -1,7 +1,7 @@
 """How many X-rays of a line an element gives: ionisation, fluorescence, and k-factors out of them.
 
 Yields, Coster-Kronig rates, edges and attenuation are XrayDB's (Elam, Ravel & Sieber, Radiat. Phys.
-Chem. 63 (2002) 121).  Its table is opened when first asked.
+Chem. 63 (2002) 121).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emtools.errors import ParameterError
-from emtools.xrays.table import atomic_weight, family
+from emtools.xrays.table import atomic_weight, database, family
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,16 +32,9 @@ _ALPHA = {"K": ("Ka1", "Ka2", "Ka3"), "L": ("La1", "La2"), "M": ("Ma",)}
 K_ERR: Mapping[str, float] = {"K": 0.10, "L": 0.15, "M": 0.30}
 
 
-@lru_cache(maxsize=1)
-def _base() -> Any:
-    import xraydb
-
-    return xraydb.get_xraydb()
-
-
 @lru_cache(maxsize=256)
 def _edges(element: str) -> dict[str, Any]:
-    return dict(_base().xray_edges(element))
+    return dict(database().xray_edges(element))
 
 
 @lru_cache(maxsize=64)
@@ -74,7 +67,7 @@ def absorption(
     """
     energy = np.asarray(energy_keV, dtype=float)
     flat = np.maximum(1e3 * energy.ravel(), 100.0)
-    total = sum(fraction * _base().mu_elam(element, flat)
+    total = sum(fraction * database().mu_elam(element, flat)
                 for element, fraction in weight_fractions.items())
     return np.asarray(total, dtype=float).reshape(energy.shape)
 
@@ -117,7 +110,7 @@ def _vacancies(element: str, shell: str, beam_energy_keV: float) -> float:
     for name in inner:
         moved = 1.0
         if name != final:
-            moved = float(_base().ck_probability(element, name, final, total=True) or 0.0)
+            moved = float(database().ck_probability(element, name, final, total=True) or 0.0)
         total += moved * cross_section(element, name, beam_energy_keV)
     return total
 
@@ -132,7 +125,7 @@ def _photons(element: str, name: str, beam_energy_keV: float) -> float:
     if shell == "K":
         share = 1.0 / sum(line.weight for line in family(element, "K"))
     else:
-        lines = _base().xray_lines(element, _VACANCY[shell])
+        lines = database().xray_lines(element, _VACANCY[shell])
         share = sum(lines[one].intensity for one in _ALPHA[shell] if one in lines)
     return float(_vacancies(element, shell, beam_energy_keV) * edge.fyield * share)
 

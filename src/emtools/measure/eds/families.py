@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 # Relative 1 sigma of a line's intensity against the alpha line of its shell: tables differ by that.
-_RATIO_ERR = {"K": 0.03, "L": 0.10, "M": 0.10}
+_RATIO_ERR = {"K": 0.06, "L": 0.10, "M": 0.10}
 # Where the shell that the K beta electron is from takes part in the bonds, its line varies more.
 _BONDING, _BONDING_ERR = 20, 0.10
-_WEAK, _WEAK_ERR = 0.1, 0.3  # lines below that weight are known no better than that
+_WEAK, _WEAK_ERR = 0.1, 0.5  # lines below that weight are known no better than that
+_WEAK_M = 0.05  # and of weak M lines hardly anything: of Pt Mz tables have from 0.003 to 0.06
 _LEAST_WEIGHT = 0.002  # of lines whose ratio is left open: weaker ones matter to nothing
+_SATELLITES_EV, _UNSPLIT_EV = 0.5, 0.1  # the second of a line of 1 keV
 _OVERVOLTAGE = 1.2  # of the beam over a line: less excites it hardly
 _SHARPEST_EV = 20.0
 _SOFT_KEV = 1.0  # above, no charge is lost near the surface
+_PARTIAL_LOSS = 0.07  # mean part of the energy
 SOFTEST_KEV = 0.18  # below are noise, the zero strobe and the discriminator
 
 
@@ -45,6 +48,14 @@ class Response(NamedTuple):
     efficiency
         Power of the computed efficiency by which lines of a family differ: 1 as computed, 0 where
         all lines are seen alike.
+    shallow_nm, lost
+        Of the charge that a photon sets free at depth z below the entrance, the part
+        ``lost exp(-z / shallow)`` is not collected.
+    partial
+        Share of all photons, wherever they are stopped, of whose charge some is lost.
+    split
+        How far the two lines of doublets lie apart: 1 as in nature, 0 for spectra that were
+        simulated without.
     """
 
     shift_eV: float = 0.0
@@ -54,6 +65,10 @@ class Response(NamedTuple):
     noise_eV: float = 45.0
     escape: float = 1.0
     efficiency: float = 1.0
+    shallow_nm: float = 0.0
+    lost: float = 0.2
+    partial: float = 0.0
+    split: float = 1.0
 
     def recorded(self, energies: Floats) -> Floats:
         """Where lines of some energies (keV) stand on the stated axis, in keV."""
@@ -65,6 +80,31 @@ class Response(NamedTuple):
         counted = (self.fwhm_eV**2 - self.noise_eV**2) * energies / xrays.MN_KA_KEV
         squared = np.maximum(self.noise_eV**2 + counted, _SHARPEST_EV**2)
         return np.asarray(1e-3 * np.sqrt(squared) / FWHM_PER_SIGMA)
+
+    def tails(self, energies: Floats, absorbed: Floats) -> tuple[Floats, Floats]:
+        """Share of the peaks that is in their exponential tails, and the tails' length in keV.
+
+        With depths spread exponentially, the lost part u has the density ``x u^(x - 1)``, x being
+        the absorption over the shallow depth; the tail has its mean and its variance.  Where all
+        photons are stopped near the entrance, what all lose alike is a shift.
+
+        Parameters
+        ----------
+        energies
+            In keV.
+        absorbed
+            Absorption of these in silicon, for each nm.
+
+        References
+        ----------
+        Scholze & Procop, X-Ray Spectrom. 38 (2009) 312.
+        """
+        x = absorbed * self.shallow_nm
+        share = np.minimum(2.0 * x * (2.0 + x) / (1.0 + x) ** 2, 1.0)
+        mean = x / (1.0 + x)
+        spread = np.sqrt(x / (2.0 + x)) / (1.0 + x)
+        length = np.where(share < 1.0, mean / np.maximum(share, 1e-12), spread)
+        return share, self.lost * energies * length
 
 
 @dataclass(frozen=True)
@@ -111,8 +151,17 @@ class Family:
         if self.shell == "K":
             light = xrays.atomic_number(self.element) <= _BONDING
             return np.full(len(self.open_lines), _BONDING_ERR if light else usual)
-        weak = self.weights[self.open_lines] < _WEAK
-        return np.where(weak, _WEAK_ERR, usual)
+        weight = self.weights[self.open_lines]
+        weakly = _WEAK_M / weight if self.shell == "M" else _WEAK_ERR
+        return np.where(weight < _WEAK, weakly, usual)
+
+    @property
+    def offset_err_eV(self) -> float:  # noqa: N802  (the unit is eV)
+        """1 sigma of where its lines stand: bonds and satellites move what is one line in tables.
+
+        What tables do not split lies apart as the square of the energy.
+        """
+        return float(np.hypot(_SATELLITES_EV, _UNSPLIT_EV * self.alpha.energy_keV**2))
 
 
 @lru_cache(maxsize=4096)
@@ -148,6 +197,31 @@ def families_of(
     return tuple(found)
 
 
+class _AllPeaks(NamedTuple):
+    """Peaks ``(p,)`` of lines.
+
+    Parameters
+    ----------
+    rows
+        Line that each belongs to.
+    energies, lower
+        Of the line in keV, and by how much the peak lies lower.
+    shares
+        Of the line's counts.
+    escapes
+        Events in the escape peak for one in the peak.
+    absorbed
+        Absorption in silicon, for each nm.
+    """
+
+    rows: NDArray[np.intp]
+    energies: Floats
+    lower: Floats
+    shares: Floats
+    escapes: Floats
+    absorbed: Floats
+
+
 class Peaks:
     """Shapes of all lines of some families on an energy axis.
 
@@ -166,26 +240,49 @@ class Peaks:
         self.lines = [line for family in families for line in family.lines]
         self.energies = np.array([line.energy_keV for line in self.lines])
         self.weights = np.concatenate([family.weights for family in families] or [np.zeros(0)])
-        self.escaped = np.array([xrays.escape_fraction(line.energy_keV) for line in self.lines])
+        self._peaks = self._all_peaks()
         self.open = np.array([first + i for first, family in zip(
             np.cumsum([0, *(len(f.lines) for f in families)]), families, strict=False)
             for i in family.open_lines], dtype=np.intp)
         self.open_err = np.concatenate([family.ratio_err for family in families] or [np.zeros(0)])
         self.efficiency = np.concatenate([family.efficiency for family in families]
                                          or [np.zeros(0)])
+        self.offset_err = np.array([family.offset_err_eV for family in families])
         step = float(energy_keV[1] - energy_keV[0])
         self._axis, self._channels = (float(energy_keV[0]) - 0.5 * step, step), len(energy_keV)
         self._members = (self.owner == np.arange(len(families))[:, None]).astype(float)
 
-    def shapes(self, response: Response) -> Floats:
-        """Counts in each channel of a line of area 1, ``(lines, c)``, its escape peak with it."""
-        from emtools.measure.eds._kernels import add_gaussians
+    def _all_peaks(self) -> _AllPeaks:
+        """All peaks of all lines: doublets have two, and each may have an escape peak."""
+        found = [(row, line.energy_keV, lower, share, xrays.escape_fraction(line.energy_keV),
+                  xrays.absorbed_per_nm(line.energy_keV))
+                 for row, line in enumerate(self.lines)
+                 for lower, share in ((0.0, 1.0 - line.partner_share),
+                                      (line.partner_keV, line.partner_share)) if share > 0]
+        rows, *others = np.array(found).reshape(-1, 6).T
+        return _AllPeaks(rows.astype(np.intp), *others)
+
+    def shapes(self, response: Response, offsets: Floats) -> Floats:
+        """Counts in each channel of a line of area 1, ``(lines, c)``, its escape peak with it.
+
+        `offsets`: in eV, of each family.
+        """
+        from emtools.measure.eds._kernels import add_peaks
 
         shapes = np.zeros((len(self.energies), self._channels))
-        for energies, area in ((self.energies, np.ones(len(self.energies))),
-                               (self.energies - xrays.SI_KA_KEV, response.escape * self.escaped)):
-            add_gaussians(response.recorded(energies), response.sigma(energies), area,
-                          self._axis, shapes)
+        rows, energies, lower, shares, escapes, absorbed = self._peaks
+        energies = energies - response.split * lower + 1e-3 * offsets[self.owner[rows]]
+        there = escapes > 0
+        escaped = energies[there] - xrays.SI_KA_KEV
+        for of, at, area, tails in (
+            (rows, energies, shares * (1.0 - response.partial), response.tails(energies, absorbed)),
+            (rows, energies, shares * response.partial,
+             (np.ones(len(rows)), _PARTIAL_LOSS * energies)),
+            (rows[there], escaped, (response.escape * shares * escapes)[there],
+             (np.zeros(len(escaped)), escaped)),
+        ):
+            add_peaks(of, response.recorded(at), response.sigma(at), area, tails, self._axis,
+                      shapes)
         return shapes * self.seen(response)[:, None]
 
     def seen(self, response: Response) -> Floats:

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 # What is known of a detector beforehand, 1 sigma: shift in eV, stretch, bend in eV, widths in eV,
-# escape peaks, efficiency.
-_RESPONSE_ERR = np.array([15.0, 2e-3, 10.0, 15.0, 15.0, 0.3, 0.7])
-_STEPS = np.array([0.5, 1e-5, 0.5, 0.5, 0.5, 0.05, 0.05])  # for derivatives
-_LOWEST = np.array([-100.0, -0.02, -40.0, 60.0, 10.0, 0.0, -1.0])
-_HIGHEST = np.array([100.0, 0.02, 40.0, 300.0, 200.0, 3.0, 4.0])
+# escape peaks, efficiency; depth in nm where charge is lost, how much; share that loses some;
+# doublets.
+_RESPONSE_ERR = np.array([15.0, 2e-3, 10.0, 15.0, 15.0, 0.3, 0.7, 30.0, 0.08, 0.03, 1.0])
+_STEPS = np.array([0.5, 1e-5, 0.5, 0.5, 0.5, 0.05, 0.05, 0.5, 0.01, 0.002, 0.05])  # for derivatives
+_LOWEST = np.array([-100.0, -0.02, -40.0, 60.0, 10.0, 0.0, -1.0, 0.0, 0.05, 0.0, -0.5])
+_HIGHEST = np.array([100.0, 0.02, 40.0, 300.0, 200.0, 3.0, 4.0, 200.0, 0.6, 0.2, 2.0])
+_OFFSET_STEP = 0.5  # eV
 _ROUNDS = 60
 Free = Literal["areas", "axis", "all"]
 _AXIS = 2  # the first parameters of the response: those of the energy axis
@@ -75,6 +77,8 @@ class State:
         Counts of two photons at once.
     ratios
         By how much the open ratios of lines are off, relatively.
+    offsets
+        By how much families stand higher than in the tables, in eV.
     response
         Of the detector.
     """
@@ -83,19 +87,22 @@ class State:
     continuum: Floats
     pairs: float
     ratios: Floats
+    offsets: Floats
     response: Response
 
     @property
     def vector(self) -> Floats:
         """All parameters."""
         return np.concatenate([self.counts, self.continuum, [self.pairs], self.ratios,
-                               self.response])
+                               self.offsets, self.response])
 
     def moved(self, vector: Floats) -> State:
         """Return the state with other parameters."""
-        cuts = np.cumsum([len(self.counts), len(self.continuum), 1, len(self.ratios)])
-        counts, continuum, pairs, ratios, response = np.split(vector, cuts)
-        return State(counts, continuum, float(pairs[0]), ratios, Response(*response.tolist()))
+        cuts = np.cumsum([len(self.counts), len(self.continuum), 1, len(self.ratios),
+                          len(self.offsets)])
+        counts, continuum, pairs, ratios, offsets, response = np.split(vector, cuts)
+        return State(counts, continuum, float(pairs[0]), ratios, offsets,
+                     Response(*response.tolist()))
 
 
 class Model:
@@ -132,11 +139,24 @@ class Model:
         n = len(self.continuum)
         return State(np.full(len(self.families), 0.5 * total / max(len(self.families), 1)),
                      np.full(n, 0.5 * total / n), 0.0, np.zeros(len(self.peaks.open)),
-                     self.expected)
+                     np.zeros(len(self.families)), self.expected)
+
+    def taken_over(self, fit: Fit) -> State:
+        """Return the state of another fit as far as it has the same families; others have 0."""
+        other, state = fit.model, fit.state
+        old = {(f.element, f.shell): i for i, f in enumerate(other.families)}
+        known = {(other.peaks.lines[i].element, other.peaks.lines[i].name): float(ratio)
+                 for i, ratio in zip(other.peaks.open, state.ratios, strict=True)}
+        places = [old.get((f.element, f.shell), -1) for f in self.families]
+        own = [self.peaks.lines[i] for i in self.peaks.open]
+        return replace(
+            state, counts=np.append(state.counts, 0.0)[places],
+            offsets=np.append(state.offsets, 0.0)[places],
+            ratios=np.array([known.get((line.element, line.name), 0.0) for line in own]))
 
     def parts(self, state: State) -> tuple[Floats, Floats]:
         """Shapes of the families ``(families, c)``, and the expected counts ``(c,)``."""
-        shapes = self.peaks.summed(self.peaks.shapes(state.response), state.ratios)
+        shapes = self.peaks.summed(self.peaks.shapes(state.response, state.offsets), state.ratios)
         lines = state.counts @ shapes + state.continuum @ self.continuum
         pairs = state.pairs * self.sum_peaks(lines) if state.pairs > 0 else 0.0
         return shapes, np.maximum(lines + pairs, _EMPTY)
@@ -159,7 +179,7 @@ class Model:
         """Expected counts ``(c,)`` and their derivatives ``(c, parameters)``; 0 by fixed ones."""
         shapes, mean = self.parts(state)
         lines = state.counts @ shapes + state.continuum @ self.continuum
-        each = self.peaks.shapes(state.response)
+        each = self.peaks.shapes(state.response, state.offsets)
         strength = state.counts[self.peaks.owner] * self.peaks.weights
         open_ = self.peaks.open
         n = len(_STEPS)
@@ -169,27 +189,34 @@ class Model:
         single = len(state.counts) + len(state.continuum)
         pairs = np.zeros_like(mean) if fixed is not None and fixed[single] \
             else self.sum_peaks(lines)
+        still = fixed is not None and bool(fixed[-n - len(state.offsets):-n].all())
+        by_offset = np.zeros_like(shapes) if still else self._by_offset(state)
         return mean, np.vstack([shapes, self.continuum, pairs,
-                                strength[open_, None] * each[open_], *by_response]).T
+                                strength[open_, None] * each[open_], by_offset, *by_response]).T
+
+    def _by_offset(self, state: State) -> Floats:
+        low, high = (self.peaks.summed(self.peaks.shapes(state.response, state.offsets + step),
+                                       state.ratios) for step in (-_OFFSET_STEP, _OFFSET_STEP))
+        return np.asarray(state.counts[:, None] * (high - low) / (2.0 * _OFFSET_STEP))
 
     def _by_response(self, state: State, number: int) -> Floats:
-        ends = []
+        ends, places = [], []
         for sign in (-1.0, 1.0):
             moved = list(state.response)
-            moved[number] += sign * _STEPS[number]
-            each = self.peaks.shapes(Response(*moved))
+            moved[number] = max(moved[number] + sign * _STEPS[number], _LOWEST[number])
+            each = self.peaks.shapes(Response(*moved), state.offsets)
             ends.append(state.counts @ self.peaks.summed(each, state.ratios))
-        return np.asarray((ends[1] - ends[0]) / (2.0 * _STEPS[number]))
+            places.append(moved[number])
+        return np.asarray((ends[1] - ends[0]) / (places[1] - places[0]))
 
     def prior(self, state: State) -> tuple[Floats, Floats]:
         """Rows ``(rows, parameters)`` and residuals of what is known beforehand, in 1 sigma."""
         n, offset = len(state.vector), len(state.counts) + len(state.continuum) + 1
-        open_err = self.peaks.open_err
-        rows = np.zeros((len(open_err) + len(_RESPONSE_ERR) + len(self.ties), n))
-        width = np.concatenate([open_err, _RESPONSE_ERR])
+        width = np.concatenate([self.peaks.open_err, self.peaks.offset_err, _RESPONSE_ERR])
+        rows = np.zeros((len(width) + len(self.ties), n))
         places = np.arange(offset, n)
         rows[np.arange(len(width)), places] = 1.0 / width
-        known = np.concatenate([np.zeros(len(open_err)), self.expected])
+        known = np.concatenate([np.zeros(len(width) - len(_RESPONSE_ERR)), self.expected])
         residual = np.concatenate([(known - state.vector[offset:]) / width,
                                    np.zeros(len(self.ties))])
         for i, tie in enumerate(self.ties, start=len(width)):
@@ -279,10 +306,9 @@ def fit_spectrum(
     if free != "all":
         fixed[len(state.counts) + len(state.continuum):] = True
         fixed[-len(_RESPONSE_ERR):][:_AXIS] = free == "areas"
-    if start is None:  # the areas first: far from them nothing is known of shifts and widths
-        only_areas = fixed.copy()
-        only_areas[len(state.counts) + len(state.continuum):] = True
-        state, _ = _climbed(model, state, counts, only_areas, max(settled, ROUGHLY))
+    only_areas = fixed.copy()  # first: far from them nothing is known of shifts and widths
+    only_areas[len(state.counts) + len(state.continuum):] = True
+    state, _ = _climbed(model, state, counts, only_areas, max(settled, ROUGHLY))
     return _estimated(model, *_climbed(model, state, counts, fixed, settled), counts, fixed)
 
 
@@ -323,7 +349,9 @@ def _stepped(
     low = np.full(len(now), -np.inf)
     positive = len(state.counts) + len(state.continuum) + 1
     low[:positive] = -now[:positive]
-    low[positive:-len(_RESPONSE_ERR)] = -_MOST_OFF - now[positive:-len(_RESPONSE_ERR)]
+    ratios = slice(positive, positive + len(state.ratios))
+    low[ratios] = -_MOST_OFF - now[ratios]
+    low[-len(_LOWEST):] = _LOWEST - now[-len(_LOWEST):]
     step = np.zeros(len(now))
     step[~fixed] = bounded_step(design[:, ~fixed], target, low[~fixed])
     for shrink in (1.0, 0.5, 0.25, 0.1, 0.02, 0.003):
@@ -393,11 +421,6 @@ def inverse_of(matrix: Floats) -> Floats:
 def refitted(fit: Fit, counts: Floats, element: str, free: Free = "all") -> float:
     """Twice the log likelihood that an element adds to a fitted spectrum."""
     model = fit.model.without(element)
-    lines, others = fit.model.peaks.lines, model.peaks.lines
-    known = {(lines[i].element, lines[i].name): float(ratio)
-             for i, ratio in zip(fit.model.peaks.open, fit.state.ratios, strict=True)}
-    ratios = [known[others[i].element, others[i].name] for i in model.peaks.open]
-    counted = np.delete(fit.state.counts, fit.model.families_of(element))
-    start = replace(fit.state, counts=counted, ratios=np.array(ratios))
+    start = model.taken_over(fit)
     without = fit_spectrum(model, counts, start, settled=ROUGHLY, free=free)
     return 2.0 * (fit.log_likelihood - without.log_likelihood)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -35,12 +35,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 # Gases and what is not met outside reactors: no candidates unless asked for.
-_UNLIKELY = {"H", "He", "Li", "Be", "Ne", "Ar", "Kr", "Xe", "Rn", "Tc", "Pm", "Po", "At", "Fr",
+_UNLIKELY = {"H", "He", "Li", "Be", "Ne", "Kr", "Xe", "Rn", "Tc", "Pm", "Po", "At", "Fr",
              "Ra", "Ac", "Pa", "Np", "Pu", "Am", "Cm", "Bk", "Cf"}
 _MOST, _PASSES = 30, 3  # elements; forth and back
 _SHIFTS_EV = np.arange(-60.0, 61.0, 10.0)  # of the axis, tried for the first element
 _ALIKE, _RIVALS = 0.5, 3  # of the shapes of two elements, as a cosine; how many are tried
 _MISFIT = 1.25  # mean squared residual from which an element may be taken for another
+_AXIS_GAIN = 0.1  # of the log likelihood by moving the axis, for each count of an element
 _LOOSELY = 2.0  # gain of the log likelihood that ends a fit which only compares
 _MODEL_ERR, _TOGETHER_KEV = 0.01, 0.13  # of peaks' heights, and over what energy it is the same
 _FILLED, _ENOUGH, _MEDIAN = 5.0, 50, 0.455  # counts; channels; median of a squared normal number
@@ -125,6 +126,8 @@ def with_all_seen(
         if number and search.elements(more) == before:
             break
         fit = search.back(more)
+    fit = search.exchanged(fit_spectrum(setting.model(search.elements(fit)), counts, fit.state,
+                                        settled=ROUGHLY))
     elements = search.elements(fit)
     return (fit_spectrum(setting.model(elements), counts, fit.state),
             [element for element in elements if element not in asked])
@@ -138,7 +141,8 @@ def _tied(setting: Setting, element: str) -> Callable[[Response], Floats]:
     model = Model(families, setting.energy_keV, np.zeros((0, len(setting.energy_keV))))
 
     def shape(response: Response) -> Floats:
-        shapes = model.peaks.summed(model.peaks.shapes(response), np.zeros(len(model.peaks.open)))
+        each = model.peaks.shapes(response, np.zeros(len(families)))
+        shapes = model.peaks.summed(each, np.zeros(len(model.peaks.open)))
         return np.asarray(strength @ shapes / strength.sum())
 
     return shape
@@ -228,9 +232,13 @@ class _Search:
         own = dict.fromkeys(family.element for family in fit.model.families)
         return [*self.asked, *(element for element in own if element not in self.asked)]
 
-    def _fit(self, elements: list[str], response: Response, free: Free) -> Fit:
-        return fit_spectrum(self.setting.model(elements, response), self.counts, settled=ROUGHLY,
-                            free=free)
+    def _fit(
+        self, elements: list[str], response: Response, free: Free, like: Fit | None = None
+    ) -> Fit:
+        """Fit with some elements, beginning where a fit with nearly the same ones ended."""
+        model = self.setting.model(elements, response)
+        start = None if like is None else replace(model.taken_over(like), response=response)
+        return fit_spectrum(model, self.counts, start, settled=ROUGHLY, free=free)
 
     def first(self) -> Fit:
         """Fit with what was asked for, from the shift of the axis that explains most."""
@@ -252,7 +260,7 @@ class _Search:
             response = fit.state.response
             if not own:
                 best, response = self._with_its_shift(fit, left)
-            fit = self._fit([*own, best], response, free)
+            fit = self._fit([*own, best], response, free, fit)
         return fit
 
     def _best(self, fit: Fit, candidates: list[str], response: Response) -> tuple[str, float]:
@@ -279,10 +287,20 @@ class _Search:
         for one in [one for one in self.elements(fit) if one not in self.asked]:
             own = self.elements(fit)
             others = [other for other in self._rivals(fit, one) if other not in own]
-            fits = [fit_spectrum(self.setting.model([other if e == one else e for e in own]),
-                                 self.counts, settled=_LOOSELY) for other in others]
+            # With the axis as it is first: what is far worse then is no better with another.
+            rough = [self._fit([other if e == one else e for e in own], fit.state.response,
+                               "areas", fit) for other in others]
+            least = fit.log_likelihood - _AXIS_GAIN * self._counts_of(fit, one)
+            fits = [fit_spectrum(self.setting.model(self.elements(each)), self.counts, each.state,
+                                 settled=_LOOSELY)
+                    for each in rough if each.log_likelihood > least]
             fit = max([fit, *fits], key=lambda each: each.log_likelihood)
         return fit
+
+    def _counts_of(self, fit: Fit, element: str) -> float:
+        shapes, _ = fit.model.parts(fit.state)
+        own = fit.model.families_of(element)
+        return float((fit.state.counts[own] @ shapes[own]).sum())
 
     def _rivals(self, fit: Fit, element: str) -> list[str]:
         """Candidates whose lines lie where an element's lines do."""
@@ -308,4 +326,4 @@ class _Search:
             if gains[least] > self.threshold * _overdispersion(fit, self.counts):
                 return fit
             fit = self._fit([one for one in self.elements(fit) if one != least],
-                            fit.state.response, "areas")
+                            fit.state.response, "areas", fit)
