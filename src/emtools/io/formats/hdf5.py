@@ -72,15 +72,18 @@ def _refuse_other_files(file: Any, path: Path) -> None:
 
 def _velox(path: Path, version: str, report: Report) -> list[dict[str, Any]]:
     """Read a Velox file; where its spectra fail, the images are read all the same."""
+    from emtools.io.events import kept_as_events
+
     found: list[dict[str, Any]] = []
-    with Report().attempt("everything together"):
-        found = read_with("emd", path)
-    if found:
-        return found
-    for kind, name in (("images", "the images"), ("single_spectrum", "the spectra"),
-                       ("spectrum_image", "the spectrum image")):
-        with report.attempt(f"{name} (Velox file, {version})"):
-            found += read_with("emd", path, select_type=kind)
+    with kept_as_events():
+        with Report().attempt("everything together"):
+            found = read_with("emd", path)
+        if found:
+            return found
+        for kind, name in (("images", "the images"), ("single_spectrum", "the spectra"),
+                           ("spectrum_image", "the spectrum image")):
+            with report.attempt(f"{name} (Velox file, {version})"):
+                found += read_with("emd", path, select_type=kind)
     if not found:
         raise ReadError(str(path), f"nothing in this Velox file could be read "
                         f"({'; '.join(report.problems)})",

@@ -28,6 +28,7 @@ _LEAST_WEIGHT = 0.002  # of lines whose ratio is left open: weaker ones matter t
 _SATELLITES_EV, _UNSPLIT_EV = 0.5, 0.1  # the second of a line of 1 keV
 _OVERVOLTAGE = 1.2  # of the beam over a line: less excites it hardly
 _SHARPEST_EV = 20.0
+_KEPT = 2  # shapes of all lines, of different responses
 _SOFT_KEV = 1.0  # above, no charge is lost near the surface
 _PARTIAL_LOSS = 0.07  # mean part of the energy
 SOFTEST_KEV = 0.18  # below are noise, the zero strobe and the discriminator
@@ -241,6 +242,7 @@ class Peaks:
         self.energies = np.array([line.energy_keV for line in self.lines])
         self.weights = np.concatenate([family.weights for family in families] or [np.zeros(0)])
         self._peaks = self._all_peaks()
+        self._kept: dict[tuple[Response, bytes], Floats] = {}
         self.open = np.array([first + i for first, family in zip(
             np.cumsum([0, *(len(f.lines) for f in families)]), families, strict=False)
             for i in family.open_lines], dtype=np.intp)
@@ -265,8 +267,18 @@ class Peaks:
     def shapes(self, response: Response, offsets: Floats) -> Floats:
         """Counts in each channel of a line of area 1, ``(lines, c)``, its escape peak with it.
 
-        `offsets`: in eV, of each family.
+        `offsets`: in eV, of each family.  Those asked for last are kept: of most steps of a fit
+        only the areas change.
         """
+        key = (response, offsets.tobytes())
+        if key not in self._kept:
+            while len(self._kept) >= _KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = self.moved(response, offsets)
+        return self._kept[key]
+
+    def moved(self, response: Response, offsets: Floats) -> Floats:
+        """Shapes of a response that is not asked for again."""
         from emtools.measure.eds._kernels import add_peaks
 
         shapes = np.zeros((len(self.energies), self._channels))

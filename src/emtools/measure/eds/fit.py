@@ -195,7 +195,7 @@ class Model:
                                 strength[open_, None] * each[open_], by_offset, *by_response]).T
 
     def _by_offset(self, state: State) -> Floats:
-        low, high = (self.peaks.summed(self.peaks.shapes(state.response, state.offsets + step),
+        low, high = (self.peaks.summed(self.peaks.moved(state.response, state.offsets + step),
                                        state.ratios) for step in (-_OFFSET_STEP, _OFFSET_STEP))
         return np.asarray(state.counts[:, None] * (high - low) / (2.0 * _OFFSET_STEP))
 
@@ -204,7 +204,7 @@ class Model:
         for sign in (-1.0, 1.0):
             moved = list(state.response)
             moved[number] = max(moved[number] + sign * _STEPS[number], _LOWEST[number])
-            each = self.peaks.shapes(Response(*moved), state.offsets)
+            each = self.peaks.moved(Response(*moved), state.offsets)
             ends.append(state.counts @ self.peaks.summed(each, state.ratios))
             places.append(moved[number])
         return np.asarray((ends[1] - ends[0]) / (places[1] - places[0]))

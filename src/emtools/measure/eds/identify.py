@@ -39,8 +39,9 @@ _UNLIKELY = {"H", "He", "Li", "Be", "Ne", "Kr", "Xe", "Rn", "Tc", "Pm", "Po", "A
              "Ra", "Ac", "Pa", "Np", "Pu", "Am", "Cm", "Bk", "Cf"}
 _MOST, _PASSES = 30, 3  # elements; forth and back
 _SHIFTS_EV = np.arange(-60.0, 61.0, 10.0)  # of the axis, tried for the first element
-_ALIKE, _RIVALS = 0.5, 3  # of the shapes of two elements, as a cosine; how many are tried
+_ALIKE, _RIVALS = 0.7, 2  # of the shapes of two elements, as a cosine; how many are tried
 _MISFIT = 1.25  # mean squared residual from which an element may be taken for another
+_WEAKEST = 3  # elements that are tried whether they can be left out
 _AXIS_GAIN = 0.1  # of the log likelihood by moving the axis, for each count of an element
 _LOOSELY = 2.0  # gain of the log likelihood that ends a fit which only compares
 _MODEL_ERR, _TOGETHER_KEV = 0.01, 0.13  # of peaks' heights, and over what energy it is the same
@@ -198,6 +199,13 @@ def _doubt_of(fit: Fit, element: str) -> float:
     return float((weight * _doubt(fit)).sum()) / whole if whole > 0 else 1.0
 
 
+def _clearness(fit: Fit, element: str) -> float:
+    """About twice the log likelihood that an element adds, by its counts and their errors."""
+    own = fit.model.families_of(element)
+    return float(((fit.state.counts[own] / np.maximum(fit.err[own], 1e-9)) ** 2).sum()) \
+        / _doubt_of(fit, element)
+
+
 def _overdispersion(fit: Fit, counts: Floats) -> float:
     """By how much squared residuals are larger than counting makes them, whatever few peaks do."""
     squared = (counts - fit.mean) ** 2 / fit.mean
@@ -320,8 +328,9 @@ class _Search:
             found = [one for one in self.elements(fit) if one not in self.asked]
             if not found:
                 return fit
+            weakest = sorted(found, key=lambda one: _clearness(fit, one))[:_WEAKEST]
             gains = {one: refitted(fit, self.counts, one, "areas") / _doubt_of(fit, one)
-                     for one in found}
+                     for one in weakest}
             least = min(gains, key=lambda one: gains[one])
             if gains[least] > self.threshold * _overdispersion(fit, self.counts):
                 return fit

@@ -1,0 +1,139 @@
+"""Velox's spectrum streams kept as events, and made dense block by block when they are used.
+
+A stream lists the channels of a pixel's photons, 65535 after each pixel, frame after frame.
+RosettaSciIO turns it into coordinates of 24 bytes and more for each photon; here it stays at two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    Shorts = NDArray[np.uint16]
+    Places = NDArray[np.int64]
+
+_END_OF_PIXEL = 65535
+_BLOCK = 32_000_000  # numbers of a dense block
+
+
+@njit(cache=True, nogil=True)
+def _count(stream: Shorts, last_frame: int, starts: Places) -> None:
+    """Count the events of each pixel into ``starts[1:]``."""
+    pixels, pixel, frame = len(starts) - 1, 0, 0
+    for value in stream:
+        if pixel == pixels:
+            pixel, frame = 0, frame + 1
+            if frame == last_frame:
+                break
+        if value == _END_OF_PIXEL:
+            pixel += 1
+        else:
+            starts[pixel + 1] += 1
+
+
+@njit(cache=True, nogil=True)
+def _sort(stream: Shorts, last_frame: int, places: Places, channels: Shorts) -> None:
+    """Write the events pixel by pixel; ``places``: where the next of each pixel goes."""
+    pixels, pixel, frame = len(places), 0, 0
+    for value in stream:
+        if pixel == pixels:
+            pixel, frame = 0, frame + 1
+            if frame == last_frame:
+                break
+        if value == _END_OF_PIXEL:
+            pixel += 1
+        else:
+            channels[places[pixel]] = value
+            places[pixel] += 1
+
+
+@njit(cache=True, nogil=True)
+def _add(starts: Places, channels: Shorts, first: int, dense: Shorts) -> None:
+    """Add events of pixels from number ``first`` on to ``(pixels, channels)``."""
+    last = dense.shape[1]
+    for pixel in range(dense.shape[0]):
+        for place in range(starts[first + pixel], starts[first + pixel + 1]):
+            if channels[place] < last:
+                dense[pixel, channels[place]] += 1
+
+
+class Events:
+    """Counts ``(y, x, channel)`` of one or more detectors, as the events of each pixel.
+
+    Parameters
+    ----------
+    shape
+        Rows, columns and channels.
+    detectors
+        Of each: where the events of each pixel begin ``(pixels + 1,)``, and their channels.
+    """
+
+    ndim = 3
+    dtype = np.dtype(np.uint16)
+
+    def __init__(
+        self, shape: tuple[int, int, int], detectors: tuple[tuple[Places, Shorts], ...]
+    ) -> None:
+        self.shape = shape
+        self.detectors = detectors
+
+    @classmethod
+    def of(cls, stream: Shorts, shape: tuple[int, int, int], last_frame: int) -> Events:
+        """Sort a stream by pixels, all frames together."""
+        starts = np.zeros(shape[0] * shape[1] + 1, dtype=np.int64)
+        _count(stream, last_frame, starts)
+        starts = np.cumsum(starts)
+        channels = np.empty(int(starts[-1]), dtype=np.uint16)
+        _sort(stream, last_frame, starts[:-1].copy(), channels)
+        return cls(shape, ((starts, channels),))
+
+    def __add__(self, other: Events) -> Events:
+        """Those of more detectors."""
+        return Events(self.shape, self.detectors + other.detectors)
+
+    def __getitem__(self, index: tuple[slice, slice, slice]) -> Shorts:
+        """Dense counts of a block."""
+        rows, columns, channels = index
+        first, end, _ = rows.indices(self.shape[0])
+        dense = np.zeros(((end - first) * self.shape[1], self.shape[2]), dtype=np.uint16)
+        for starts, events in self.detectors:
+            _add(starts, events, first * self.shape[1], dense)
+        return dense.reshape(-1, *self.shape[1:])[:, columns, channels]
+
+    def astype(self, dtype: Any) -> Any:
+        """As a dask array of blocks of rows."""
+        import dask.array as da
+
+        rows = max(1, _BLOCK // (self.shape[1] * self.shape[2]))
+        return da.from_array(self, chunks=(rows, -1, -1), name=False, asarray=False,
+                             meta=np.empty((0, 0, 0), np.uint16)).astype(dtype)
+
+
+@contextlib.contextmanager
+def kept_as_events() -> Iterator[None]:
+    """Have RosettaSciIO keep the spectrum streams that it reads as events."""
+    from rsciio.emd import _emd_velox
+
+    reader = _emd_velox.FeiSpectrumStream
+    theirs = reader.stream_to_sparse_array
+
+    def ours(stream: Any, stream_data: Shorts) -> Any:
+        said = stream.reader
+        if said.first_frame or said.rebin_energy != 1 or not said.sum_frames:
+            return theirs(stream, stream_data)
+        return Events.of(np.ascontiguousarray(stream_data),
+                         (*said.spatial_shape, stream.bin_count), said.last_frame)
+
+    reader.stream_to_sparse_array = ours
+    try:
+        yield
+    finally:
+        reader.stream_to_sparse_array = theirs
