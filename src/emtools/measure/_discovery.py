@@ -9,17 +9,16 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import math
 import pkgutil
 import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from emtools._version import __version__
-from emtools.errors import EmtoolsError, ParameterError
+from emtools.errors import ParameterError
 from emtools.measure._given import Given, said_of
 from emtools.model import Image, Result
 from emtools.units import LENGTH, PIXEL
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from emtools.tables import Table
 
 P = ParamSpec("P")
-_SAME_FIELD = 0.01  # relative difference of the sides of two images of one scan
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,8 @@ class Option:
     name
         With its unit as the last part.
     type
-        ``float``, ``int``, ``bool``, ``str``, ``tuple`` (of strings), ``Result``, ``array``,
-        ``lines`` (arrays of points) or ``numbers`` (by their names).
+        ``float``, ``int``, ``bool``, ``str``, ``tuple`` (of strings), ``Result``, ``Image``,
+        ``array``, ``lines`` (arrays of points) or ``numbers`` (by their names).
     default
         None where the measurement decides from the image, `inspect.Parameter.empty` where there is
         none.
@@ -144,114 +142,16 @@ class Measurement:
                 raise ParameterError(f"{self.name}: {name}", "is not a parameter of it",
                                      f"known are {', '.join(known)}")
 
+    @property
+    def takes_pictures(self) -> tuple[Option, ...]:
+        """The parameters that are pictures of the same scan, named after their modality."""
+        return tuple(option for option in self.options if option.type == "Image")
+
     def __call__(self, image: Image, **parameters: Any) -> Result:
         """Measure one image; required results of other measurements are supplied by `Run`."""
+        from emtools.measure._run import Run
+
         return Run(image, {self.name: parameters}).result(self.name)
-
-
-@dataclass
-class Run:
-    """Measurements of one image, each made once: the results they rest on are supplied.
-
-    A parameter that is named after another measurement and typed ``Result`` is that measurement's
-    result on the same image; one typed ``Result | None`` is supplied only if `wanted` names it.
-
-    Parameters
-    ----------
-    image
-        The image, or a HyperSpy signal.
-    parameters
-        Parameters of each measurement, those that others rest on included.
-    wanted
-        Optional results that are supplied.
-    sisters
-        Images of the same file: what the image itself does not fit is measured on the one of the
-        same scan that does.
-    """
-
-    image: Any
-    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    wanted: tuple[str, ...] = ()
-    sisters: tuple[Image, ...] = ()
-    _done: dict[str, Result | EmtoolsError] = field(default_factory=dict)
-    _under_way: list[str] = field(default_factory=list)
-
-    def result(self, name: str) -> Result:
-        """Return a measurement's result, measured now if it is not there yet.
-
-        Raises
-        ------
-        EmtoolsError
-            What the measurement raised; also at every later call.
-        ParameterError
-            If measurements rest on each other in a circle.
-        """
-        if name in self._under_way:
-            circle = " -> ".join([*self._under_way, name])
-            raise ParameterError(f"measurement {name!r}", f"rests on itself: {circle}")
-        if name not in self._done:
-            self._under_way.append(name)
-            try:
-                self._done[name] = self._measured(load(name))
-            except EmtoolsError as error:
-                self._done[name] = error
-            finally:
-                self._under_way.pop()
-        found = self._done[name]
-        if isinstance(found, EmtoolsError):
-            raise found
-        return found
-
-    def _measured(self, measurement: Measurement) -> Result:
-        given = dict(self.parameters.get(measurement.name, {}))
-        measurement.check(given)
-        self.image = _as_image(self.image)
-        for option in measurement.rests_on:
-            if option.name not in given and (option.required or option.name in self.wanted):
-                given[option.name] = self._supplied(option.name)
-        return measurement.function(self._fitting(measurement), **given)
-
-    def _fitting(self, measurement: Measurement) -> Image:
-        """The image, or where it does not fit the picture of the same scan that does."""
-        image: Image = self.image
-        if len(self._under_way) > 1 and measurement.why_not(image) is not None:
-            for sister in self.sisters:
-                if measurement.why_not(sister) is None and same_scan(image, sister):
-                    return sister
-        return image
-
-    def _supplied(self, name: str) -> Result:
-        """The result, or an empty one that says why there is none: its user has to name that."""
-        try:
-            return self.result(name)
-        except ParameterError:
-            raise  # wrong usage, whatever the image
-        except EmtoolsError as error:
-            calibrated = all(self.image.has_axis(name) for name in ("y", "x")) \
-                and self.image.calibration().unit != PIXEL
-            unit = LENGTH if calibrated else PIXEL
-            tables = {key: table.frame((), unit) for key, table in load(name).tables.items()}
-            outcome = f"not measurable: {error.reason}"
-            return Result(name, tables, {"outcome": outcome, "unit": unit})
-
-
-def same_scan(image: Image, sister: Image) -> bool:
-    """Whether two images show the same field: sides of equal length."""
-    if not all(one.has_axis("y") and one.has_axis("x") for one in (image, sister)):
-        return False
-    return all(
-        one.unit == other.unit
-        and math.isclose(one.size * one.pixel_size, other.size * other.pixel_size,
-                         rel_tol=_SAME_FIELD)
-        for one, other in zip(image.plane_axes, sister.plane_axes, strict=True))
-
-
-def needed_by(name: str) -> list[str]:
-    """Return a measurement and all those whose results it can take, directly or not."""
-    found = [name]
-    for one in found:  # grows as it is walked
-        found += [option.name for option in load(one).rests_on if option.name not in found]
-    return found
 
 
 def measurement(
@@ -271,7 +171,7 @@ def measurement(
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             values = dict(bound.arguments)
-            image = _as_image(values.pop("image"))
+            image = as_image(values.pop("image"))
             _check_values(function, values)
             bare = {name: value.values if isinstance(value, Given) else value
                     for name, value in values.items()}
@@ -307,7 +207,14 @@ def _check_result(option: Option, value: Any) -> None:
     raise ParameterError(option.name, what, f"give a Result of the measurement {option.name}")
 
 
-def _as_image(image: Any) -> Image:
+def as_image(image: Any) -> Image:
+    """Return an image, or the one of a HyperSpy signal.
+
+    Raises
+    ------
+    ParameterError
+        If it is something else.
+    """
     if isinstance(image, Image):
         return image
     if hasattr(image, "axes_manager"):
@@ -395,7 +302,7 @@ def _type_name(hint: Any) -> str:
         return "numbers"
     if kind in (Sequence, Mapping):
         return "lines"
-    return "Result" if kind is Result else "array"
+    return {Result: "Result", Image: "Image"}.get(kind, "array")
 
 
 def _parameter_texts(doc: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emtools.model import Result
+from emtools.model import Image, Result
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ def said_of(value: Any) -> Any:
     """Return a parameter's value as a result states it, plain enough for JSON."""
     if isinstance(value, Result):  # with the parameters that it was made with
         return dict(value.parameters)
+    if isinstance(value, Image):
+        return f"{value.name}: {said_of(value.load())}"
     if isinstance(value, Given):
         return f"{value.origin}: {said_of(value.values)}"
     if isinstance(value, Mapping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
+
+_SAME_FIELD = 0.01  # relative difference of the sides of two images of one scan
 
 
 @dataclass(frozen=True)
@@ -324,3 +327,14 @@ def plane_image(
     axes = tuple(Axis(name, size) for name, size in zip("yx", array.shape, strict=True))
     image = Image(array, axes, **fields)
     return image if pixel_size_nm is None else image.calibrated(pixel_size_nm, "nm")
+
+
+def same_scan(image: Image, sister: Image) -> bool:
+    """Whether two images show the same field: sides of equal length."""
+    if not all(one.has_axis("y") and one.has_axis("x") for one in (image, sister)):
+        return False
+    return all(
+        one.unit == other.unit
+        and math.isclose(one.size * one.pixel_size, other.size * other.pixel_size,
+                         rel_tol=_SAME_FIELD)
+        for one, other in zip(image.plane_axes, sister.plane_axes, strict=True))

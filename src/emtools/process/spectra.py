@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emtools.errors import CalibrationError, ImageError
+from emtools.process.frames import drift_of, summed_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 _BLOCK = 32_000_000  # numbers that are in memory at a time
 _WIDEST_CHANNEL_KEV = 0.2  # a wider one cannot show a peak: electronvolts taken for keV
-# Principal components: further ones that are followed, iterations, least mean of a channel.
-_MORE, _ITERATIONS, _LEAST_MEAN = 8, 5, 1e-4
 
 
 @dataclass(frozen=True)
@@ -41,17 +40,25 @@ class Spectra:
         ``(y, x)`` boolean, True = use; None = all.
     name
         Of the image, for messages.
+    drift
+        Of frames that were moved onto each other, the farthest, in pixels; None if none were.
     """
 
     counts: Any
     energy_keV: Floats
     mask: NDArray[np.bool_] | None
     name: str
+    drift: float | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return int(self.counts.shape[0]), int(self.counts.shape[1])
+
+    @property
+    def pixels(self) -> int:
+        """How many count."""
+        return int(np.prod(self.shape) if self.mask is None else self.mask.sum())
 
     @property
     def channel_keV(self) -> float:  # noqa: N802
@@ -67,7 +74,7 @@ class Spectra:
             If there are negative counts or such that are no numbers.
         """
         total = np.zeros((n + 1, len(self.energy_keV)))
-        for rows, block in self._blocks():
+        for rows, block in self.blocks():
             which = labels[rows].ravel()
             there = np.unique(which)
             for label in there:
@@ -85,61 +92,13 @@ class Spectra:
         """
         found = np.empty((*self.shape, vectors.shape[1]), dtype=np.float32)
         single = np.ascontiguousarray(vectors, dtype=np.float32)
-        for rows, block in self._blocks():
+        for rows, block in self.blocks():
             found[rows] = (block @ single).reshape(-1, self.shape[1], vectors.shape[1])
         if self.mask is not None:
             found[~self.mask] = np.nan
         return found
 
-    def through_components(self, n: int, vectors: Floats, channels: slice) -> Floats:
-        """Vectors that project spectra as rebuilt from their ``n`` first principal components.
-
-        Spectra are divided by the square roots of each pixel's and each channel's mean, so that
-        counting noise is the same everywhere (Keenan & Kotula, Surf. Interface Anal. 36 (2004)
-        203); the leading subspace is found by iteration from a fixed start (Halko, Martinsson &
-        Tropp, SIAM Rev. 53 (2011) 217).
-
-        Parameters
-        ----------
-        n
-            How many.
-        vectors
-            ``(channel, k)`` that spectra are to be projected on.
-        channels
-            Those that count.
-        """
-        root = self._root_of_mean(channels)
-        components = self._components(n, channels, root)
-        inside = np.where(np.isfinite(root), root, 0.0)
-        return np.asarray((components / root[:, None]) @ (components.T
-                                                          @ (inside[:, None] * vectors)))
-
-    def _components(self, n: int, channels: slice, root: Floats) -> Floats:
-        """Orthonormal components ``(channel, n)``, 0 outside `channels`."""
-        size = len(self.energy_keV)
-        found = np.zeros((size, n + _MORE))
-        found[channels] = np.random.default_rng(0).standard_normal(
-            (len(range(size)[channels]), n + _MORE))
-        for _ in range(_ITERATIONS):
-            onto = np.linalg.qr(found)[0] / root[:, None]
-            found = np.zeros_like(found)
-            for _, block in self._blocks():
-                counts = np.maximum(block[:, channels].sum(axis=1), 1.0)
-                scores = (block @ onto.astype(np.float32)) / counts[:, None]
-                found += block.T @ scores
-            found /= root[:, None]
-        return np.asarray(np.linalg.qr(found)[0][:, :n])
-
-    def _root_of_mean(self, channels: slice) -> Floats:
-        """Square root of the mean of each channel, infinite outside `channels`."""
-        total = self.sums(np.zeros(self.shape, dtype=np.int64), 0)[0]
-        root = np.full(len(total), np.inf)
-        # A channel without a count would be worth infinitely much.
-        least = max(float(total[channels].max(initial=0.0)), 1.0) * _LEAST_MEAN
-        root[channels] = np.sqrt(np.maximum(total[channels], least) / max(np.prod(self.shape), 1))
-        return root
-
-    def _blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    def blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Blocks of rows, ``(pixels, channel)``; masked pixels hold no counts."""
         rows, columns, channels = self.counts.shape
         step = max(1, _BLOCK // (columns * channels))
@@ -154,10 +113,11 @@ class Spectra:
             yield part, block
 
 
-def as_spectra(image: Image) -> Spectra:
+def as_spectra(image: Image, *, align: bool = False) -> Spectra:
     """Prepare a spectrum image for a measurement.
 
-    Frames are summed.  A single spectrum is an image of one pixel, a line of spectra one of a row.
+    Frames are summed, `align`: moved onto each other before.  A single spectrum is an image of one
+    pixel, a line of spectra one of a row.
 
     Raises
     ------
@@ -177,8 +137,16 @@ def as_spectra(image: Image) -> Spectra:
     data = image.data
     if np.dtype(data.dtype).kind not in "biuf":
         raise ImageError(image.name, f"holds {data.dtype}, no counts", "give recorded spectra")
+    drift = None
     if "frame" in names:
-        data, names = data.sum(axis=names.index("frame")), [n for n in names if n != "frame"]
+        if align and {"y", "x"} <= set(names):
+            data = data.transpose([names.index(n) for n in ("frame", "y", "x", "energy")])
+            names = ["frame", "y", "x", "energy"]
+            shifts = drift_of(np.asarray(data.sum(axis=3), dtype=np.float64))
+            data, drift = summed_in_place(data, shifts), float(np.hypot(*shifts.T).max())
+        else:
+            data = data.sum(axis=names.index("frame"))
+        names = [n for n in names if n != "frame"]
     order = [names.index(name) for name in ("y", "x", "energy") if name in names]
     data = data.transpose(order)
     for axis, name in enumerate(("y", "x")):
@@ -187,7 +155,7 @@ def as_spectra(image: Image) -> Spectra:
             shape.insert(axis, 1)
             data = data.reshape(shape)
     mask = image.mask if {"y", "x"} <= set(names) else None
-    return Spectra(data, _energies(image), mask, image.name)
+    return Spectra(data, _energies(image), mask, image.name, drift)
 
 
 def _energies(image: Image) -> Floats:

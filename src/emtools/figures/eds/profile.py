@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from emtools.model import Result
 
 _LEFT, _RIGHT, _BELOW, _TOP = 0.48, 0.06, 0.36, 0.22
-_PANEL, _BETWEEN = 1.15, 0.06
+_PANEL, _BETWEEN, _HAADF = 1.15, 0.06, 0.6
 _MOST = 4  # courses in one figure, the longest
 
 
 def profile_figure(result: Result) -> Figure:
     """Return counts and atomic per cent along the longest chains or lines, one column wide.
+
+    Where the HAADF image of the scan was given, its intensity stands above them.
 
     Parameters
     ----------
@@ -34,8 +36,10 @@ def profile_figure(result: Result) -> Figure:
     unit = "nm" if "s_nm" in profile else "px"
     s = in_unit("s_nm", unit)
     longest = profile.groupby("chain")[s].max().sort_values(ascending=False).index[:_MOST]
+    with_haadf = bool(np.isfinite(profile["haadf"]).any())
     with style():
-        height = _BELOW + 2 * _PANEL + _BETWEEN + _TOP
+        higher = _HAADF + _BETWEEN if with_haadf else 0.0
+        height = _BELOW + 2 * _PANEL + _BETWEEN + higher + _TOP
         figure = sheet(height * len(longest), COLUMN_IN)
         wide = COLUMN_IN - _LEFT - _RIGHT
         for i, number in enumerate(longest):
@@ -47,18 +51,38 @@ def profile_figure(result: Result) -> Figure:
             _draw(below, one, s, "atomic_percent", "at.%")
             above.tick_params(labelbottom=False)
             kind = "line" if set(one["region"]) == {"line"} else "chain"
-            above.set_title(f"{kind} {number}", pad=3.0, fontsize=TEXT_PT)
+            top = above
+            if with_haadf:
+                top = panel(figure, (_LEFT, base + _BELOW + 2 * (_PANEL + _BETWEEN), wide, _HAADF))
+                _draw_haadf(top, one, s, above.get_xlim())
+            top.set_title(f"{kind} {number}", pad=3.0, fontsize=TEXT_PT)
             above.legend(ncols=4, frameon=False, loc="upper left", borderaxespad=0.1,
                          handlelength=1.2, columnspacing=1.0)
             below.set_xlabel(f"along the {kind} ({unit_label(unit)})")
         return figure
 
 
-def _draw(axes: Axes, profile: pd.DataFrame, s: str, column: str, label: str) -> None:
+def _draw_haadf(
+    axes: Axes, profile: pd.DataFrame, s: str, limits: tuple[float, float]
+) -> None:
+    one = profile.drop_duplicates(s)
+    _shade_gaps(axes, profile, s)
+    axes.errorbar(one[s], one["haadf"], yerr=one["haadf_err"], color=GREY, marker="o",
+                  markersize=2.2, linewidth=0.7, elinewidth=0.6, capsize=0)
+    axes.set_xlim(limits)
+    axes.tick_params(labelbottom=False)
+    axes.set_ylabel("HAADF")
+
+
+def _shade_gaps(axes: Axes, profile: pd.DataFrame, s: str) -> None:
     places = np.unique(profile[s])
     half = 0.5 * float(np.median(np.diff(places))) if len(places) > 1 else 0.5
     for place in np.unique(profile.loc[profile["region"] == "gap", s]):
         axes.axvspan(place - half, place + half, color="0.92", linewidth=0)
+
+
+def _draw(axes: Axes, profile: pd.DataFrame, s: str, column: str, label: str) -> None:
+    _shade_gaps(axes, profile, s)
     for i, element in enumerate(dict.fromkeys(profile["element"])):
         one = profile[profile["element"] == element]
         axes.errorbar(one[s], one[column], yerr=one[f"{column}_err"], label=element,

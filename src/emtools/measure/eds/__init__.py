@@ -31,6 +31,7 @@ from emtools.process.spectra import Spectra, as_spectra
 MODALITIES = ("EDS",)
 _USUAL_BEAM_KEV = 200.0  # for the shape of the continuum where the file says nothing
 _FEWEST_COUNTS = 20.0
+_COMPONENTS = {"pca": "principal", "nmf": "non-negative"}
 
 
 @measurement(TABLES, MODALITIES, axes=("energy",))
@@ -43,6 +44,8 @@ def eds(
     zeta_factors: Mapping[str, float] | None = None,
     electrons: float | None = None,
     chains: Result | None = None,
+    haadf: Image | None = None,
+    frames: Literal["summed", "aligned"] = "summed",
     regions: NDArray[np.integer[Any]] | None = None,
     lines: (Sequence[NDArray[np.floating[Any]]]
             | Mapping[int, NDArray[np.floating[Any]]] | None) = None,
@@ -50,6 +53,7 @@ def eds(
     step_nm: float | None = None,
     film: Literal["kept", "subtracted"] = "kept",
     components: int = 0,
+    decomposition: Literal["pca", "nmf"] = "pca",
     thickness_nm: float | None = None,
     density_g_cm3: float | None = None,
     take_off_deg: float = 20.0,
@@ -83,6 +87,12 @@ def eds(
     chains : Result
         Of ``chains``, on the image of the same scan: compositions of chains, dots, gaps and the
         film beside them, and profiles along the chains.
+    haadf : Image
+        HAADF image of the same scan, for its profile beside those of the elements; the command line
+        and the batch take the one in the same file.
+    frames : {'summed', 'aligned'}
+        Whether frames of a scan, where the image has them one by one, are moved by whole pixels
+        onto each other before they are summed.
     regions : array
         Map ``(y, x)`` of whole numbers, 0 = none: a composition of each.
     lines : sequence of array
@@ -94,9 +104,11 @@ def eds(
     film : {'kept', 'subtracted'}
         Whether the film's spectrum, measured beside the chains, is taken off theirs.
     components : int
-        Number of principal components of which spectra are rebuilt for the maps, which smooths
-        them, as summary and pictures say; 0 for maps of what was recorded.  Tables do not depend
-        on it.  What is rare among the pixels is lost, and the maps' 1 sigma tells nothing of that.
+        Number of components of which spectra are rebuilt for the maps, which smooths them, as
+        summary and pictures say; 0 for maps of what was recorded.  Tables do not depend on it.
+        What is rare among the pixels may be lost, and the maps' 1 sigma tells nothing of that.
+    decomposition : {'pca', 'nmf'}
+        Whether these are principal components, or non-negative ones among them.
     thickness_nm : float
         Of the specimen, with `density_g_cm3`: absorption in it is corrected for.
     density_g_cm3 : float
@@ -124,7 +136,8 @@ def eds(
     CalibrationError
         If the energy axis has no unit or cannot be one of X-rays.
     ParameterError
-        If a parameter is out of range or does not fit the image.
+        If a parameter is out of range or does not fit the image, or a HAADF image is of another
+        field.
 
     Notes
     -----
@@ -144,12 +157,12 @@ def eds(
     elements, left_out = tuple(dict.fromkeys(elements)), tuple(dict.fromkeys(left_out))
     if elements:  # what is left out is measured too
         elements = tuple(dict.fromkeys(elements + left_out))
-    spectra = as_spectra(image)
+    spectra = as_spectra(image, align=frames == "aligned")
     if not 0 <= components < min(64, len(spectra.energy_keV)):
         raise ParameterError("components", f"must be a small number from 0, not {components}")
     beam = beam_energy_keV or image.acquisition.beam_energy_keV
     factors = _factors(k_factors, zeta_factors, beam, xrays.Detector(window))
-    field = Field(image, spectra, chains, subtract=film == "subtracted")
+    field = Field(image, spectra, chains, haadf, subtract=film == "subtracted")
     field.draw(regions, lines, line_width_nm)
     channels = _channels(spectra, beam)
     counts = field.total()[channels]
@@ -166,7 +179,7 @@ def eds(
     found = [whole, *field.regions(rules, shapes, channels)]
     profile = field.profiles(rules, shapes, channels, step_nm)
     mapped = [i for i in total.chosen if i >= 0]
-    maps = shapes.maps(spectra, channels, mapped, components) \
+    maps = shapes.maps(spectra, channels, mapped, components, decomposition) \
         if min(spectra.shape) > 1 and mapped else None
     unit = field.grid.unit
     said: dict[str, Any] = {"beam_energy_keV": "not known" if beam is None else beam, "unit": unit}
@@ -174,8 +187,10 @@ def eds(
         said |= {"chains": chains.outcome, "film": field.film, **gaps_against_dots(found, total)}
     elif field.subtract:
         said["film"] = field.film
+    if spectra.drift is not None:
+        said["drift"] = f"up to {spectra.drift:.0f} px, taken off by whole pixels"
     if components and maps is not None:
-        said["maps"] = f"smoothed: rebuilt of {components} principal components"
+        said["maps"] = f"smoothed: rebuilt of {components} {_COMPONENTS[decomposition]} components"
     if zeta_factors is not None and electrons is not None:
         said["mass_thickness"] = rules.mass_thickness(whole, electrons)
     return Result(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from emtools.measure.eds.fit import bounded_step, inverse_of
+from emtools.process.decomposition import (
+    through_non_negative_components,
+    through_principal_components,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,7 +136,8 @@ class Shapes:
         return float((counts * np.log(mean) - mean).sum())
 
     def maps(
-        self, spectra: Spectra, channels: slice, chosen: Sequence[int], components: int = 0
+        self, spectra: Spectra, channels: slice, chosen: Sequence[int], components: int = 0,
+        decomposition: Literal["pca", "nmf"] = "pca",
     ) -> Maps:
         """Fit all pixels at once.
 
@@ -148,21 +153,28 @@ class Shapes:
             Those that the sum was fitted in.
         chosen
             Numbers of the families that are mapped.
-        components
-            Of so many principal components the spectra are rebuilt first; 0: of none.
+        components, decomposition
+            Of so many components the spectra are rebuilt first, and of which kind; 0: of none.
         """
         n = len(chosen)
         bend = self.total * np.linspace(-1.0, 1.0, len(self.total))
         design = np.vstack([self.families, self.total, bend]).T
         weighted = design / self.mean[:, None]
-        vectors = (weighted @ inverse_of(design.T @ weighted))[:, list(chosen)]
+        vectors = np.zeros((len(spectra.energy_keV), design.shape[1]))
+        vectors[channels] = weighted @ inverse_of(design.T @ weighted)
+        mean = np.zeros(len(vectors))
+        mean[channels] = self.mean / spectra.pixels
+        own = vectors
+        if components and decomposition == "pca":
+            own = through_principal_components(spectra, components, vectors, mean)
+        own = own[:, list(chosen)]
         first, second = np.triu_indices(n)
-        own = np.zeros((len(spectra.energy_keV), n))
-        own[channels] = vectors
-        if components:
-            own = spectra.through_components(components, own, channels)
         both = spectra.projected(np.hstack([own, own[:, first] * own[:, second]]))
-        return Maps(both[..., :n], both[..., n:])
+        counts = both[..., :n]
+        if components and decomposition == "nmf":
+            counts = through_non_negative_components(spectra, components, vectors,
+                                                     mean)[..., list(chosen)]
+        return Maps(counts, both[..., n:])
 
 
 def binned(values: NDArray[Any], side: int) -> NDArray[Any]:

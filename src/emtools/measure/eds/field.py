@@ -11,9 +11,12 @@ from emtools.measure.eds.places import (
     Grid,
     Regions,
     Strips,
+    Values,
     courses_of_chains,
     courses_of_lines,
+    half_pixels_apart,
     labelled,
+    on_grid,
     regions_of_chains,
     summed,
 )
@@ -42,20 +45,25 @@ class Field:
         The same, as given and as counts.
     chains
         Chains of the same scan.
+    haadf
+        HAADF image of it, that the chains were measured on.
     subtract
         Whether the film beside the chains is taken off them.
     """
 
     def __init__(
-        self, image: Image, spectra: Spectra, chains: Result | None, *, subtract: bool
+        self, image: Image, spectra: Spectra, chains: Result | None, haadf: Image | None = None,
+        *, subtract: bool,
     ) -> None:
         self.spectra = spectra
         used = np.ones(spectra.shape, dtype=bool) if spectra.mask is None else spectra.mask
         self.grid = Grid(used, *_pixel(image))
+        self._haadf = None if haadf is None else on_grid(haadf, image, self.grid)
+        apart = np.zeros(2) if haadf is None else half_pixels_apart(haadf, image)
         self.chains = Strips(
-            [] if chains is None else courses_of_chains(chains, self.grid), self.grid)
+            [] if chains is None else courses_of_chains(chains, self.grid, apart), self.grid)
         self.maps: list[Regions] = [] if chains is None else \
-            regions_of_chains(self.chains, chains, self.grid)
+            regions_of_chains(self.chains, chains, self.grid, apart)
         self.lines: list[Strips] = []
         self.subtract = subtract
         self._sums: list[tuple[Floats, NDArray[np.int64]]] = []
@@ -105,26 +113,39 @@ class Field:
         tracks = [one for one in (self.chains, *self.lines) if one.courses]
         if not tracks:
             return []
-        steps = [one.steps(self._step(rules, one, step)) for one in tracks]
+        density = self._density(rules, shapes, channels)
+        steps = [one.steps(self._step(density[one is self.chains], one, step)) for one in tracks]
         sums = summed(self.spectra, [(one.labels, len(one.rows)) for one in steps],
                       self.grid.used)
         film = self._film(shapes, channels)
         rows = []
         for track, one, (spectra, sizes) in zip(tracks, steps, sums, strict=True):
             own = film if track is self.chains else None
-            rows += profile_rows(rules, shapes, one, spectra[:, channels], sizes, own)
+            intensity = Values.none(len(one.rows)) if self._haadf is None \
+                else self._haadf.means(one)
+            rows += profile_rows(rules, shapes, one, spectra[:, channels], sizes, own, intensity)
         return rows
 
-    def _step(self, rules: Rules, track: Strips, step: float | None) -> float:
+    def _density(self, rules: Rules, shapes: Shapes, channels: slice) -> tuple[float, float]:
+        """Counts of the reported lines in each unit of area, of the whole image and of chains."""
+        of_pixel = self.grid.pixel[0] * self.grid.pixel[1]
+        whole = float(np.maximum(rules.total.counts, 0.0).sum()) \
+            / (float(self.grid.used.sum()) * of_pixel)
+        for one, (spectra, sizes) in zip(self.maps, self._sums[1:], strict=True):
+            if one.on_film and sizes[1:].sum() > 0:
+                counts = shapes.fit(spectra[1:, channels].sum(axis=0)).counts
+                own = counts[[i for i in rules.total.chosen if i >= 0]]
+                return whole, float(np.maximum(own, 0.0).sum()) \
+                    / (float(sizes[1:].sum()) * of_pixel)
+        return whole, whole
+
+    def _step(self, density: float, track: Strips, step: float | None) -> float:
         """Length of steps: by default what some counts of the reported lines take."""
         if step is None:
-            # Of the whole image: chains are no poorer than that.
-            area = float(self.grid.used.sum()) * self.grid.mean_pixel**2
-            density = max(float(np.maximum(rules.total.counts, 0.0).sum()), 1.0) / area
             width = max(float(np.median([one.width for one in track.courses])),
                         self.grid.mean_pixel)
-            step = min(_COUNTS_IN_A_STEP / (density * width),
-                       0.25 * max(float(one.s[-1] - one.s[0]) for one in track.courses))
+            longest = max(float(one.s[-1] - one.s[0]) for one in track.courses)
+            step = min(_COUNTS_IN_A_STEP / max(density * width, 1e-9), 0.25 * longest)
         return max(step, self.grid.mean_pixel)
 
 

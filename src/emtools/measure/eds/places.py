@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from emtools.errors import ParameterError
+from emtools.model.image import same_scan
 from emtools.process.straighten import arc_lengths
 from emtools.tables import in_unit
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from emtools.model import Result
+    from emtools.model import Image, Result
     from emtools.process.spectra import Spectra
 
     Floats = NDArray[np.float64]
@@ -116,6 +117,66 @@ class Steps(NamedTuple):
     rows: list[tuple[int, str, float]]
 
 
+class Values(NamedTuple):
+    """Means over steps ``(steps + 1,)``, 0 = none of them, and their 1 sigma."""
+
+    mean: Floats
+    err: Floats
+
+    @classmethod
+    def none(cls, steps: int) -> Values:
+        """Nothing was recorded."""
+        return cls(*np.full((2, steps + 1), np.nan))
+
+
+class Intensity(NamedTuple):
+    """Intensity of a picture, and which pixel of the spectra each of its pixels lies in.
+
+    Parameters
+    ----------
+    values
+        ``(p,)`` of its pixels.
+    pixel
+        ``(p,)`` numbers of those of the spectra, row by row.
+    """
+
+    values: Floats
+    pixel: NDArray[np.intp]
+
+    def means(self, steps: Steps) -> Values:
+        """Means over steps; their errors are from the scatter of the pixels."""
+        step = steps.labels.ravel()[self.pixel]
+        n = np.bincount(step, minlength=len(steps.rows) + 1).astype(float)
+        n[n == 0] = np.nan
+        mean, square = (np.bincount(step, power, minlength=len(n)) / n
+                        for power in (self.values, self.values**2))
+        spread = np.maximum(square - mean**2, 0.0) / np.maximum(n - 1.0, 1.0)
+        return Values(mean, np.where(n > 1, np.sqrt(spread), np.nan))
+
+
+def on_grid(picture: Image, spectra: Image, grid: Grid) -> Intensity:
+    """Lay a picture of the same scan, of any sampling, over the spectra.
+
+    Raises
+    ------
+    ParameterError
+        If it is no picture, or one of another field.
+    """
+    if not picture.is_plane or not same_scan(spectra, picture):
+        raise ParameterError("haadf", f"{picture.name} does not show the field of the spectra",
+                             "give the picture that was recorded with them")
+    values = np.asarray(picture.load(), dtype=np.float64)
+    places = [np.minimum(((np.arange(max(own, n)) + 0.5) * n / max(own, n)).astype(np.intp), n - 1)
+              for own, n in zip(values.shape, grid.used.shape, strict=True)]
+    # A picture of fewer pixels than there are spectra is used more than once.
+    back = [np.minimum(((np.arange(max(own, n)) + 0.5) * own / max(own, n)).astype(np.intp),
+                       own - 1) for own, n in zip(values.shape, grid.used.shape, strict=True)]
+    pixel = (places[0][:, None] * grid.used.shape[1] + places[1]).ravel()
+    values = values[np.ix_(*back)].ravel()
+    usable = np.isfinite(values) & grid.used.ravel()[pixel]
+    return Intensity(values[usable], pixel[usable])
+
+
 def labelled(regions: NDArray[np.integer[Any]], shape: tuple[int, int]) -> Regions:
     """Regions that were drawn.
 
@@ -133,8 +194,19 @@ def labelled(regions: NDArray[np.integer[Any]], shape: tuple[int, int]) -> Regio
                    np.searchsorted(numbers, labels) * (labels > 0) + (labels > 0))
 
 
-def courses_of_chains(chains: Result, grid: Grid) -> list[Course]:
+def half_pixels_apart(picture: Image, spectra: Image) -> Floats:
+    """By how much places (y, x) of a picture stand lower than those of spectra of the same field.
+
+    Both count from the middle of their first pixel, which is another place if their pixels differ.
+    """
+    sizes = np.array([[axis.pixel_size for axis in one.plane_axes] for one in (picture, spectra)])
+    return np.asarray(0.5 * (sizes[0] - sizes[1]))
+
+
+def courses_of_chains(chains: Result, grid: Grid, apart: Floats) -> list[Course]:
     """Centrelines of measured chains.
+
+    `apart`: by how much their places stand lower than those of the spectra.
 
     Raises
     ------
@@ -155,7 +227,8 @@ def courses_of_chains(chains: Result, grid: Grid) -> list[Course]:
         axis, gaps = (tables[name][tables[name]["chain"] == number] for name in ("axes", "gaps"))
         half = 0.5 * np.maximum(gaps[in_unit("gap_nm", unit)].to_numpy(), grid.mean_pixel)
         middle = gaps[s].to_numpy()
-        points, arc = _to_the_tips(axis[[y, x]].to_numpy(), axis[s].to_numpy(), grid.mean_pixel)
+        points, arc = _to_the_tips(axis[[y, x]].to_numpy() + apart, axis[s].to_numpy(),
+                                   grid.mean_pixel)
         found.append(Course(number, points, arc, width,
                             np.stack([middle - half, middle + half], axis=-1), False))
     return found
@@ -268,22 +341,26 @@ class Strips:
         return Steps(labels, rows)
 
 
-def regions_of_chains(strips: Strips, chains: Result, grid: Grid) -> list[Regions]:
+def regions_of_chains(
+    strips: Strips, chains: Result, grid: Grid, apart: Floats
+) -> list[Regions]:
     """Each chain; all dots and all gaps; and the film beside them."""
     if not strips.courses:
         return []
     labels = strips.owner + 1
     parts = np.where(labels > 0, np.where(strips.in_gap(), 2, 1), 0)
-    film = _film(strips, chains.tables["dots"], grid) & (labels == 0)
+    film = _film(strips, chains.tables["dots"], grid, apart) & (labels == 0)
     found = [Regions([f"chain {course.number}" for course in strips.courses], labels, True),
              Regions(["dots", "gaps"], parts, True)]
     return [*found, Regions([FILM], film.astype(np.int64))] if film.sum() >= _FEWEST_FILM else found
 
 
-def _film(strips: Strips, dots: pd.DataFrame, grid: Grid) -> NDArray[np.bool_]:
+def _film(
+    strips: Strips, dots: pd.DataFrame, grid: Grid, apart: Floats
+) -> NDArray[np.bool_]:
     away = (0.5 + _AWAY) * max(course.width for course in strips.courses)
     film = grid.used & (strips.distance > away)
-    centres = dots[[in_unit("y_nm", grid.unit), in_unit("x_nm", grid.unit)]].to_numpy()
+    centres = dots[[in_unit("y_nm", grid.unit), in_unit("x_nm", grid.unit)]].to_numpy() + apart
     if len(centres) and film.any():
         distance, _ = cKDTree(centres).query(grid.places(film))
         film[film] = np.asarray(distance) > away

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.measure.eds.areas import Areas, Shapes
-    from emtools.measure.eds.places import Regions, Steps
+    from emtools.measure.eds.places import Regions, Steps, Values
     from emtools.measure.eds.quantify import Part, Specimen
     from emtools.measure.eds.total import Total
 
@@ -208,7 +208,7 @@ def quantified_regions(
 
 def profile_rows(
     rules: Rules, shapes: Shapes, steps: Steps, spectra: Floats, sizes: NDArray[np.int64],
-    film: tuple[Areas, int] | None,
+    film: tuple[Areas, int] | None, haadf: Values,
 ) -> list[dict[str, Any]]:
     """Rows of the table ``profile``; steps without a pixel have none."""
     rows = []
@@ -224,7 +224,8 @@ def profile_rows(
             rows.append({"chain": course, "region": kind, "s_nm": s, "element": element,
                          "counts": one.counts[i], "counts_err": one.err[i],
                          "atomic_percent": one.parts[i].share,
-                         "atomic_percent_err": one.parts[i].share_err})
+                         "atomic_percent_err": one.parts[i].share_err,
+                         "haadf": haadf.mean[label], "haadf_err": haadf.err[label]})
     return rows
 
 

@@ -41,6 +41,9 @@ TABLES = {
             Column("atomic_percent", "float", "Share of the atoms of the elements detected in the "
                    "whole."),
             Column("atomic_percent_err", "float", "1 sigma by counting."),
+            Column("haadf", "float", "Mean intensity of the HAADF image in the step, in its units; "
+                   "NaN without one."),
+            Column("haadf_err", "float", "1 sigma of that mean, by the scatter of its pixels."),
         ),
     ),
 }
