@@ -22,9 +22,9 @@ import numpy as np
 import emtools
 from emtools import Axis, Image, simulate, xrays
 from emtools.measure.eds.areas import Shapes
-from emtools.measure.eds.families import Response
 from emtools.measure.eds.fit import fit_spectrum
 from emtools.measure.eds.identify import Setting
+from emtools.measure.eds.response import Response
 from emtools.model import Acquisition
 from emtools.process.spectra import as_spectra
 

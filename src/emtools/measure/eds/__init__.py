@@ -13,11 +13,12 @@ from emtools import xrays
 from emtools.errors import ParameterError
 from emtools.measure._discovery import measurement
 from emtools.measure.eds.areas import Shapes
-from emtools.measure.eds.families import SOFTEST_KEV, Response
+from emtools.measure.eds.families import SOFTEST_KEV
 from emtools.measure.eds.field import Field
 from emtools.measure.eds.identify import Setting
 from emtools.measure.eds.quantify import KFactors, Specimen
 from emtools.measure.eds.report import details, layers, summary
+from emtools.measure.eds.response import Response
 from emtools.measure.eds.rows import (
     Rules,
     composition_rows,

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from emtools.measure.eds.response import Response
+
     Floats = NDArray[np.float64]
 
-FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 # Relative 1 sigma of a line's intensity against the alpha line of its shell: tables differ by that.
 _RATIO_ERR = {"K": 0.06, "L": 0.10, "M": 0.10}
 # Where the shell that the K beta electron is from takes part in the bonds, its line varies more.
@@ -27,85 +28,9 @@ _WEAK_M = 0.05  # and of weak M lines hardly anything: of Pt Mz tables have from
 _LEAST_WEIGHT = 0.002  # of lines whose ratio is left open: weaker ones matter to nothing
 _SATELLITES_EV, _UNSPLIT_EV = 0.5, 0.1  # the second of a line of 1 keV
 _OVERVOLTAGE = 1.2  # of the beam over a line: less excites it hardly
-_SHARPEST_EV = 20.0
 _KEPT = 2  # shapes of all lines, of different responses
-_SOFT_KEV = 1.0  # above, no charge is lost near the surface
 _PARTIAL_LOSS = 0.07  # mean part of the energy
 SOFTEST_KEV = 0.18  # below are noise, the zero strobe and the discriminator
-
-
-class Response(NamedTuple):
-    """What the detector does to energies.
-
-    Parameters
-    ----------
-    shift_eV, stretch, bend_eV
-        A line of energy E is recorded at ``E (1 + stretch) + shift + bend exp(-E / 1 keV)`` on the
-        stated axis: of soft X-rays some charge is lost near the surface.
-    fwhm_eV, noise_eV
-        Full widths at half maximum at Mn Ka, and of the electronics alone.
-    escape
-        Silicon escape peaks, 1 being as computed.
-    efficiency
-        Power of the computed efficiency by which lines of a family differ: 1 as computed, 0 where
-        all lines are seen alike.
-    shallow_nm, lost
-        Of the charge that a photon sets free at depth z below the entrance, the part
-        ``lost exp(-z / shallow)`` is not collected.
-    partial
-        Share of all photons, wherever they are stopped, of whose charge some is lost.
-    split
-        How far the two lines of doublets lie apart: 1 as in nature, 0 for spectra that were
-        simulated without.
-    """
-
-    shift_eV: float = 0.0
-    stretch: float = 0.0
-    bend_eV: float = 0.0
-    fwhm_eV: float = 130.0
-    noise_eV: float = 45.0
-    escape: float = 1.0
-    efficiency: float = 1.0
-    shallow_nm: float = 0.0
-    lost: float = 0.2
-    partial: float = 0.0
-    split: float = 1.0
-
-    def recorded(self, energies: Floats) -> Floats:
-        """Where lines of some energies (keV) stand on the stated axis, in keV."""
-        lost = self.bend_eV * np.exp(-np.maximum(energies, 0.0) / _SOFT_KEV)
-        return np.asarray(energies * (1.0 + self.stretch) + 1e-3 * (self.shift_eV + lost))
-
-    def sigma(self, energies: Floats) -> Floats:
-        """1 sigma in keV of the peaks of some energies (keV)."""
-        counted = (self.fwhm_eV**2 - self.noise_eV**2) * energies / xrays.MN_KA_KEV
-        squared = np.maximum(self.noise_eV**2 + counted, _SHARPEST_EV**2)
-        return np.asarray(1e-3 * np.sqrt(squared) / FWHM_PER_SIGMA)
-
-    def tails(self, energies: Floats, absorbed: Floats) -> tuple[Floats, Floats]:
-        """Share of the peaks that is in their exponential tails, and the tails' length in keV.
-
-        With depths spread exponentially, the lost part u has the density ``x u^(x - 1)``, x being
-        the absorption over the shallow depth; the tail has its mean and its variance.  Where all
-        photons are stopped near the entrance, what all lose alike is a shift.
-
-        Parameters
-        ----------
-        energies
-            In keV.
-        absorbed
-            Absorption of these in silicon, for each nm.
-
-        References
-        ----------
-        Scholze & Procop, X-Ray Spectrom. 38 (2009) 312.
-        """
-        x = absorbed * self.shallow_nm
-        share = np.minimum(2.0 * x * (2.0 + x) / (1.0 + x) ** 2, 1.0)
-        mean = x / (1.0 + x)
-        spread = np.sqrt(x / (2.0 + x)) / (1.0 + x)
-        length = np.where(share < 1.0, mean / np.maximum(share, 1e-12), spread)
-        return share, self.lost * energies * length
 
 
 @dataclass(frozen=True)
@@ -286,15 +211,15 @@ class Peaks:
         energies = energies - response.split * lower + 1e-3 * offsets[self.owner[rows]]
         there = escapes > 0
         escaped = energies[there] - xrays.SI_KA_KEV
-        for of, at, area, tails in (
-            (rows, energies, shares * (1.0 - response.partial), response.tails(energies, absorbed)),
-            (rows, energies, shares * response.partial,
-             (np.ones(len(rows)), _PARTIAL_LOSS * energies)),
-            (rows[there], escaped, (response.escape * shares * escapes)[there],
-             (np.zeros(len(escaped)), escaped)),
-        ):
-            add_peaks(of, response.recorded(at), response.sigma(at), area, tails, self._axis,
-                      shapes)
+        none = np.zeros(len(rows))
+        add_peaks(rows[there], response.recorded(escaped), response.sigma(escaped),
+                  (response.escape * shares * escapes)[there], none, self._axis, shapes)
+        centre, sigma = response.recorded(energies), response.sigma(energies)
+        add_peaks(rows, centre, sigma, response.partial * shares, _PARTIAL_LOSS * energies,
+                  self._axis, shapes)
+        for share, mean, spread in zip(*response.losses(absorbed), strict=True):
+            add_peaks(rows, centre - mean * energies, np.hypot(sigma, spread * energies),
+                      (1.0 - response.partial) * share * shares, none, self._axis, shapes)
         return shapes * self.seen(response)[:, None]
 
     def seen(self, response: Response) -> Floats:

@@ -13,16 +13,16 @@ from scipy.ndimage import gaussian_filter1d
 from emtools import xrays
 from emtools.errors import ParameterError
 from emtools.measure.eds.continuum import continuum_basis
-from emtools.measure.eds.families import Response, families_of
+from emtools.measure.eds.families import families_of
 from emtools.measure.eds.fit import (
     ROUGHLY,
     Fit,
     Free,
-    Model,
     fit_spectrum,
     inverse_of,
     refitted,
 )
+from emtools.measure.eds.model import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.measure.eds.families import Family
-    from emtools.measure.eds.fit import Tie
+    from emtools.measure.eds.model import Tie
+    from emtools.measure.eds.response import Response
 
     Floats = NDArray[np.float64]
 
@@ -245,7 +246,8 @@ class _Search:
     ) -> Fit:
         """Fit with some elements, beginning where a fit with nearly the same ones ended."""
         model = self.setting.model(elements, response)
-        start = None if like is None else replace(model.taken_over(like), response=response)
+        start = None if like is None else replace(
+            model.taken_over(like.model, like.state), response=response)
         return fit_spectrum(model, self.counts, start, settled=ROUGHLY, free=free)
 
     def first(self) -> Fit:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from emtools.measure.eds.fit import Fit, Tie, refitted
+from emtools.measure.eds.fit import Fit, refitted
 from emtools.measure.eds.identify import with_all_seen
+from emtools.measure.eds.model import Tie
 from emtools.measure.eds.quantify import Lines
 
 if TYPE_CHECKING:
