@@ -60,30 +60,28 @@ KNOWN = (
           {"elements": ("Fe", "Pt"), "k_factors": {"Fe_Ka": 1.450226, "Pt_La": 5.075602}}),
     Known("exspy/EDS_TEM_FePt_nanoparticles.hspy", None,
           "the same, nothing said: computed k-factors, all elements",
-          "The main elements, and Fe : Pt to 2 % of the ratio with the maker's k-factors. Co "
-          "lies beside Fe K beta and Lu at the low foot of Cu K: what is left of line shapes. "
-          "Zr is a small peak of its own at 15.8 keV."),
+          "The main elements, and Fe : Pt to 2 % of the ratio with the maker's k-factors. Zr is a "
+          "small peak of its own at 15.8 keV, Co one beside Fe K beta; Yb is what is left of "
+          "line shapes."),
     Known("particlespy/SiO2 EDS Spectrum Image.hspy", None,
           "SiO2 spheres on a carbon film, Si : O = 1 : 2; energy axis 0.03 keV too high",
           "The shift, the maps of Si and O, and that Cu is everywhere. The peaks are no "
           "Gaussians (the residuals alternate within each of them), and the errors are larger "
-          "for it. O : Si is 1.37 instead of 2: computed k-factors know nothing of what "
-          "window this detector has, and of absorption of O K in stacks of 60 nm spheres. "
-          "Give k-factors.",
+          "for it. O : Si is 1.37 instead of 2: computed k-factors know nothing of what window "
+          "this detector has, and of absorption of O K in stacks of 60 nm spheres. Give "
+          "k-factors.",
           {"left_out": ("C", "Cu", "Al")}),
     Known("openncem/L2083/0.bcf", "EDX",
           "15 elements listed by the maker's software, 13 counts a pixel",
           "O, Mg, Si, Ti, Fe, Cu, Ga, Pt and Ca, Al, C, whose maps show where they are (Ga "
-          "and Pt of the preparation, Cu beside them). The maps of Pd, K, Co, Lu, Os and Zr "
-          "follow Pt or nothing: lines of Pt that the table lacks, and shapes that are off by "
-          "a per cent. They are the price of a million counts; name the elements that are "
-          "meant."),
+          "and Pt of the preparation, Cu beside them). Co, Ni and Zr are narrow peaks that are "
+          "everywhere alike: of the pole piece or the holder. K is doubtful. One photon in seven "
+          "of this detector loses some of its charge; the counts hold these too."),
     Known("rosettasciio/jeol/rawdata.ASW", "EDS extracted from View000_0000006.pts",
           "Fe, S, O, C, Cu; lines within 0.01 keV",
           "All five, and the weak lines of Si, Cl, Ca, Cr and Zn, which are peaks in the "
-          "spectrum. P and Au lie at the low foot of S, and C at the edge of what is fitted; "
-          "these are doubtful. Axis: S stands 6 eV high, Cu 12 eV low, C 8 eV low, and the "
-          "fit follows that."),
+          "spectrum. P and Au lie in the tail of S, which is ten per cent of it, and C at the "
+          "edge of what is fitted; these are doubtful."),
     Known("rosettasciio/emd/Test SI 16x16 215 kx.emd", "EDS 5",
           "Ca, C, O, Cu by the maker; 258 counts in all",
           "Ca; Cu rests on two counts where none were expected. C and O are not significant "
@@ -91,14 +89,13 @@ KNOWN = (
     Known("rosettasciio/bruker/P45_the_default_job.bcf",
           "EDX", "a mineral in an SEM, bulk",
           "The elements of a feldspar. Compositions of bulk specimens need corrections that "
-          "are not made here; the one of Cu is a foot of Na."),
+          "are not made here."),
     Known("rosettasciio/bruker/Hitachi_TM3030Plus.bcf", "EDX", "a copper part in an SEM, bulk",
           "The elements; bulk, as above."),
     Known("exspy/EDS_SEM_TM002.hspy", None,
           "Al, C, Cu, Mn, Zr in an SEM, bulk",
-          "C, Cu, Mn and Zr. Br stands for Al: their lines are 7 eV apart, the axis of this "
-          "file bends by more, and the K lines of Br, which would tell, lie above the beam "
-          "energy. P is a foot of Zr. Give the elements."),
+          "All five, and Ar, of the air in the chamber, where Ag L would lie too; O is of the "
+          "surface."),
     Known("rosettasciio/phenom/Elid2Version4.elid",
           "Image 1, Map 3", "in an SEM, bulk", "The main elements; bulk, as above."),
     Known("rosettasciio/tia/new/16x16-spectrum_image_5x5x4000-not_square.emi", None, "no counts",

@@ -27,6 +27,7 @@ from emtools.figures.style import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -244,7 +245,14 @@ def _composite(axes: Axes, maps: list[_Map], image: Image) -> None:
     axes.imshow(np.clip(picture, 0.0, 1.0), extent=_extent(1, picture.shape),
                 interpolation="nearest")
     _frame(axes, image, "together", bar=True)
-    for i, (one, colour) in enumerate(zip(chosen, _COLOURS, strict=False)):
-        axes.text(0.03 + 0.12 * i, 0.97, one.element, transform=axes.transAxes, color=colour,
-                  ha="left", va="top", fontsize=TEXT_PT + 1, fontweight="bold")
+    from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
+
+    names: list[Artist] = [
+        TextArea(one.element, textprops={"color": colour, "fontsize": TEXT_PT + 1,
+                                         "fontweight": "bold"})
+        for one, colour in zip(chosen, _COLOURS, strict=False)]
+    plate = AnchoredOffsetbox("upper left", child=HPacker(children=names, sep=4, pad=0), pad=0.25,
+                              borderpad=0.3, frameon=True)
+    plate.patch.set(facecolor="black", alpha=0.7, linewidth=0)
+    axes.add_artist(plate)
 
