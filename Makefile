@@ -35,6 +35,8 @@ validate: .make/test
 	$(BIN)/python benchmarks/validate_chains.py --pictures 5 | tee docs/validation/chains.txt
 	$(BIN)/python benchmarks/validate_helix.py | tee docs/validation/helix.txt
 	$(BIN)/python benchmarks/validate_population.py | tee docs/validation/population.txt
+	$(BIN)/python benchmarks/validate_eds.py --spectra 15 | tee docs/validation/eds.txt
+	EMTOOLS_KILLS=50 $(BIN)/pytest tests/test_store.py -k killed
 
 bench: .make/test
 	$(BIN)/python benchmarks/start_up.py
@@ -42,6 +44,8 @@ bench: .make/test
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/lattice_speed.py | tee docs/validation/lattice_speed.txt
 	$(BIN)/python benchmarks/chains_speed.py | tee docs/validation/chains_speed.txt
+	$(BIN)/python benchmarks/eds_speed.py | tee docs/validation/eds_speed.txt
+	$(BIN)/python benchmarks/velox_spectra.py | tee docs/validation/velox_spectra.txt
 
 samples: .make/demo
 	$(BIN)/python sample_images/make_samples.py
@@ -50,6 +54,7 @@ docs: .make/test
 	$(BIN)/python docs/make_real_data.py
 	$(BIN)/python docs/make_lattice_report.py
 	$(BIN)/python docs/make_chains_report.py
+	$(BIN)/python docs/make_eds_report.py
 
 # A virtual display and a browser for the tests that need them; said plainly where they cannot be
 # installed, and those tests are then skipped with the reason.

@@ -192,7 +192,8 @@ def maps() -> None:
         for name, line in (("Pb Ma", "Pb_Ma"), ("S Ka", "S_Ka")):
             values, err = layers[name], layers[f"{name} 1 sigma"]
             off = values.mean() - scale * areas[line]
-            of_mean = values.std() / 128
+            # The shapes, fitted to the sum, are as uncertain as that: common to all pixels.
+            of_mean = np.hypot(values.std() / 128, row(result, line[:-3]).counts_err / 128**2)
             say(f"  {density:4.2f} counts a channel  {name}: truth {scale * areas[line]:.4f}, mean "
                 f"off by {off:+.4f} = {off / of_mean:+.1f} sigma, clipped at zero "
                 f"{np.maximum(values, 0).mean() - scale * areas[line]:+.3f}; stated over real "

@@ -1,6 +1,5 @@
 """A folder measured as a whole: what is measured, left out, failed, and what stays safe."""
 
-import json
 import shutil
 import sys
 from concurrent.futures import Future
@@ -10,9 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from emtools.batch import Store, run
+from emtools.batch import Results, Store, run
+from emtools.batch.keys import Keys
 from emtools.batch.plan import Recipe
 from emtools.batch.store import write_atomically
+from emtools.batch.work import Job, Task
 from emtools.errors import ParameterError
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
@@ -41,7 +42,8 @@ def measured(folder, tmp_path_factory):
 
 
 def records(output):
-    return [json.loads(path.read_text()) for path in sorted((output / "records").glob("*.json"))]
+    with Results(output) as results:
+        return list(results.records())
 
 
 def test_every_file_is_accounted_for_with_its_reason(folder, measured):
@@ -88,7 +90,7 @@ def test_pictures_and_page_are_there_and_names_are_harmless(measured):
                 assert (output / picture).stat().st_size > 1000
 
 
-def test_a_second_batch_replaces_the_first(folder, measured, tmp_path):
+def test_a_second_batch_shows_its_own_files_and_keeps_what_the_first_found(measured, tmp_path):
     few = tmp_path / "few"
     few.mkdir()
     shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", few)
@@ -96,8 +98,44 @@ def test_a_second_batch_replaces_the_first(folder, measured, tmp_path):
     shutil.copytree(measured[1], output)
     outcome = run(few, output, workers=1)
     assert outcome.measured == 1
-    assert len(records(output)) == 1
-    assert {p.name.split("-")[0] for p in (output / "pictures").iterdir()} == {"pbs_hrtem_001"}
+    assert [record["file"] for record in records(output)] == ["pbs_hrtem_001.mrc"]
+    with Results(output, run=1) as first:
+        assert len(first.table("chains.chains")) > 3
+        assert all((output / picture).is_file() for picture in first.pictures())
+
+
+def test_what_is_known_by_its_content_is_not_measured_again(folder, measured, tmp_path):
+    moved, output = tmp_path / "moved", tmp_path / "results"
+    shutil.copytree(folder, moved)
+    shutil.copytree(measured[1], output)
+    (moved / "pbs_eds.hspy").rename(moved / "another name.hspy")
+    shutil.copy(moved / "pbs_chains_detail.hspy", moved / "copy.hspy")
+    recipe = Recipe(parameters={"lattice": {"phases": ("PbS",)}})
+    outcome = run(moved, output, recipe, workers=1)
+    assert (outcome.reused, outcome.measured) == (4, 5)
+    with Results(output, run=1) as before, Results(output) as after:
+        one, other = (results.table("eds.composition").drop(columns="file")
+                      for results in (before, after))
+        pd.testing.assert_frame_equal(one, other)
+        assert set(after.table("eds.composition").file) == {"another name.hspy"}
+        assert len(after.table("chains.chains", "file = ?", ["copy.hspy"])) == 3
+
+
+def test_a_changed_parameter_measures_what_depends_on_it_and_keeps_the_old(tmp_path):
+    few, output = tmp_path / "few", tmp_path / "results"
+    few.mkdir()
+    shutil.copy(SAMPLES / "pbs_chains_detail.hspy", few)
+    run(few, output, Recipe(measurements=("chains", "lattice")), workers=1)
+    changed = Recipe(measurements=("chains", "lattice"), parameters={"chains": {"min_dots": 99}})
+    assert run(few, output, changed, workers=1).reused == 0
+    with Results(output) as now, Results(output, run=1) as before:
+        assert (len(now.table("chains.chains")), len(before.table("chains.chains"))) == (0, 3)
+        assert now.recipe["parameters"]["chains"]["min_dots"] == 99
+        numbers = [[row[0] for row in one._connection.execute(
+            "SELECT result.id FROM found JOIN result ON result.id = found.result "
+            "WHERE run = ? AND measurement = 'lattice'", (one.run,))] for one in (now, before)]
+        assert numbers[0] == numbers[1]  # measured once
+    assert run(few, output, Recipe(measurements=("chains", "lattice")), workers=1).reused == 1
 
 
 def test_results_inside_the_folder_are_not_measured(tmp_path):
@@ -129,7 +167,7 @@ def test_a_typo_costs_a_second_not_a_night(recipe, tmp_path):
 
 def test_a_worker_that_dies_costs_its_file_only(tmp_path, monkeypatch):
     """The pool breaks when the poisoned file is measured; the others are still measured."""
-    measured, jobs = [], [(tmp_path / name, name) for name in "abcde"]
+    measured, jobs = [], [Job(tmp_path / name, name, name) for name in "abcde"]
 
     class Pool:
         def __init__(self):
@@ -141,20 +179,20 @@ def test_a_worker_that_dies_costs_its_file_only(tmp_path, monkeypatch):
         def __exit__(self, *_):
             return False
 
-    def submit(pool, job, recipe, output):
+    def submit(pool, job, task):
         future = Future()
-        pool.broken = pool.broken or job[1] == "c"
+        pool.broken = pool.broken or job.name == "c"
         if pool.broken:
             future.set_exception(BrokenProcessPool("died"))
         else:
-            measured.append(job[1])
-            future.set_result([{"file": job[1]}])
+            measured.append(job.name)
+            future.set_result([{"file": job.name}])
         return future
 
     module = sys.modules["emtools.batch.run"]
     monkeypatch.setattr(module, "_pool", lambda workers: Pool())
     monkeypatch.setattr(module, "_submit", submit)
-    results = dict(module._measured(jobs, Recipe(), tmp_path, 2))
+    results = dict(module._measured(jobs, Task(Recipe(), Keys("", {}), tmp_path), 2))
     assert set(results) == set("abcde")
     assert results["c"][0]["status"] == "failed"
     assert "died" in results["c"][0]["reason"]

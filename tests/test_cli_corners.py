@@ -71,6 +71,11 @@ def run(monkeypatch, capsys):
     return call
 
 
+def records(output):
+    with batch.Results(output) as results:
+        return list(results.records())
+
+
 @pytest.mark.parametrize("name", names())
 def test_help_of_a_measurement_names_all_its_options(run, name):
     outcome = run(name, "--help")
@@ -144,8 +149,8 @@ def test_an_array_parameter_of_a_batch_is_a_file(run, folder, labels, tmp_path):
     outcome = run("batch", tmp_path, "-o", tmp_path / "out", "--measure", "lattice", "--workers", 1,
                   "--set", f"lattice.regions={labels / 'a.tif'}")
     assert outcome.code == 0, outcome.err
-    (path,) = (tmp_path / "out" / "records").iterdir()
-    (measured,) = json.loads(path.read_text())["measurements"]
+    (record,) = records(tmp_path / "out")
+    (measured,) = record["measurements"]
     said = f"a.tif: 256 x 256, 2 labels, sha256 {CONTENT}"
     assert measured["parameters"]["regions"].endswith(said)
     assert len(measured["tables"]["grains"]) == 2
@@ -288,7 +293,7 @@ def test_odd_file_names_in_a_batch(tmp_path, folder):
     outcome = batch.run(images, tmp_path / "results", workers=2)
     assert outcome.failed == ()
     assert outcome.measured == len(ODD_NAMES)
-    assert len(list((tmp_path / "results" / "records").iterdir())) == len(ODD_NAMES)
+    assert {os.fsencode(one["file"]) for one in records(tmp_path / "results")} == set(ODD_NAMES)
     page = outcome.report.read_bytes()
     page.decode("utf-8")
     assert b"it&#39;s &#34;quoted&#34;" in page
@@ -318,7 +323,7 @@ def test_what_a_measurement_rests_on_takes_its_parameters_from_set(run, attached
     recipe = batch.plan.Recipe(("attachment", "lattice"), {"lattice": {"phases": ("PbS",)},
                                                           "chains": {"contrast": "bright"}})
     batch.run(attached, tmp_path / "out", recipe, workers=1)
-    (record,) = batch.Store(tmp_path / "out").records()
+    (record,) = records(tmp_path / "out")
     assert [entry["measurement"] for entry in record["measurements"]] == ["attachment", "lattice"]
     assert record["measurements"][0]["tables"] == row["tables"]
 

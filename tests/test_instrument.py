@@ -288,8 +288,8 @@ def test_a_batch_is_calibrated_in_its_workers(folder, calibration, tmp_path):
     ((name, reason),) = outcome.failed
     assert name.startswith("elsewhere.hspy")
     assert "microscope" in reason
-    records = [json.loads(path.read_text()) for path in (tmp_path / "out/records").glob("*.json")]
-    (gold,) = [record for record in records if record["status"] == "measured"]
+    with batch.Results(tmp_path / "out") as results:
+        (gold,) = [one for one in results.records() if one["status"] == "measured"]
     assert any("calibrated with SrTiO3" in note for note in gold["audit"])
     assert gold["measurements"][0]["summary"]["scale_err_percent"] == pytest.approx(0.8, abs=0.01)
     forced = replace(recipe, force_calibration=True)

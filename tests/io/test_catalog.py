@@ -101,10 +101,11 @@ def test_best_picture_of_a_file_with_many(real_data):
 
 
 def test_project_files_are_read_once(real_data):
-    files, left_out = io.find_files(real_data / "rosettasciio" / "jeol")
+    files, left_out, parts = io.find_files(real_data / "rosettasciio" / "jeol")
     assert [file.name for file in files] == ["181019-BN.ASW", "rawdata.ASW"]
     assert all("JEOL project" in reason for reason in left_out.values())
-    files, left_out = io.find_files(real_data / "openncem")
+    assert {part for own in parts.values() for part in own} == set(left_out)
+    files, left_out, _ = io.find_files(real_data / "openncem")
     assert real_data / "openncem" / "16_STOimage_1.ser" in left_out
     assert left_out[real_data / "openncem" / "16_STOimage_1.ser"] == "part of 16_STOimage.emi"
     assert real_data / "openncem" / "16_STOimage.emi" in files

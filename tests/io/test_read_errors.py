@@ -335,7 +335,9 @@ def test_folders_are_walked_safely(tmp_path):
     (tmp_path / "sub" / "loop").symlink_to(tmp_path)
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "e.png").write_bytes(b"x")
-    files, left_out = io.find_files(tmp_path)
+    files, left_out, parts = io.find_files(tmp_path)
+    assert {whole.name: [part.name for part in own] for whole, own in parts.items()} == {
+        "scan.emi": ["scan_1.ser"], "map.rpl": ["map.raw"]}
     assert [file.relative_to(tmp_path).as_posix() for file in files] == [
         "a.dm4", "b.TIF", "c.zspy", "map.rpl", "other_1.ser", "scan.emi", "sub/d.png"]
     assert {path.name: reason for path, reason in left_out.items()} == {

@@ -9,18 +9,24 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emtools._version import __version__
+from emtools.batch.contents import Contents
+from emtools.batch.export import export
 from emtools.batch.plan import Recipe
-from emtools.batch.store import Store
-from emtools.batch.work import Record, measure_file
+from emtools.batch.results import Results
+from emtools.batch.store import RunOfFiles, Store
+from emtools.batch.work import NOT_OPENED, Job, Record, Task, measure_file
 from emtools.errors import ParameterError
 from emtools.io import find_files
+from emtools.io.finding import Found
 from emtools.report import write_report
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 Progress = Callable[[int, int, str], None]
-Job = tuple[Path, str]
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class Outcome:
     ----------
     measured, left_out
         Number of images.
+    reused
+        Number of files whose results were there already.
     others
         Number of files that are no micrographs.
     failed
@@ -41,6 +49,7 @@ class Outcome:
 
     measured: int
     left_out: int
+    reused: int
     others: int
     failed: tuple[tuple[str, str], ...]
     report: Path
@@ -48,22 +57,28 @@ class Outcome:
 
 def run(
     folder: Path, output: Path, recipe: Recipe | None = None, *, workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress | None = None, rehash: bool = False,
 ) -> Outcome:
-    """Measure every image below a folder.
+    """Measure every image below a folder that is not measured yet.
+
+    What was measured before, by this recipe or another, stays in the store; a file that is known by
+    its content is not opened again, whatever it is called now.
 
     Parameters
     ----------
     folder
         Walked with its subfolders; a single file is a batch of one.
     output
-        Results folder: records, tables, pictures, ``index.html``.
+        Results folder: ``results.sqlite``, tables, pictures, ``index.html``.
     recipe
         What is measured; by default everything that fits.
     workers
         Worker processes; by default one for each core.
     progress
         Called with files done, files in all, and the name of the file just done.
+    rehash
+        Read all files to see whether they have changed; by default a file of the same size, time of
+        change and inode has not.
 
     Returns
     -------
@@ -78,52 +93,101 @@ def run(
     recipe.check()
     if workers is not None and workers < 1:
         raise ParameterError("workers", f"must be at least 1, not {workers}")
-    jobs, left_out = _files(folder, output)
-    store = Store(output)
-    store.clear()
-    store.add([_without_images(name, "other file", reason) for name, reason in left_out])
-    results = _measured(jobs, recipe, output, workers or os.cpu_count() or 1)
-    for done, (name, records) in enumerate(results, start=1):
-        store.add(records)
+    files = _files(folder, output)
+    with Store(output) as store:
+        under_way = store.begin(folder, recipe)
+        for path, reason in files.left_out.items():
+            under_way.leave_out(_name(path, folder), "other file", reason)
+        reused = _measure(files, folder, under_way, Task(recipe, under_way.keys, output),
+                          Contents(store.connection, rehash=rehash),
+                          workers or os.cpu_count() or 1, progress)
+        under_way.finish()
+        return _finish(output, folder, reused)
+
+
+def _measure(
+    files: Found, folder: Path, run: RunOfFiles, task: Task, contents: Contents, workers: int,
+    progress: Progress | None,
+) -> int:
+    """Measure the files that are not known; return how many are."""
+    jobs: list[Job] = []
+    same: dict[str, list[str]] = {}  # by content: names of files with what another one has
+    done = reused = 0
+
+    def seen(name: str) -> None:
+        nonlocal done
+        done += 1
         if progress is not None:
-            progress(done, len(jobs), name)
-    store.write_tables()
-    return _finish(store, folder)
+            progress(done, len(files.files), name)
+
+    for path in files.files:
+        name = _name(path, folder)
+        try:
+            content = contents.digest(path, files.parts.get(path, ()))
+        except OSError as error:
+            run.leave_out(name, "failed", f"cannot be read ({error})")
+            seen(name)
+            continue
+        if run.taken_over(name, content):
+            reused += 1
+            seen(name)
+        elif content in same:
+            same[content].append(name)
+        else:
+            same[content] = []
+            jobs.append(Job(path, name, content, run.known(content)))
+    by_name = {job.name: job for job in jobs}
+    for name, records in _measured(jobs, task, workers):
+        content = by_name[name].content
+        run.add(name, content, records)
+        seen(name)
+        for other in same[content]:
+            if not run.taken_over(other, content):
+                run.add(other, content, [{**record, "file": other} for record in records])
+            seen(other)
+    return reused
 
 
-def _files(folder: Path, output: Path) -> tuple[list[Job], list[tuple[str, str]]]:
+def _name(path: Path, folder: Path) -> str:
+    return path.name if path == folder else path.relative_to(folder).as_posix()
+
+
+def _files(folder: Path, output: Path) -> Found:
+    """The files of a folder, those of the results left alone."""
     if not folder.exists():
         raise ParameterError(str(folder), "does not exist", "give a folder of micrographs")
     if folder.is_file():
-        return [(folder, folder.name)], []
-    files, left_out = find_files(folder)
+        return Found([folder], {}, {})
+    found = find_files(folder)
     inside = output.resolve()
-    jobs = [(path, path.relative_to(folder).as_posix()) for path in files
-            if inside not in path.resolve().parents]
-    others = [(path.relative_to(folder).as_posix(), reason) for path, reason in left_out.items()
-              if inside not in path.resolve().parents]
-    return jobs, others
+
+    def outside(path: Path) -> bool:
+        return inside not in path.resolve().parents
+
+    return Found([path for path in found.files if outside(path)],
+                 {path: why for path, why in found.left_out.items() if outside(path)},
+                 found.parts)
 
 
 def _without_images(name: str, status: str, reason: str) -> Record:
-    return {"file": name, "image": "", "index": 0, "source_sha256": "", "status": status,
+    return {"file": name, "image": "", "index": NOT_OPENED, "source_sha256": "", "status": status,
             "reason": reason, "description": {}, "audit": [], "thumbnail": "", "measurements": [],
             "skipped": [], "seconds": 0.0}
 
 
 def _measured(
-    jobs: list[Job], recipe: Recipe, output: Path, workers: int
+    jobs: list[Job], task: Task, workers: int
 ) -> Iterator[tuple[str, list[Record]]]:
     """Yield the records of each file as it is done."""
     left = list(jobs)
     while left:
         suspects: list[Job] = []
         with _one_thread_each(), _pool(min(workers, len(left))) as pool:
-            futures = {_submit(pool, job, recipe, output): job for job in left}
+            futures = {_submit(pool, job, task): job for job in left}
             left = []
             for future, job in _as_completed(futures):
                 try:
-                    yield job[1], future.result()
+                    yield job.name, future.result()
                 except BrokenProcessPool:
                     suspects.append(job)
         # A worker died and took the pool with it: nobody knows for which file, so each of the
@@ -131,8 +195,8 @@ def _measured(
         suspects.sort(key=jobs.index)  # those under way when it happened come first
         while suspects:
             job = suspects.pop(0)
-            records, died = _alone(job, recipe, output)
-            yield job[1], records
+            records, died = _alone(job, task)
+            yield job.name, records
             if died:
                 left, suspects = suspects, []
 
@@ -158,10 +222,8 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _submit(
-    pool: ProcessPoolExecutor, job: Job, recipe: Recipe, output: Path
-) -> Future[list[Record]]:
-    return pool.submit(measure_file, job[0], job[1], recipe, output)
+def _submit(pool: ProcessPoolExecutor, job: Job, task: Task) -> Future[list[Record]]:
+    return pool.submit(measure_file, job, task)
 
 
 def _as_completed(
@@ -174,24 +236,31 @@ def _as_completed(
             yield future, futures[future]
 
 
-def _alone(job: Job, recipe: Recipe, output: Path) -> tuple[list[Record], bool]:
+def _alone(job: Job, task: Task) -> tuple[list[Record], bool]:
     with _one_thread_each(), _pool(1) as pool:
         try:
-            return _submit(pool, job, recipe, output).result(), False
+            return _submit(pool, job, task).result(), False
         except BrokenProcessPool:
             reason = ("the process that measured it died (out of memory, or a reader crashed); "
                       "try it alone with `emtools info`")
-            return [_without_images(job[1], "failed", reason)], True
+            return [_without_images(job.name, "failed", reason)], True
 
 
-def _finish(store: Store, folder: Path) -> Outcome:
-    records = list(store.records())
-    write_report(store.folder, records, title=f"emtools: {folder.name or folder.resolve().name}",
+def _finish(output: Path, folder: Path, reused: int) -> Outcome:
+    """Write tables and report out of the store."""
+    with Results(output) as results:
+        export(results, output / "tables")
+        records = list(results.records())
+        kept = {output / path for path in results.pictures()}
+    for path in (output / "pictures").glob("*.png"):
+        if path not in kept:  # of a file that was being measured when a batch was stopped
+            path.unlink()
+    write_report(output, records, title=f"emtools: {folder.name or folder.resolve().name}",
                  version=__version__)
     failed = tuple((_label(r), r["reason"]) for r in records if r["status"] == "failed")
     counts = [r["status"] for r in records]
-    return Outcome(counts.count("measured"), counts.count("left out"), counts.count("other file"),
-                   failed, store.folder / "index.html")
+    return Outcome(counts.count("measured"), counts.count("left out"), reused,
+                   counts.count("other file"), failed, output / "index.html")
 
 
 def _label(record: Record) -> str:

@@ -1,31 +1,40 @@
-"""The results folder: one record for each image, tables, pictures, report.
+"""The results folder: one SQLite file that is the truth, and what is written out of it.
 
-This is the seam behind which a later store can take the place of the JSON records: whoever runs a
-batch or reads its results goes through `Store`.
+Everything that a file gave goes in with one transaction.  A result is kept under the key of all
+that could have made it another one (`emtools.batch.keys`), whatever the file is called; a run says
+which files it saw and which results are theirs.  Older runs stay.
 """
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import json
 import os
+import platform
+import sqlite3
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emtools.batch.work import Record, picture_stem
+from emtools._version import __version__
+from emtools.batch import contents, schema
+from emtools.batch.keys import Keys, effective
 from emtools.errors import ParameterError
-from emtools.measure import load, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pandas as pd
+    from emtools.batch.plan import Recipe
+    from emtools.batch.work import Record
 
-_MARK = "emtools-results.json"
+DATABASE = "results.sqlite"
+_LOCK = ".writing"
+_BUSY_S = 30.0  # that a reader may hold a writer up
 
 
 class Store:
-    """Results of a batch in a folder.
+    """Results of batches in a folder.
 
     Parameters
     ----------
@@ -35,83 +44,282 @@ class Store:
     Raises
     ------
     ParameterError
-        If the folder is a file, is not writable, or holds something that is not a batch's results.
+        If the folder is a file, is not writable, holds something that is not a batch's results, or
+        another batch is writing to it.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.records_folder = folder / "records"
         if folder.exists() and not folder.is_dir():
             raise ParameterError(str(folder), "is not a folder", "give another one with -o")
-        if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
+        if folder.exists() and any(folder.iterdir()) and not (folder / DATABASE).exists():
             raise ParameterError(str(folder), "is not empty and holds no results of a batch",
                                  "give a new folder with -o")
-        try:
-            for part in (folder, self.records_folder, folder / "tables", folder / "pictures"):
+        with _said(folder):
+            for part in (folder, folder / "tables", folder / "pictures"):
                 part.mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / _MARK, json.dumps({"format": 1}).encode())
-        except OSError as error:
-            raise ParameterError(str(folder), f"cannot be written to ({error})",
-                                 "give another folder with -o") from error
+            self._lock = _locked(folder / _LOCK)
+        try:
+            with _said(folder):
+                self.connection = opened(folder / DATABASE)
+                self._prepare()
+        except ParameterError:
+            self.close()
+            raise
 
-    def clear(self) -> None:
-        """Remove what an earlier batch wrote here."""
-        for part, pattern in (("records", "*.json"), ("pictures", "*.png"), ("tables", "*.csv")):
-            for path in (self.folder / part).glob(pattern):
-                path.unlink()
+    def _prepare(self) -> None:
+        there = self.connection.execute(
+            "SELECT name FROM sqlite_master WHERE name = 'meta'").fetchone()
+        with transaction(self.connection):
+            if there is None:
+                schema.create(self.connection)
+            self.connection.execute(contents.TABLE)
+        check_format(self.connection, self.folder)
 
-    def add(self, records: list[Record]) -> None:
-        """Write the records of one file, each whole or not at all."""
-        for record in records:
-            stem = picture_stem(record["file"], record["image"], record["index"])
-            text = json.dumps(record, ensure_ascii=False, allow_nan=False)
-            write_atomically(self.records_folder / f"{stem}.json",
-                             text.encode("utf-8", "surrogateescape"))
+    def close(self) -> None:
+        """Let others write."""
+        if hasattr(self, "connection"):
+            self.connection.close()
+        self._lock.close()
 
-    def records(self) -> Iterator[Record]:
-        """Return all records, by file and image."""
-        keys = []
-        for path in self.records_folder.glob("*.json"):
-            record = _load(path)
-            keys.append((record["file"], record["index"], record["image"], path))
-        for *_, path in sorted(keys):
-            yield _load(path)
+    def __enter__(self) -> Store:
+        return self
 
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """Return one table for each measurement and kind of row, led by file, image, SHA-256."""
-        import pandas as pd
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-        rows: dict[str, list[dict[str, Any]]] = {
-            f"{name}.{table}": [] for name in names() for table in load(name).tables}
-        for record in self.records():
-            lead = {key: record[key] for key in ("file", "image", "source_sha256")}
-            for measured in record["measurements"]:
-                for table, found in measured["tables"].items():
-                    rows[f"{measured['measurement']}.{table}"] += [lead | row for row in found]
-        return {name: pd.DataFrame(found) if found else _empty(name)
-                for name, found in rows.items()}
-
-    def write_tables(self) -> None:
-        """Write `tables` as CSV."""
-        for name, table in self.tables().items():
-            write_atomically(self.folder / "tables" / f"{name}.csv",
-                             table.to_csv(index=False).encode("utf-8", "surrogateescape"))
+    def begin(self, folder: Path, recipe: Recipe) -> RunOfFiles:
+        """Begin a run."""
+        versions = {"emtools": __version__, "python": platform.python_version()}
+        with _said(self.folder), transaction(self.connection):
+            number = self.connection.execute(
+                "INSERT INTO run (started, folder, recipe, versions) VALUES (?, ?, ?, ?)",
+                (_now(), stored_name(str(folder.resolve())),
+                 json.dumps(effective(recipe)), json.dumps(versions))).lastrowid
+        assert number is not None
+        return RunOfFiles(self, number, Keys.of(recipe))
 
 
-def _load(path: Path) -> Record:
-    record: Record = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
-    return record
+class RunOfFiles:
+    """A run that is under way.
+
+    Parameters
+    ----------
+    store
+        That it is written to.
+    number
+        Of the run.
+    keys
+        Digests of its recipe.
+    """
+
+    def __init__(self, store: Store, number: int, keys: Keys) -> None:
+        self.store, self.number, self.keys = store, number, keys
+        self._connection = store.connection
+
+    def known(self, content: str) -> frozenset[str]:
+        """Keys of the results that are stored of a content, whatever its file is called."""
+        images = self._images(content)
+        return frozenset(key for number, _ in images for measurement in self.keys.asked
+                         if self._result(key := self.keys.of_result(content, number, measurement))
+                         is not None)
+
+    def taken_over(self, name: str, content: str) -> bool:
+        """Take over the results of a file's content, if all that is wanted of it is stored."""
+        images = self._images(content)
+        if not self._whole(content, len(images)):
+            return False
+        found = [(number, [self._result(self.keys.of_result(content, number, measurement))
+                           for measurement in self.keys.asked])
+                 for number, _ in images]
+        if any(result is None for _, results in found for result in results):
+            return False
+        with _said(self.store.folder), transaction(self._connection):
+            self._saw(name, "read", "", None)
+            for (number, results), (_, signal) in zip(found, images, strict=True):
+                self._saw_image(name, number, self.keys.of_image(content, number), signal)
+                for place, result in enumerate(results):
+                    self._found(name, number, place, result)
+        return True
+
+    def leave_out(self, name: str, status: str, reason: str) -> None:
+        """Say why a file was not measured."""
+        with _said(self.store.folder), transaction(self._connection):
+            self._saw(name, status, reason, None)
+
+    def add(self, name: str, content: str, records: list[Record]) -> None:
+        """Store all that a file gave, with one transaction."""
+        with _said(self.store.folder), transaction(self._connection):
+            if any(record["index"] < 0 for record in records):  # not even opened
+                self._saw(name, "failed", records[0]["reason"], records[0]["seconds"])
+                return
+            self._saw(name, "read", "", sum(record["seconds"] for record in records))
+            for record in records:
+                self._add_image(name, content, record)
+            if all(record["status"] != "failed" for record in records):
+                self._connection.execute("INSERT OR REPLACE INTO reading VALUES (?, ?, ?)",
+                                         (content, self.keys.image, len(records)))
+
+    def finish(self) -> None:
+        """Say that all files were seen."""
+        with _said(self.store.folder), transaction(self._connection):
+            self._connection.execute("UPDATE run SET finished = ? WHERE id = ?",
+                                     (_now(), self.number))
+
+    def _add_image(self, name: str, content: str, record: Record) -> None:
+        number, signal = record["index"], record["image"]
+        if record["status"] == "failed":
+            self._connection.execute(
+                "INSERT INTO seen VALUES (?, ?, ?, NULL, ?, 'failed', ?)",
+                (self.number, stored_name(name), number, signal, record["reason"]))
+            return
+        key = self.keys.of_image(content, number)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO image VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (key, content, self.keys.image, number, signal, record["source_sha256"],
+             json.dumps(record["description"]), json.dumps(record["audit"]),
+             record["thumbnail"], record["seconds"]))
+        self._saw_image(name, number, key, signal)
+        results = {one["measurement"]: one for one in record["measurements"]}
+        skipped = {one["measurement"]: one["reason"] for one in record["skipped"]}
+        for place, measurement in enumerate(self.keys.asked):
+            result = self._stored(self.keys.of_result(content, number, measurement), measurement,
+                                  results.get(measurement), skipped.get(measurement, ""))
+            self._found(name, number, place, result)
+
+    def _stored(
+        self, key: str, measurement: str, found: dict[str, Any] | None, reason: str
+    ) -> int:
+        there = self._result(key)
+        if there is not None:
+            return there
+        said = found or {"why": reason, "summary": {}, "parameters": {}, "pictures": {},
+                         "tables": {}}
+        result = self._connection.execute(
+            "INSERT INTO result (key, measurement, skipped, reason, summary, parameters, pictures) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (key, measurement, found is None, said["why"], json.dumps(said["summary"]),
+             json.dumps(said["parameters"]), json.dumps(said["pictures"]))).lastrowid
+        assert result is not None
+        for table, rows in said["tables"].items():
+            schema.insert_rows(self._connection, f"{measurement}.{table}", result, rows)
+        return result
+
+    def _saw(self, name: str, status: str, reason: str, seconds: float | None) -> None:
+        self._connection.execute("INSERT INTO file VALUES (?, ?, ?, ?, ?)",
+                                 (self.number, stored_name(name), status, reason, seconds))
+
+    def _saw_image(self, name: str, number: int, key: str, signal: str) -> None:
+        self._connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?, ?, 'read', '')",
+                                 (self.number, stored_name(name), number, key, signal))
+
+    def _found(self, name: str, number: int, place: int, result: int | None) -> None:
+        self._connection.execute("INSERT INTO found VALUES (?, ?, ?, ?, ?)",
+                                 (self.number, stored_name(name), number, place, result))
+
+    def _images(self, content: str) -> list[tuple[int, str]]:
+        return [(row[0], row[1]) for row in self._connection.execute(
+            "SELECT number, signal FROM image WHERE content = ? AND settings = ? ORDER BY number",
+            (content, self.keys.image))]
+
+    def _whole(self, content: str, images: int) -> bool:
+        found = self._connection.execute(
+            "SELECT images FROM reading WHERE content = ? AND settings = ?",
+            (content, self.keys.image)).fetchone()
+        return found is not None and found[0] == images
+
+    def _result(self, key: str) -> int | None:
+        found = self._connection.execute("SELECT id FROM result WHERE key = ?", (key,)).fetchone()
+        return None if found is None else int(found[0])
 
 
-def _empty(name: str) -> pd.DataFrame:
-    import pandas as pd
+def opened(path: Path) -> sqlite3.Connection:
+    """Open a database: what is committed survives a power cut."""
+    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
 
-    measurement, table = name.split(".")
-    lead = ["file", "image", "source_sha256"]
-    return pd.DataFrame(columns=[*lead, *load(measurement).tables[table].names()])
+
+def check_format(connection: sqlite3.Connection, folder: Path) -> None:
+    """Refuse a store of another version.
+
+    Raises
+    ------
+    ParameterError
+        If it is one.
+    """
+    found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    if found is None or found[0] != str(schema.FORMAT):
+        said = "none" if found is None else found[0]
+        raise ParameterError(str(folder), f"holds results in format {said}, not {schema.FORMAT}",
+                             "give a new folder with -o, or use the emtools that wrote it")
 
 
-def _umask() -> int:
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # a full disk has rolled back by itself
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def _said(folder: Path) -> Iterator[None]:
+    """What the disk refuses, in one kind of error."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+        raise ParameterError(
+            str(folder), f"cannot be written to ({error})",
+            "what was measured before is safe; make room or give another folder, and start the "
+            "same command again") from error
+
+
+def _locked(path: Path) -> Any:
+    """Hold a file that only one process can hold; it is free when the process ends, however."""
+    file = path.open("a+b")
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise ParameterError(str(path.parent), "is being written to by another batch",
+                             "wait until it is done, or give another folder with -o") from error
+    return file
+
+
+def stored_name(name: str) -> str | bytes:
+    """A file name as the database holds it: bytes that are no text stay bytes."""
+    raw = name.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw
+
+
+def name_of(stored: str | bytes) -> str:
+    """Back from `stored_name`."""
+    return stored if isinstance(stored, str) else stored.decode("utf-8", "surrogateescape")
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+
+
+def umask() -> int:
+    """Permissions that new files do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -124,7 +332,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         # Temporary files are private; results are as readable as any other new file.
-        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).chmod(0o666 & ~umask())
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,17 @@ from emtools.measure import Run
 from emtools.model.result import plain
 
 if TYPE_CHECKING:
+    from emtools.batch.keys import Keys
     from emtools.measure import Measurement
     from emtools.model import Image, Result
 
 Record = dict[str, Any]
+NOT_OPENED = -1  # in place of an image's number in its file
 
 
-def measure_file(path: Path, name: str, recipe: Recipe, output: Path) -> list[Record]:
-    """Read a file and measure each of its images.
+@dataclass(frozen=True)
+class Job:
+    """A file that is to be measured.
 
     Parameters
     ----------
@@ -31,10 +34,39 @@ def measure_file(path: Path, name: str, recipe: Recipe, output: Path) -> list[Re
         The file.
     name
         How it is called in the results.
+    content
+        Digest of what it holds.
+    known
+        Keys of results that need not be measured again.
+    """
+
+    path: Path
+    name: str
+    content: str
+    known: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all files of a batch have in common.
+
+    Parameters
+    ----------
     recipe
         What is measured.
+    keys
+        Its digests.
     output
         Results folder; pictures are written into it.
+    """
+
+    recipe: Recipe
+    keys: Keys
+    output: Path
+
+
+def measure_file(job: Job, task: Task) -> list[Record]:
+    """Read a file and measure each of its images.
 
     Returns
     -------
@@ -44,17 +76,16 @@ def measure_file(path: Path, name: str, recipe: Recipe, output: Path) -> list[Re
     """
     start = time.perf_counter()
     try:
-        images = io.read(path)
+        images = io.read(job.path)
     except ReadError as error:
-        return [_failed(name, f"{error.reason}; {error.advice}" if error.advice else error.reason,
-                        start)]
+        return [_failed(job.name, _said(error), start)]
     records = []
     for image in images:
         start = time.perf_counter()
         try:
-            records.append(_measure_image(image, images, name, recipe, output))
+            records.append(_measure_image(image, images, job, task))
         except Exception as error:  # the door of the batch: recorded, never raised
-            records.append(_failed(name, _said(error), start, image))
+            records.append(_failed(job.name, _said(error), start, image))
         records[-1]["seconds"] = round(time.perf_counter() - start, 3)
     return records
 
@@ -68,7 +99,8 @@ def _said(error: Exception) -> str:
 def _failed(name: str, reason: str, start: float, image: Image | None = None) -> Record:
     return {
         "file": name, "image": image.source.signal if image else "",
-        "index": image.source.index if image else 0, "source_sha256": "", "status": "failed",
+        "index": image.source.index if image else NOT_OPENED, "source_sha256": "",
+        "status": "failed",
         "reason": reason, "description": {}, "audit": list(image.audit) if image else [],
         "thumbnail": "", "measurements": [], "skipped": [],
         "seconds": round(time.perf_counter() - start, 3),
@@ -76,12 +108,13 @@ def _failed(name: str, reason: str, start: float, image: Image | None = None) ->
 
 
 def _measure_image(
-    image: Image, images: list[Image], name: str, recipe: Recipe, output: Path
+    image: Image, images: list[Image], job: Job, task: Task
 ) -> Record:
+    recipe = task.recipe
     image = calibrated(image, recipe.pixel_size_nm)
     fitting, skipped = split(image, recipe.chosen())
     record: Record = {
-        "file": name, "image": image.source.signal, "index": image.source.index,
+        "file": job.name, "image": image.source.signal, "index": image.source.index,
         "source_sha256": image.source.describe()["sha256"] or "", "status": "left out",
         "reason": "", "description": plain(io.describe(image)), "audit": list(image.audit),
         "thumbnail": "", "measurements": [],
@@ -97,18 +130,15 @@ def _measure_image(
     sisters = tuple(calibrated(one, recipe.pixel_size_nm) for one in images)
     run = Run(image, recipe.parameters, recipe.wanted, sisters)
     for measurement, why in fitting:
-        _add(record, measurement, why, run, output)
-    if record["measurements"]:
-        record["status"] = "measured"
-        record["thumbnail"] = figures.thumbnail_uri(image)
-    else:
-        record["reason"] = "; ".join(f"{m['measurement']}: {m['reason']}" for m in
-                                     record["skipped"])
+        key = task.keys.of_result(job.content, image.source.index, measurement.name)
+        if key not in job.known:
+            _add(record, measurement, why, run, task.output, key)
+    record |= {"status": "measured", "thumbnail": figures.thumbnail_uri(image)}
     return record
 
 
 def _add(
-    record: Record, measurement: Measurement, why: str, run: Run, output: Path
+    record: Record, measurement: Measurement, why: str, run: Run, output: Path, key: str
 ) -> None:
     """Add one measurement; an image that it cannot work on is skipped with the reason."""
     try:
@@ -122,14 +152,13 @@ def _add(
     record["measurements"].append({
         "measurement": measurement.name, "why": why, "summary": found["summary"],
         "parameters": found["parameters"], "tables": found["tables"],
-        "pictures": _draw(run.image, result, record, output),
+        "pictures": _draw(run.image, result, output, picture_stem(record["file"], key)),
     })
 
 
-def _draw(image: Image, result: Result, record: Record, output: Path) -> dict[str, str]:
+def _draw(image: Image, result: Result, output: Path, stem: str) -> dict[str, str]:
     if result.outcome.startswith("not measurable"):
         return {}
-    stem = picture_stem(record["file"], record["image"], record["index"])
     paths = {}
     for kind, figure in figures.pictures(image, result).items():
         relative = f"pictures/{stem}.{result.measurement}.{kind}.png"
@@ -138,10 +167,7 @@ def _draw(image: Image, result: Result, record: Record, output: Path) -> dict[st
     return paths
 
 
-def picture_stem(file: str, image: str, index: int) -> str:
-    """Return a name that is safe on every file system and unique for an image of a batch."""
+def picture_stem(file: str, key: str) -> str:
+    """Return a name that is safe on every file system and unique for a result."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(file).stem)[:60].strip("._") or "image"
-    # A file name may hold bytes that are no text.
-    named = f"{file}\0{image}\0{index}".encode("utf-8", "surrogateescape")
-    digest = hashlib.sha256(named).hexdigest()[:8]
-    return f"{readable}-{digest}"
+    return f"{readable}-{key[:10]}"

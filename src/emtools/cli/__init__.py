@@ -68,6 +68,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
         else:
             app.command(name, help=_first_line(name), context_settings=_PASS)(_unused)
     app.command("batch")(batch)
+    app.command("export")(export)
     app.command("calibrate")(calibrate)
     _add_simulators(app, arguments)
     return app
@@ -254,8 +255,15 @@ def batch(
     force_calibration: Force = False,
     workers: Annotated[int | None, typer.Option(
         help="Worker processes; by default one for each core.", show_default=False)] = None,
+    rehash: Annotated[bool, typer.Option(
+        "--rehash", help="Read all files to see whether they changed; by default one of the same "
+        "size, time of change and inode did not.")] = False,
 ) -> None:
-    """Measure a whole folder: tables, pictures and one page."""
+    """Measure a whole folder: tables, pictures and one page.
+
+    A file that was measured before in the same way is not measured again; after a stop, the same
+    command goes on.
+    """
     from emtools import batch as room
     from emtools.batch.plan import Recipe
     from emtools.cli import showing
@@ -265,11 +273,28 @@ def batch(
     recipe = Recipe(chosen, settings(set_ or []), pixel_size_nm, _calibration(calibration),
                     force_calibration, wanted or ())
     with showing.progress_bar() as progress:
-        outcome = room.run(folder, output, recipe, workers=workers, progress=progress)
+        outcome = room.run(folder, output, recipe, workers=workers, progress=progress,
+                           rehash=rehash)
     typer.echo(f"{outcome.measured} images measured, {outcome.left_out} left out, "
-               f"{len(outcome.failed)} failed; {outcome.others} other files")
+               f"{len(outcome.failed)} failed; {outcome.others} other files"
+               + (f"; {outcome.reused} files were known" if outcome.reused else ""))
     typer.echo(f"report: {outcome.report}")
     _finish([f"{file}: {reason}" for file, reason in outcome.failed])
+
+
+def export(
+    results: Annotated[Path, typer.Argument(help="Results folder of a batch.",
+                                            show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
+    *,
+    to: Annotated[str, typer.Option(help="csv, parquet or xlsx.")] = "csv",
+) -> None:
+    """Write the tables of a batch's last run, one file for each kind of row."""
+    from emtools import batch as room
+
+    with room.open_results(results) as opened:
+        for path in room.export(opened, output, to):  # type: ignore[arg-type]
+            typer.echo(str(path))
 
 
 def calibrate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from contextlib import contextmanager
@@ -149,14 +150,20 @@ def _cell(row: Mapping[str, Any], column: str) -> str:
 
 def write_result(image: Image, result: Result, folder: Path) -> None:
     """Write the tables of a result as CSV and its pictures as PNG."""
+    import pandas as pd
+
     from emtools import figures
     from emtools.batch.work import picture_stem
 
     folder.mkdir(parents=True, exist_ok=True)
     source = image.source
-    stem = picture_stem(source.file or "image", source.signal, source.index)
+    # A file name may hold bytes that are no text.
+    named = f"{source.file}\0{source.signal}\0{source.index}".encode("utf-8", "surrogateescape")
+    stem = picture_stem(source.file or "image", hashlib.sha256(named).hexdigest())
     for name, frame in result.tables.items():
-        led = frame.assign(file=source.file or "", image=source.signal)
+        # A column of text could not hold a name of bytes that are none.
+        file = pd.Series([source.file or ""] * len(frame), index=frame.index, dtype=object)
+        led = frame.assign(file=file, image=source.signal)
         led = led[["file", "image", *frame.columns]]
         led.to_csv(folder / f"{stem}.{result.measurement}.{name}.csv", index=False,
                    errors="surrogateescape")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from emtools.io.registry import extension_of, loaders
 
@@ -20,7 +20,25 @@ def is_candidate(path: str | Path) -> bool:
     return extension_of(Path(path)) in loaders()
 
 
-def find_files(folder: str | Path) -> tuple[list[Path], dict[Path, str]]:
+class Found(NamedTuple):
+    """The files of a folder.
+
+    Parameters
+    ----------
+    files
+        Those to read, sorted.
+    left_out
+        Every other file with the reason.
+    parts
+        Of files to read, the others that are read with them.
+    """
+
+    files: list[Path]
+    left_out: dict[Path, str]
+    parts: dict[Path, list[Path]]
+
+
+def find_files(folder: str | Path) -> Found:
     """Find the image files in a folder and its subfolders.
 
     Parameters
@@ -31,21 +49,21 @@ def find_files(folder: str | Path) -> tuple[list[Path], dict[Path, str]]:
 
     Returns
     -------
-    tuple of (list of Path, dict of Path to str)
-        The files to read, sorted, and every other file with the reason why it is left out.
+    Found
     """
     found = sorted(_walk(Path(folder), set()))
     names = {str(path).lower(): path for path in found}
-    files: list[Path] = []
-    left_out: dict[Path, str] = {}
-    projects = sorted({path.parent for path in found if extension_of(path) == "asw"})
+    everything = Found([], {}, {})
+    projects = {path.parent: path for path in found if extension_of(path) == "asw"}
     for path in found:
-        reason = _reason_to_leave(path, names, projects)
-        if reason:
-            left_out[path] = reason
-        else:
-            files.append(path)
-    return files, left_out
+        reason, whole = _reason_to_leave(path, names, projects)
+        if not reason:
+            everything.files.append(path)
+            continue
+        everything.left_out[path] = reason
+        if whole is not None:
+            everything.parts.setdefault(whole, []).append(path)
+    return everything
 
 
 def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
@@ -67,20 +85,22 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
             yield path
 
 
-def _reason_to_leave(path: Path, names: dict[str, Path], projects: list[Path]) -> str:
-    """Why a file is not to be read by itself, or an empty string."""
+def _reason_to_leave(
+    path: Path, names: dict[str, Path], projects: dict[Path, Path]
+) -> tuple[str, Path | None]:
+    """Why a file is not to be read by itself, or nothing; and the file that it is a part of."""
     extension = extension_of(path)
     whole = _whole_of(path, extension, names)
     if whole is not None:
-        return f"part of {whole.name}"
+        return f"part of {whole.name}", whole
     if extension in ("img", "map", "pts", "eds"):
-        project = next((place for place in projects if path.is_relative_to(place)), None)
+        project = next((place for place in sorted(projects) if path.is_relative_to(place)), None)
         if project is not None:
-            return f"part of the JEOL project in {project.name}"
+            return f"part of the JEOL project in {project.name}", projects[project]
     if extension not in loaders():
-        return f"the ending .{extension} is not one of an image format" if extension \
-            else "a file without an ending"
-    return ""
+        return (f"the ending .{extension} is not one of an image format" if extension
+                else "a file without an ending"), None
+    return "", None
 
 
 def _whole_of(path: Path, extension: str, names: dict[str, Path]) -> Path | None:

@@ -7,7 +7,8 @@ from emtools.measure._discovery import (
     names,
     options_of,
 )
-from emtools.measure._given import Given
+from emtools.measure._given import Given, said_of
 from emtools.measure._run import Run, needed_by
 
-__all__ = ["Given", "Measurement", "Option", "Run", "load", "names", "needed_by", "options_of"]
+__all__ = ["Given", "Measurement", "Option", "Run", "load", "names", "needed_by", "options_of",
+           "said_of"]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from emtools.model import Result
 
-_LEFT, _RIGHT, _BELOW, _TOP = 0.5, 0.06, 0.34, 0.3
+_LEFT, _RIGHT, _BELOW, _TOP = 0.58, 0.06, 0.34, 0.3
 _SPECTRUM, _RESIDUALS, _BETWEEN = 2.6, 0.75, 0.06
 _LEAST_SHOWN = 0.004  # of the highest line of the spectrum: weaker ones are not labelled
 _BEYOND = 1.12  # of the highest line's energy: what is shown

@@ -1,0 +1,117 @@
+"""What a stored result is of: digests of all that could have made it another one."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emtools._version import __version__
+from emtools.io.fingerprint import sha256_of_file
+from emtools.measure import load, said_of
+from emtools.model.result import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from emtools.batch.plan import Recipe
+
+# Rooms whose code cannot change a number.
+_NOT_MEASURING = ("batch", "cli", "figures", "report")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Digests of a recipe.
+
+    Parameters
+    ----------
+    image
+        Of what describes an image: pixel size, calibration, code.
+    measurements
+        Of each measurement with its effective parameters, and those it rests on.
+    asked
+        Measurements that are stored, in the order of the recipe.
+    """
+
+    image: str
+    measurements: Mapping[str, str]
+    asked: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Keys:
+        """Return the digests of a recipe."""
+        image = _digest([code_version(), plain(recipe.pixel_size_nm), recipe.force_calibration,
+                         None if recipe.calibration is None
+                         else plain(dataclasses.asdict(recipe.calibration))])
+        found: dict[str, str] = {}
+        for measurement in recipe.chosen():
+            _add(measurement.name, recipe, image, found)
+        return cls(image, found, tuple(one.name for one in recipe.chosen()))
+
+    def of_image(self, content: str, index: int) -> str:
+        """Key of an image in a file."""
+        return _digest([content, index, self.image])
+
+    def of_result(self, content: str, index: int, measurement: str) -> str:
+        """Key of what a measurement finds in it."""
+        return _digest([content, index, measurement, self.measurements[measurement]])
+
+
+def effective(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe with every parameter of every measurement, in plain values."""
+    return {
+        "measurements": [one.name for one in recipe.chosen()],
+        "with": list(recipe.wanted),
+        "pixel_size_nm": recipe.pixel_size_nm,
+        "calibration": None if recipe.calibration is None
+        else plain(dataclasses.asdict(recipe.calibration)),
+        "force_calibration": recipe.force_calibration,
+        "parameters": {one.name: _parameters(one.name, recipe) for one in recipe.chosen()},
+    }
+
+
+@cache
+def code_version() -> str:
+    """Digest of the code that reads and measures."""
+    root = Path(str(resources.files("emtools")))
+    files = sorted(path for path in root.rglob("*.py")
+                   if path.relative_to(root).parts[0] not in _NOT_MEASURING)
+    return _digest([__version__, *(
+        [path.relative_to(root).as_posix(), sha256_of_file(path)] for path in files)])
+
+
+def _add(name: str, recipe: Recipe, image: str, found: dict[str, str]) -> None:
+    if name in found:
+        return
+    rests_on = [option.name for option in load(name).rests_on
+                if option.required or option.name in recipe.wanted]
+    for one in rests_on:
+        _add(one, recipe, image, found)
+    found[name] = _digest([image, name, _parameters(name, recipe), _files(name, recipe),
+                           [found[one] for one in rests_on]])
+
+
+def _parameters(name: str, recipe: Recipe) -> dict[str, Any]:
+    given = recipe.parameters.get(name, {})
+    return {option.name: plain(said_of(given.get(option.name, option.default)))
+            for option in load(name).options if option.type not in ("Result", "Image")}
+
+
+def _files(name: str, recipe: Recipe) -> dict[str, str]:
+    """Digests of the files that parameters name (a phase's CIF)."""
+    found = {}
+    for value in recipe.parameters.get(name, {}).values():
+        for text in (value if isinstance(value, (tuple, list)) else (value,)):
+            if isinstance(text, str) and Path(text).suffix and Path(text).is_file():
+                found[text] = sha256_of_file(text)
+    return found
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
