@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from emtools.batch import Results, Store, run
-from emtools.batch.keys import Keys
+from emtools.batch.keys import KeyBook
 from emtools.batch.plan import Recipe
 from emtools.batch.store import write_atomically
 from emtools.batch.work import Job, Task
@@ -192,7 +192,7 @@ def test_a_worker_that_dies_costs_its_file_only(tmp_path, monkeypatch):
     module = sys.modules["emtools.batch.run"]
     monkeypatch.setattr(module, "_pool", lambda workers: Pool())
     monkeypatch.setattr(module, "_submit", submit)
-    results = dict(module._measured(jobs, Task(Recipe(), Keys("", {}), tmp_path), 2))
+    results = dict(module._measured(jobs, Task(Recipe(), KeyBook(Recipe()), tmp_path), 2))
     assert set(results) == set("abcde")
     assert results["c"][0]["status"] == "failed"
     assert "died" in results["c"][0]["reason"]

@@ -152,7 +152,7 @@ def test_a_failed_image_is_tried_again_and_the_others_are_not(tmp_path):
         under_way = store.begin(tmp_path, RECIPE)
         under_way.add("a.tif", "a", [record(), failed])
         assert not under_way.taken_over("again.tif", "a")
-        assert len(under_way.known("a")) == 1
+        assert len(under_way.known("a.tif", "a")) == 1
         under_way.add("again.tif", "a", [{**record(), "measurements": []}, record(index=2)])
         assert under_way.taken_over("third.tif", "a")
     with emtools.open_results(tmp_path / "results") as results:

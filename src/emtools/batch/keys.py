@@ -19,7 +19,7 @@ from emtools.model.result import plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emtools.batch.plan import Recipe
+    from emtools.batch.plan import Recipe, Rule
 
 # Rooms whose code cannot change a number.
 _NOT_MEASURING = ("batch", "cli", "figures", "report")
@@ -27,7 +27,7 @@ _NOT_MEASURING = ("batch", "cli", "figures", "report")
 
 @dataclass(frozen=True)
 class Keys:
-    """Digests of a recipe.
+    """Digests of a recipe without rules.
 
     Parameters
     ----------
@@ -63,6 +63,32 @@ class Keys:
         return _digest([content, index, measurement, self.measurements[measurement]])
 
 
+@dataclass
+class KeyBook:
+    """Digests of a recipe for each image.
+
+    Parameters
+    ----------
+    recipe
+        With its rules.
+    """
+
+    recipe: Recipe
+    _known: dict[tuple[int, ...], Keys] = dataclasses.field(default_factory=dict)
+
+    @property
+    def image(self) -> str:
+        """Digest of what describes images: no rule changes it."""
+        return self.of("", None).image
+
+    def of(self, name: str, modality: str | None) -> Keys:
+        """Return the digests for an image of a file."""
+        fitting = tuple(i for i, rule in enumerate(self.recipe.rules) if rule.fits(name, modality))
+        if fitting not in self._known:
+            self._known[fitting] = Keys.of(self.recipe.of(name, modality))
+        return self._known[fitting]
+
+
 def effective(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe with every parameter of every measurement, in plain values."""
     return {
@@ -73,7 +99,16 @@ def effective(recipe: Recipe) -> dict[str, Any]:
         else plain(dataclasses.asdict(recipe.calibration)),
         "force_calibration": recipe.force_calibration,
         "parameters": {one.name: _parameters(one.name, recipe) for one in recipe.chosen()},
+        "rules": [_plain_rule(rule) for rule in recipe.rules],
     }
+
+
+def _plain_rule(rule: Rule) -> dict[str, Any]:
+    given = {name: {key: plain(said_of(value)) for key, value in values.items()}
+             for name, values in rule.parameters.items()}
+    return {"files": rule.files, "modality": rule.modality,
+            "measurements": plain(rule.measurements), "with": plain(rule.wanted),
+            "parameters": given}
 
 
 @cache

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from emtools.errors import ParameterError
@@ -15,6 +16,31 @@ if TYPE_CHECKING:
     from emtools.instrument import InstrumentCalibration
     from emtools.measure import Measurement
     from emtools.model import Image
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is different for some images of a batch.
+
+    Parameters
+    ----------
+    files
+        Pattern of names relative to the batch's folder: ``before/*``, ``*_hr.dm4``.
+    modality
+        Of the images (``HAADF``); empty for any.
+    measurements, parameters, wanted
+        In place of the recipe's; parameters are added to its.
+    """
+
+    files: str = "*"
+    modality: str = ""
+    measurements: tuple[str, ...] | None = None
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    wanted: tuple[str, ...] | None = None
+
+    def fits(self, name: str, modality: str | None) -> bool:
+        """Whether it is for an image of a file."""
+        return fnmatchcase(name, self.files) and self.modality in ("", modality)
 
 
 @dataclass(frozen=True)
@@ -36,6 +62,8 @@ class Recipe:
         Apply it to images that were taken differently, too.
     wanted
         Measurements whose results are supplied to those that can take them but need not.
+    rules
+        What is different for some images; of several that fit, later ones count.
     """
 
     measurements: tuple[str, ...] | None = None
@@ -44,6 +72,35 @@ class Recipe:
     calibration: InstrumentCalibration | None = None
     force_calibration: bool = False
     wanted: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    def of(self, name: str, modality: str | None) -> Recipe:
+        """Return the recipe of an image of a file, without rules."""
+        found = replace(self, rules=())
+        for rule in self.rules:
+            if rule.fits(name, modality):
+                found = found._changed(rule)
+        return found
+
+    def with_(self, given: Recipe) -> Recipe:
+        """Return the recipe with what is given beside it, which goes before."""
+        changed = self._changed(Rule(measurements=given.measurements, parameters=given.parameters,
+                                     wanted=given.wanted or None))
+        return replace(
+            changed,
+            pixel_size_nm=self.pixel_size_nm if given.pixel_size_nm is None
+            else given.pixel_size_nm,
+            calibration=given.calibration or self.calibration,
+            force_calibration=given.force_calibration or self.force_calibration)
+
+    def _changed(self, rule: Rule) -> Recipe:
+        every = {**self.parameters, **rule.parameters}
+        merged = {one: {**self.parameters.get(one, {}), **rule.parameters.get(one, {})}
+                  for one in every}
+        return replace(
+            self, parameters=merged,
+            measurements=self.measurements if rule.measurements is None else rule.measurements,
+            wanted=self.wanted if rule.wanted is None else rule.wanted)
 
     def check(self) -> None:
         """Check all names before anything runs.
@@ -53,10 +110,12 @@ class Recipe:
         ParameterError
             If a measurement or a parameter is unknown.
         """
-        for name in (*(self.measurements or ()), *self.parameters, *self.wanted):
-            load(name)
-        for name, values in self.parameters.items():
-            load(name).check(values)
+        parts: tuple[Recipe | Rule, ...] = (self, *self.rules)
+        for part in parts:
+            for name in (*(part.measurements or ()), *part.parameters, *(part.wanted or ())):
+                load(name)
+            for name, values in part.parameters.items():
+                load(name).check(values)
         if self.pixel_size_nm is not None and not 0 < self.pixel_size_nm < math.inf:
             raise ParameterError("pixel_size_nm",
                                  f"must be positive and finite, not {self.pixel_size_nm}")

@@ -172,9 +172,10 @@ class Results:
             "SELECT source_sha256, description, audit, thumbnail, seconds FROM image "
             "WHERE key = ?", (key,)).fetchone()
         record = _blank(name_of(stored), "left out", "")
+        # It may have had another name when it was measured.
+        said_of_it = json.loads(description) | {"file": record["file"]}
         record |= {"image": signal, "index": number, "source_sha256": sha256,
-                   "description": json.loads(description), "audit": json.loads(audit),
-                   "seconds": seconds}
+                   "description": said_of_it, "audit": json.loads(audit), "seconds": seconds}
         for result, measurement, skipped, reason, *said in self._connection.execute(
             "SELECT result.id, measurement, skipped, reason, summary, parameters, pictures "
             "FROM found JOIN result ON result.id = found.result "

@@ -93,11 +93,11 @@ def run(
     recipe.check()
     if workers is not None and workers < 1:
         raise ParameterError("workers", f"must be at least 1, not {workers}")
-    files = _files(folder, output)
+    files = files_of(folder, output)
     with Store(output) as store:
         under_way = store.begin(folder, recipe)
         for path, reason in files.left_out.items():
-            under_way.leave_out(_name(path, folder), "other file", reason)
+            under_way.leave_out(name_of_file(path, folder), "other file", reason)
         reused = _measure(files, folder, under_way, Task(recipe, under_way.keys, output),
                           Contents(store.connection, rehash=rehash),
                           workers or os.cpu_count() or 1, progress)
@@ -121,7 +121,7 @@ def _measure(
             progress(done, len(files.files), name)
 
     for path in files.files:
-        name = _name(path, folder)
+        name = name_of_file(path, folder)
         try:
             content = contents.digest(path, files.parts.get(path, ()))
         except OSError as error:
@@ -135,7 +135,7 @@ def _measure(
             same[content].append(name)
         else:
             same[content] = []
-            jobs.append(Job(path, name, content, run.known(content)))
+            jobs.append(Job(path, name, content, run.known(name, content)))
     by_name = {job.name: job for job in jobs}
     for name, records in _measured(jobs, task, workers):
         content = by_name[name].content
@@ -148,11 +148,12 @@ def _measure(
     return reused
 
 
-def _name(path: Path, folder: Path) -> str:
+def name_of_file(path: Path, folder: Path) -> str:
+    """How a file is called in the results."""
     return path.name if path == folder else path.relative_to(folder).as_posix()
 
 
-def _files(folder: Path, output: Path) -> Found:
+def files_of(folder: Path, output: Path) -> Found:
     """The files of a folder, those of the results left alone."""
     if not folder.exists():
         raise ParameterError(str(folder), "does not exist", "give a folder of micrographs")

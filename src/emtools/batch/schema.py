@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-FORMAT = 2
+FORMAT = 3
 _TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
     """CREATE TABLE run (id INTEGER PRIMARY KEY, started TEXT, finished TEXT, folder TEXT,
@@ -24,8 +24,8 @@ _TABLES = (
     """CREATE TABLE reading (content TEXT, settings TEXT, images INTEGER,
         PRIMARY KEY (content, settings)) WITHOUT ROWID""",
     """CREATE TABLE image (key TEXT PRIMARY KEY, content TEXT, settings TEXT, number INTEGER,
-        signal TEXT, source_sha256 TEXT, description TEXT, audit TEXT, thumbnail TEXT,
-        seconds REAL)""",
+        signal TEXT, modality TEXT, source_sha256 TEXT, description TEXT, audit TEXT,
+        thumbnail TEXT, seconds REAL)""",
     "CREATE INDEX image_of_content ON image (content, settings)",
     """CREATE TABLE result (id INTEGER PRIMARY KEY, key TEXT UNIQUE, measurement TEXT,
         skipped INTEGER, reason TEXT, summary TEXT, parameters TEXT, pictures TEXT)""",

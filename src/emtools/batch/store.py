@@ -15,11 +15,11 @@ import platform
 import sqlite3
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emtools._version import __version__
 from emtools.batch import contents, schema
-from emtools.batch.keys import Keys, effective
+from emtools.batch.keys import KeyBook, effective
 from emtools.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -97,7 +97,68 @@ class Store:
                 (_now(), stored_name(str(folder.resolve())),
                  json.dumps(effective(recipe)), json.dumps(versions))).lastrowid
         assert number is not None
-        return RunOfFiles(self, number, Keys.of(recipe))
+        return RunOfFiles(self, number, KeyBook(recipe))
+
+
+class _Image(NamedTuple):
+    """A stored image."""
+
+    key: str
+    number: int
+    signal: str
+    modality: str | None
+
+
+class Stored:
+    """What is stored of files' contents.
+
+    Parameters
+    ----------
+    connection
+        To the database.
+    keys
+        Digests of a recipe.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, keys: KeyBook) -> None:
+        self._connection, self._keys = connection, keys
+
+    def keys(self, name: str, content: str) -> frozenset[str]:
+        """Keys of the results that are there of those that a file is to have."""
+        return frozenset(key for image in self._images(content)
+                         for key in self._asked(name, content, image)
+                         if self.result(key) is not None)
+
+    def whole(self, name: str, content: str) -> list[tuple[_Image, list[int]]] | None:
+        """Images with their results, if all that a file is to have is there."""
+        images = self._images(content)
+        read = self._connection.execute(
+            "SELECT images FROM reading WHERE content = ? AND settings = ?",
+            (content, self._keys.image)).fetchone()
+        if read is None or read[0] != len(images):
+            return None
+        found = []
+        for image in images:
+            results = [self.result(key) for key in self._asked(name, content, image)]
+            there = [result for result in results if result is not None]
+            if len(there) < len(results):
+                return None
+            found.append((image, there))
+        return found
+
+    def result(self, key: str) -> int | None:
+        """Number of the result of a key."""
+        found = self._connection.execute("SELECT id FROM result WHERE key = ?", (key,)).fetchone()
+        return None if found is None else int(found[0])
+
+    def _images(self, content: str) -> list[_Image]:
+        return [_Image(*row) for row in self._connection.execute(
+            "SELECT key, number, signal, modality FROM image WHERE content = ? AND settings = ? "
+            "ORDER BY number", (content, self._keys.image))]
+
+    def _asked(self, name: str, content: str, image: _Image) -> list[str]:
+        keys = self._keys.of(name, image.modality)
+        return [keys.of_result(content, image.number, measurement) for measurement in keys.asked]
 
 
 class RunOfFiles:
@@ -113,33 +174,26 @@ class RunOfFiles:
         Digests of its recipe.
     """
 
-    def __init__(self, store: Store, number: int, keys: Keys) -> None:
+    def __init__(self, store: Store, number: int, keys: KeyBook) -> None:
         self.store, self.number, self.keys = store, number, keys
         self._connection = store.connection
+        self._stored_before = Stored(store.connection, keys)
 
-    def known(self, content: str) -> frozenset[str]:
-        """Keys of the results that are stored of a content, whatever its file is called."""
-        images = self._images(content)
-        return frozenset(key for number, _ in images for measurement in self.keys.asked
-                         if self._result(key := self.keys.of_result(content, number, measurement))
-                         is not None)
+    def known(self, name: str, content: str) -> frozenset[str]:
+        """Keys of the results that are stored of a content and that a file is to have."""
+        return self._stored_before.keys(name, content)
 
     def taken_over(self, name: str, content: str) -> bool:
         """Take over the results of a file's content, if all that is wanted of it is stored."""
-        images = self._images(content)
-        if not self._whole(content, len(images)):
-            return False
-        found = [(number, [self._result(self.keys.of_result(content, number, measurement))
-                           for measurement in self.keys.asked])
-                 for number, _ in images]
-        if any(result is None for _, results in found for result in results):
+        found = self._stored_before.whole(name, content)
+        if found is None:
             return False
         with _said(self.store.folder), transaction(self._connection):
             self._saw(name, "read", "", None)
-            for (number, results), (_, signal) in zip(found, images, strict=True):
-                self._saw_image(name, number, self.keys.of_image(content, number), signal)
+            for image, results in found:
+                self._saw_image(name, image.number, image.key, image.signal)
                 for place, result in enumerate(results):
-                    self._found(name, number, place, result)
+                    self._found(name, image.number, place, result)
         return True
 
     def leave_out(self, name: str, status: str, reason: str) -> None:
@@ -173,24 +227,26 @@ class RunOfFiles:
                 "INSERT INTO seen VALUES (?, ?, ?, NULL, ?, 'failed', ?)",
                 (self.number, stored_name(name), number, signal, record["reason"]))
             return
-        key = self.keys.of_image(content, number)
+        modality = record["description"].get("acquisition", {}).get("modality")
+        keys = self.keys.of(name, modality)
+        key = keys.of_image(content, number)
         self._connection.execute(
-            "INSERT OR REPLACE INTO image VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (key, content, self.keys.image, number, signal, record["source_sha256"],
+            "INSERT OR REPLACE INTO image VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (key, content, keys.image, number, signal, modality, record["source_sha256"],
              json.dumps(record["description"]), json.dumps(record["audit"]),
              record["thumbnail"], record["seconds"]))
         self._saw_image(name, number, key, signal)
         results = {one["measurement"]: one for one in record["measurements"]}
         skipped = {one["measurement"]: one["reason"] for one in record["skipped"]}
-        for place, measurement in enumerate(self.keys.asked):
-            result = self._stored(self.keys.of_result(content, number, measurement), measurement,
+        for place, measurement in enumerate(keys.asked):
+            result = self._stored(keys.of_result(content, number, measurement), measurement,
                                   results.get(measurement), skipped.get(measurement, ""))
             self._found(name, number, place, result)
 
     def _stored(
         self, key: str, measurement: str, found: dict[str, Any] | None, reason: str
     ) -> int:
-        there = self._result(key)
+        there = self._stored_before.result(key)
         if there is not None:
             return there
         said = found or {"why": reason, "summary": {}, "parameters": {}, "pictures": {},
@@ -216,21 +272,6 @@ class RunOfFiles:
     def _found(self, name: str, number: int, place: int, result: int | None) -> None:
         self._connection.execute("INSERT INTO found VALUES (?, ?, ?, ?, ?)",
                                  (self.number, stored_name(name), number, place, result))
-
-    def _images(self, content: str) -> list[tuple[int, str]]:
-        return [(row[0], row[1]) for row in self._connection.execute(
-            "SELECT number, signal FROM image WHERE content = ? AND settings = ? ORDER BY number",
-            (content, self.keys.image))]
-
-    def _whole(self, content: str, images: int) -> bool:
-        found = self._connection.execute(
-            "SELECT images FROM reading WHERE content = ? AND settings = ?",
-            (content, self.keys.image)).fetchone()
-        return found is not None and found[0] == images
-
-    def _result(self, key: str) -> int | None:
-        found = self._connection.execute("SELECT id FROM result WHERE key = ?", (key,)).fetchone()
-        return None if found is None else int(found[0])
 
 
 def opened(path: Path) -> sqlite3.Connection:

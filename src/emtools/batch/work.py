@@ -16,7 +16,7 @@ from emtools.measure import Run
 from emtools.model.result import plain
 
 if TYPE_CHECKING:
-    from emtools.batch.keys import Keys
+    from emtools.batch.keys import KeyBook
     from emtools.measure import Measurement
     from emtools.model import Image, Result
 
@@ -61,7 +61,7 @@ class Task:
     """
 
     recipe: Recipe
-    keys: Keys
+    keys: KeyBook
     output: Path
 
 
@@ -110,7 +110,8 @@ def _failed(name: str, reason: str, start: float, image: Image | None = None) ->
 def _measure_image(
     image: Image, images: list[Image], job: Job, task: Task
 ) -> Record:
-    recipe = task.recipe
+    recipe = task.recipe.of(job.name, image.acquisition.modality)
+    keys = task.keys.of(job.name, image.acquisition.modality)
     image = calibrated(image, recipe.pixel_size_nm)
     fitting, skipped = split(image, recipe.chosen())
     record: Record = {
@@ -130,7 +131,7 @@ def _measure_image(
     sisters = tuple(calibrated(one, recipe.pixel_size_nm) for one in images)
     run = Run(image, recipe.parameters, recipe.wanted, sisters)
     for measurement, why in fitting:
-        key = task.keys.of_result(job.content, image.source.index, measurement.name)
+        key = keys.of_result(job.content, image.source.index, measurement.name)
         if key not in job.known:
             _add(record, measurement, why, run, task.output, key)
     record |= {"status": "measured", "thumbnail": figures.thumbnail_uri(image)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import math
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,6 +69,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
         else:
             app.command(name, help=_first_line(name), context_settings=_PASS)(_unused)
     app.command("batch")(batch)
+    app.command("recipe")(recipe)
     app.command("export")(export)
     app.command("calibrate")(calibrate)
     _add_simulators(app, arguments)
@@ -246,6 +248,11 @@ def batch(
     folder: Annotated[Path, typer.Argument(help="Folder of micrographs.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Results folder.")],
     *,
+    recipe: Annotated[Path | None, typer.Option(
+        help="A recipe, see `emtools recipe`; other options go before it.",
+        show_default=False)] = None,
+    dry_run: Annotated[bool, typer.Option(
+        "--dry-run", help="Say what would be measured, and measure nothing.")] = False,
     measure: Annotated[str | None, typer.Option(
         help="Measurements with commas; by default all that fit.", show_default=False)] = None,
     set_: Settings = None,
@@ -270,16 +277,39 @@ def batch(
 
     chosen, wanted = (tuple(part.strip() for part in text.split(",")) if text else None
                       for text in (measure, with_))
-    recipe = Recipe(chosen, settings(set_ or []), pixel_size_nm, _calibration(calibration),
-                    force_calibration, wanted or ())
+    given = Recipe(chosen, settings(set_ or []), pixel_size_nm, _calibration(calibration),
+                   force_calibration, wanted or ())
+    if recipe is not None:
+        from emtools.cli.recipes import read_recipe
+
+        given = read_recipe(recipe).with_(given)
+    if dry_run:
+        from emtools.cli.planning import print_preview
+
+        print_preview(room.preview(folder, output, given), workers or os.cpu_count() or 1)
+        return
     with showing.progress_bar() as progress:
-        outcome = room.run(folder, output, recipe, workers=workers, progress=progress,
+        outcome = room.run(folder, output, given, workers=workers, progress=progress,
                            rehash=rehash)
     typer.echo(f"{outcome.measured} images measured, {outcome.left_out} left out, "
                f"{len(outcome.failed)} failed; {outcome.others} other files"
                + (f"; {outcome.reused} files were known" if outcome.reused else ""))
     typer.echo(f"report: {outcome.report}")
     _finish([f"{file}: {reason}" for file, reason in outcome.failed])
+
+
+def recipe(
+    folder: Annotated[Path, typer.Argument(help="Folder of micrographs.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .toml.")],
+) -> None:
+    """Write a commented recipe for what a folder holds."""
+    from emtools import batch as room
+    from emtools.cli.planning import recipe_text
+
+    if output.exists():
+        raise ParameterError(str(output), "exists already", "give another name with -o")
+    output.write_text(recipe_text(room.preview(folder, output)), encoding="utf-8")
+    typer.echo(str(output))
 
 
 def export(

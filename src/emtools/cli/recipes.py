@@ -1,0 +1,162 @@
+"""Recipes: TOML files that say what a batch measures, with what, and where something else holds."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from emtools.batch.plan import Recipe, Rule
+from emtools.cli.options import from_text
+from emtools.cli.reading import reading
+from emtools.errors import ParameterError
+from emtools.instrument import InstrumentCalibration
+from emtools.measure import load, names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from emtools.measure import Option
+
+_ADVICE = "see `emtools recipe FOLDER`, which writes one"
+_OF_ALL = ("measurements", "with", "pixel_size_nm", "calibration", "force_calibration", "for")
+_OF_RULE = ("files", "modality", "measurements", "with")
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe, and check it as a whole.
+
+    Parameters
+    ----------
+    path
+        ``.toml``, or ``.json`` with the same content.  Files that it names are beside it.
+
+    Raises
+    ------
+    ReadError
+        If the file is missing or broken.
+    ParameterError
+        If a key is unknown, or a value not of its type; the message names those that are known.
+    """
+    with reading(path, _ADVICE):
+        text = path.read_text(encoding="utf-8")
+        tree: Any = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    if not isinstance(tree, dict):
+        raise ParameterError(str(path), "holds no tables", _ADVICE)
+    top = _Part(tree, str(path), _OF_ALL)
+    calibration = top.value("calibration", str)
+    recipe = Recipe(
+        measurements=top.names("measurements"),
+        parameters=top.parameters(path.parent),
+        pixel_size_nm=top.value("pixel_size_nm", float),
+        calibration=None if calibration is None
+        else InstrumentCalibration.read(path.parent / calibration),
+        force_calibration=bool(top.value("force_calibration", bool)),
+        wanted=top.names("with") or (),
+        rules=tuple(_rule(entry, f"{path}: [[for]] {number}", path.parent)
+                    for number, entry in enumerate(top.rules(), start=1)))
+    recipe.check()
+    return recipe
+
+
+def _rule(tree: Any, where: str, folder: Path) -> Rule:
+    if not isinstance(tree, dict):
+        raise ParameterError(where, "is no table", _ADVICE)
+    part = _Part(tree, where, _OF_RULE)
+    return Rule(part.value("files", str) or "*", part.value("modality", str) or "",
+                part.names("measurements"), part.parameters(folder), part.names("with"))
+
+
+class _Part:
+    """A table of a recipe.
+
+    Parameters
+    ----------
+    tree
+        Its keys and values.
+    where
+        It stands, for messages.
+    known
+        Keys that are no measurements.
+    """
+
+    def __init__(self, tree: Mapping[str, Any], where: str, known: tuple[str, ...]) -> None:
+        self.tree, self.where = tree, where
+        for key in tree:
+            if key not in (*known, *names()):
+                raise ParameterError(f"{where}: {key}", "is not known", "known are "
+                                     f"{', '.join(known)}, and [{'], ['.join(names())}]")
+
+    def value(self, key: str, kind: type) -> Any:
+        """The value of a key, None if it is not there."""
+        value = self.tree.get(key)
+        if value is None:
+            return None
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, kind):
+            raise ParameterError(f"{self.where}: {key}", f"{value!r} is no {kind.__name__}")
+        return value
+
+    def names(self, key: str) -> tuple[str, ...] | None:
+        """A list of names, None if it is not there."""
+        value = self.tree.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise ParameterError(f"{self.where}: {key}", f"{value!r} is no list of names",
+                                 'give for example ["chains", "lattice"]')
+        for name in value:
+            load(name)
+        return tuple(value)
+
+    def rules(self) -> list[Any]:
+        """Entries of ``[[for]]``."""
+        value = self.tree.get("for", [])
+        if not isinstance(value, list):
+            raise ParameterError(f"{self.where}: for", "is no list of tables", "write [[for]]")
+        return value
+
+    def parameters(self, folder: Path) -> dict[str, dict[str, Any]]:
+        """Parameters of measurements; files that they name are looked for in a folder."""
+        found: dict[str, dict[str, Any]] = {}
+        for name in names():
+            values = self.tree.get(name)
+            if values is None:
+                continue
+            if not isinstance(values, dict):
+                raise ParameterError(f"{self.where}: {name}", "is no table", f"write [{name}]")
+            measurement = load(name)
+            measurement.check(values)
+            options = {option.name: option for option in measurement.options}
+            found[name] = {key: _given(options[key], value, f"{self.where}: {name}.{key}", folder)
+                           for key, value in values.items()}
+        return found
+
+
+def _given(option: Option, value: Any, where: str, folder: Path) -> Any:
+    """A parameter's value, of its type."""
+    if option.type in ("Result", "Image"):
+        raise ParameterError(where, "cannot be given in a recipe", "it is supplied by the batch")
+    if option.type in ("array", "lines"):
+        return from_text(option, str(folder / str(value)))
+    if option.type == "numbers":
+        if isinstance(value, Mapping):
+            return {str(key): _number(number, f"{where}.{key}") for key, number in value.items()}
+        return from_text(option, str(folder / str(value)))
+    if option.type == "tuple":
+        parts = value if isinstance(value, list) else [value]
+        return from_text(option, ",".join(str(part) for part in parts))
+    if option.type == "float":
+        return _number(value, where)
+    kind = {"int": int, "bool": bool, "str": str}[option.type]
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ParameterError(where, f"{value!r} is no {option.type}")
+    return from_text(option, value) if kind is str else value
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ParameterError(where, f"{value!r} is no number")
+    return float(value)
