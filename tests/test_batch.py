@@ -1,20 +1,25 @@
 """A folder measured as a whole: what is measured, left out, failed, and what stays safe."""
 
+import contextlib
+import os
 import shutil
+import signal
+import subprocess
 import sys
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from emtools import simulate
 from emtools.batch import Results, Store, run
 from emtools.batch.keys import KeyBook
 from emtools.batch.plan import Recipe
 from emtools.batch.store import write_atomically
 from emtools.batch.work import Job, Task
 from emtools.errors import ParameterError
+from emtools.io.writing import write_image
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 
@@ -113,6 +118,14 @@ def test_what_is_known_by_its_content_is_not_measured_again(folder, measured, tm
     recipe = Recipe(parameters={"lattice": {"phases": ("PbS",)}})
     outcome = run(moved, output, recipe, workers=1)
     assert (outcome.reused, outcome.measured) == (4, 5)
+    page = (output / "index.html").stat().st_mtime_ns
+    again = run(moved, output, recipe, workers=1)
+    assert again == outcome
+    assert (output / "index.html").stat().st_mtime_ns == page  # there was nothing new to write
+    with Results(output) as results:
+        assert sorted(results.outcomes()) == sorted(
+            (r["file"], r["image"], r["status"], r["reason"] if r["status"] != "left out" else "")
+            for r in results.records())
     with Results(output, run=1) as before, Results(output) as after:
         one, other = (results.table("eds.composition").drop(columns="file")
                       for results in (before, after))
@@ -165,38 +178,55 @@ def test_a_typo_costs_a_second_not_a_night(recipe, tmp_path):
         run(tmp_path, tmp_path / "results", recipe)
 
 
-def test_a_worker_that_dies_costs_its_file_only(tmp_path, monkeypatch):
-    """The pool breaks when the poisoned file is measured; the others are still measured."""
-    measured, jobs = [], [Job(tmp_path / name, name, name) for name in "abcde"]
+def strange(job, _):
+    """Stand in for the measuring of a file, in a worker process."""
+    if job.name == "dies":
+        os._exit(11)
+    if job.name == "hangs":
+        time.sleep(600)
+    return [{"file": job.name}]
 
-    class Pool:
-        def __init__(self):
-            self.broken = False
 
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            return False
-
-    def submit(pool, job, task):
-        future = Future()
-        pool.broken = pool.broken or job.name == "c"
-        if pool.broken:
-            future.set_exception(BrokenProcessPool("died"))
-        else:
-            measured.append(job.name)
-            future.set_result([{"file": job.name}])
-        return future
-
+def test_a_worker_that_dies_or_hangs_costs_its_file_only(tmp_path, monkeypatch):
+    jobs = [Job(tmp_path / name, name, name) for name in ("a", "dies", "b", "hangs", "c", "d")]
     module = sys.modules["emtools.batch.run"]
-    monkeypatch.setattr(module, "_pool", lambda workers: Pool())
-    monkeypatch.setattr(module, "_submit", submit)
-    results = dict(module._measured(jobs, Task(Recipe(), KeyBook(Recipe()), tmp_path), 2))
-    assert set(results) == set("abcde")
-    assert results["c"][0]["status"] == "failed"
-    assert "died" in results["c"][0]["reason"]
-    assert sorted(measured) == list("abde")
+    monkeypatch.setattr(module, "measure_file", strange)
+    start = time.monotonic()
+    results = dict(module._measured(jobs, Task(Recipe(), KeyBook(Recipe()), tmp_path), 2, 5.0))
+    assert time.monotonic() - start < 60
+    assert set(results) == {job.name for job in jobs}
+    assert {name for name, (record,) in results.items() if record.get("status") == "failed"} == {
+        "dies", "hangs"}
+    assert "died (exit code 11" in results["dies"][0]["reason"]
+    assert "longer than 5 s" in results["hangs"][0]["reason"]
+
+
+def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
+    images, output = tmp_path / "images", tmp_path / "results"
+    images.mkdir()
+    for n in range(6):
+        image, _ = simulate.chains(shape=(256, 256), pixel_size_nm=0.5, n_chains=1, n_dots=(6, 9),
+                                   rng=n)
+        write_image(image, images / f"{n}.tif")
+    command = [sys.executable, "-c", "from emtools.cli import main; main()", "batch", str(images),
+               "-o", str(output), "--workers", "1"]
+    batch = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    done = 0
+    while done < 2 and batch.poll() is None:
+        time.sleep(0.2)
+        if (output / "results.sqlite").exists():
+            with contextlib.suppress(ParameterError), Results(output) as results:
+                done = len(results.files)
+    os.killpg(batch.pid, signal.SIGINT)
+    start = time.monotonic()
+    _, said = batch.communicate(timeout=60)
+    assert time.monotonic() - start < 5
+    assert batch.returncode == 130
+    assert "the same command goes on" in said
+    assert "Traceback" not in said
+    outcome = run(images, output, workers=1)
+    assert outcome.measured == 6
+    assert 2 <= outcome.reused < 6
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch):

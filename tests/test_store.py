@@ -52,7 +52,8 @@ def stored(tmp_path):
         under_way = store.begin(tmp_path, RECIPE)
         for name, diameter in (("b.tif", 4.0), ("a.tif", 5.0), ("=c.tif", NAN)):
             under_way.add(name, f"content of {name}", [record(diameter_nm=diameter)])
-        under_way.leave_out("notes.txt", "other file", "no image")
+        with under_way.together():
+            under_way.leave_out("notes.txt", "other file", "no image")
         under_way.finish()
     return tmp_path / "results"
 
@@ -103,8 +104,9 @@ def test_names_that_are_no_text_come_back_as_they_were(tmp_path):
     with Store(tmp_path / "results") as store:
         under_way = store.begin(tmp_path, RECIPE)
         under_way.add(name, "content", [record()])
-        under_way.leave_out(os.fsdecode(b"\xff.txt"), "other file", "no image")
-        assert under_way.taken_over("other.tif", "content")
+        with under_way.together():
+            under_way.leave_out(os.fsdecode(b"\xff.txt"), "other file", "no image")
+            assert under_way.taken_over("other.tif", "content")
     with emtools.open_results(tmp_path / "results") as results:
         assert set(results.table("chains.dots").file) == {name, "other.tif"}
         export(results, tmp_path / "out")

@@ -197,6 +197,20 @@ class Results:
                                          for one in record["skipped"])
         return record
 
+    def outcomes(self) -> list[tuple[str, str, str, str]]:
+        """File, image, status and reason of each image, and of each file without."""
+        found = [(name_of(name), "", status, reason) for name, status, reason in
+                 self._connection.execute("SELECT name, status, reason FROM file "
+                                          "WHERE run = ? AND status <> 'read'", (self.run,))]
+        for name, signal, status, reason, results, skipped in self._connection.execute(
+            "SELECT seen.name, seen.signal, seen.status, seen.reason, count(result.id), "
+            "sum(result.skipped) FROM seen LEFT JOIN found USING (run, name, number) "
+            "LEFT JOIN result ON result.id = found.result WHERE seen.run = ? "
+            "GROUP BY seen.name, seen.number", (self.run,)):
+            measured = "measured" if results > (skipped or 0) else "left out"
+            found.append((name_of(name), signal, measured if status == "read" else status, reason))
+        return sorted(found)
+
     def pictures(self) -> set[str]:
         """Paths of the pictures of all runs, relative to the folder."""
         return {path for (said,) in self._connection.execute("SELECT pictures FROM result")

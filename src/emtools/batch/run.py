@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from pebble import ProcessExpired, ProcessPool
 
 from emtools._version import __version__
 from emtools.batch.contents import Contents
@@ -57,7 +59,7 @@ class Outcome:
 
 def run(
     folder: Path, output: Path, recipe: Recipe | None = None, *, workers: int | None = None,
-    progress: Progress | None = None, rehash: bool = False,
+    progress: Progress | None = None, rehash: bool = False, timeout_s: float | None = None,
 ) -> Outcome:
     """Measure every image below a folder that is not measured yet.
 
@@ -79,6 +81,8 @@ def run(
     rehash
         Read all files to see whether they have changed; by default a file of the same size, time of
         change and inode has not.
+    timeout_s
+        Longest that a file may take; one that hangs is given up, and fails with that reason.
 
     Returns
     -------
@@ -93,20 +97,30 @@ def run(
     recipe.check()
     if workers is not None and workers < 1:
         raise ParameterError("workers", f"must be at least 1, not {workers}")
+    if timeout_s is not None and not 0 < timeout_s < math.inf:
+        raise ParameterError("timeout_s", f"must be positive and finite, not {timeout_s}")
     files = files_of(folder, output)
     with Store(output) as store:
         under_way = store.begin(folder, recipe)
-        for path, reason in files.left_out.items():
-            under_way.leave_out(name_of_file(path, folder), "other file", reason)
+        with under_way.together():
+            for path, reason in files.left_out.items():
+                under_way.leave_out(name_of_file(path, folder), "other file", reason)
         reused = _measure(files, folder, under_way, Task(recipe, under_way.keys, output),
                           Contents(store.connection, rehash=rehash),
-                          workers or os.cpu_count() or 1, progress)
+                          _Limits(workers or os.cpu_count() or 1, timeout_s), progress)
         under_way.finish()
-        return _finish(output, folder, reused)
+        return _finish(output, folder, reused, written=under_way.as_before())
+
+
+class _Limits(NamedTuple):
+    """How many worker processes, and how long each may take for a file."""
+
+    workers: int
+    timeout_s: float | None
 
 
 def _measure(
-    files: Found, folder: Path, run: RunOfFiles, task: Task, contents: Contents, workers: int,
+    files: Found, folder: Path, run: RunOfFiles, task: Task, contents: Contents, limits: _Limits,
     progress: Progress | None,
 ) -> int:
     """Measure the files that are not known; return how many are."""
@@ -120,29 +134,32 @@ def _measure(
         if progress is not None:
             progress(done, len(files.files), name)
 
-    for path in files.files:
-        name = name_of_file(path, folder)
-        try:
-            content = contents.digest(path, files.parts.get(path, ()))
-        except OSError as error:
-            run.leave_out(name, "failed", f"cannot be read ({error})")
-            seen(name)
-            continue
-        if run.taken_over(name, content):
-            reused += 1
-            seen(name)
-        elif content in same:
-            same[content].append(name)
-        else:
-            same[content] = []
-            jobs.append(Job(path, name, content, run.known(name, content)))
+    with run.together():
+        for path in files.files:
+            name = name_of_file(path, folder)
+            try:
+                content = contents.digest(path, files.parts.get(path, ()))
+            except OSError as error:
+                run.leave_out(name, "failed", f"cannot be read ({error})")
+                seen(name)
+                continue
+            if run.taken_over(name, content):
+                reused += 1
+                seen(name)
+            elif content in same:
+                same[content].append(name)
+            else:
+                same[content] = []
+                jobs.append(Job(path, name, content, run.known(name, content)))
     by_name = {job.name: job for job in jobs}
-    for name, records in _measured(jobs, task, workers):
+    for name, records in _measured(jobs, task, *limits):
         content = by_name[name].content
         run.add(name, content, records)
         seen(name)
         for other in same[content]:
-            if not run.taken_over(other, content):
+            with run.together():
+                there = run.taken_over(other, content)
+            if not there:
                 run.add(other, content, [{**record, "file": other} for record in records])
             seen(other)
     return reused
@@ -177,34 +194,39 @@ def _without_images(name: str, status: str, reason: str) -> Record:
 
 
 def _measured(
-    jobs: list[Job], task: Task, workers: int
+    jobs: list[Job], task: Task, workers: int, timeout_s: float | None
 ) -> Iterator[tuple[str, list[Record]]]:
     """Yield the records of each file as it is done."""
-    left = list(jobs)
-    while left:
-        suspects: list[Job] = []
-        with _one_thread_each(), _pool(min(workers, len(left))) as pool:
-            futures = {_submit(pool, job, task): job for job in left}
-            left = []
-            for future, job in _as_completed(futures):
-                try:
-                    yield job.name, future.result()
-                except BrokenProcessPool:
-                    suspects.append(job)
-        # A worker died and took the pool with it: nobody knows for which file, so each of the
-        # files not done is tried in a process of its own until the culprit is found.
-        suspects.sort(key=jobs.index)  # those under way when it happened come first
-        while suspects:
-            job = suspects.pop(0)
-            records, died = _alone(job, task)
-            yield job.name, records
-            if died:
-                left, suspects = suspects, []
+    if not jobs:
+        return
+    with _one_thread_each(), _pool(min(workers, len(jobs))) as pool:
+        futures: dict[Future[list[Record]], Job] = {
+            pool.schedule(measure_file, args=(job, task), timeout=timeout_s): job for job in jobs}
+        try:
+            for future in as_completed(futures):
+                job = futures.pop(future)  # and its records with it, once they are stored
+                yield job.name, _records(job, future, timeout_s)
+        except BaseException:  # stopped: nobody waits for what is under way
+            pool.stop()  # type: ignore[no-untyped-call]
+            pool.join()
+            raise
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
+def _records(job: Job, future: Future[list[Record]], timeout_s: float | None) -> list[Record]:
+    """What became of a file; a worker that dies or hangs costs its file, not the batch."""
+    try:
+        return future.result()
+    except TimeoutError:
+        reason = f"took longer than {timeout_s:g} s; give more with --timeout-s"
+    except ProcessExpired as error:
+        reason = (f"the process that measured it died (exit code {error.exitcode}: out of memory, "
+                  "or a reader crashed); try it alone with `emtools info`")
+    return [_without_images(job.name, "failed", reason)]
+
+
+def _pool(workers: int) -> ProcessPool:
     # 'spawn' is the one start method that every system has, and that threads cannot break.
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPool(workers, context=multiprocessing.get_context("spawn"))
 
 
 @contextmanager
@@ -223,33 +245,11 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _submit(pool: ProcessPoolExecutor, job: Job, task: Task) -> Future[list[Record]]:
-    return pool.submit(measure_file, job, task)
-
-
-def _as_completed(
-    futures: dict[Future[list[Record]], Job]
-) -> Iterator[tuple[Future[list[Record]], Job]]:
-    pending = set(futures)
-    while pending:
-        finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-        for future in finished:
-            yield future, futures[future]
-
-
-def _alone(job: Job, task: Task) -> tuple[list[Record], bool]:
-    with _one_thread_each(), _pool(1) as pool:
-        try:
-            return _submit(pool, job, task).result(), False
-        except BrokenProcessPool:
-            reason = ("the process that measured it died (out of memory, or a reader crashed); "
-                      "try it alone with `emtools info`")
-            return [_without_images(job.name, "failed", reason)], True
-
-
-def _finish(output: Path, folder: Path, reused: int) -> Outcome:
-    """Write tables and report out of the store."""
+def _finish(output: Path, folder: Path, reused: int, *, written: bool) -> Outcome:
+    """Write tables and report out of the store, unless they are there from the run before."""
     with Results(output) as results:
+        if written and (output / "index.html").is_file():
+            return _outcome(results.outcomes(), reused, output)
         export(results, output / "tables")
         records = list(results.records())
         kept = {output / path for path in results.pictures()}
@@ -258,11 +258,14 @@ def _finish(output: Path, folder: Path, reused: int) -> Outcome:
             path.unlink()
     write_report(output, records, title=f"emtools: {folder.name or folder.resolve().name}",
                  version=__version__)
-    failed = tuple((_label(r), r["reason"]) for r in records if r["status"] == "failed")
-    counts = [r["status"] for r in records]
+    return _outcome([(r["file"], r["image"], r["status"], r["reason"]) for r in records], reused,
+                    output)
+
+
+def _outcome(found: list[tuple[str, str, str, str]], reused: int, output: Path) -> Outcome:
+    """File, image, status and reason of each image -> what the batch did."""
+    failed = tuple((f"{file} [{image}]" if image else file, reason)
+                   for file, image, status, reason in found if status == "failed")
+    counts = [status for _, _, status, _ in found]
     return Outcome(counts.count("measured"), counts.count("left out"), reused,
                    counts.count("other file"), failed, output / "index.html")
-
-
-def _label(record: Record) -> str:
-    return f"{record['file']} [{record['image']}]" if record["image"] else str(record["file"])

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 DATABASE = "results.sqlite"
 _LOCK = ".writing"
+_RESULT_OF = "name, number, place, result"
 _BUSY_S = 30.0  # that a reader may hold a writer up
 
 
@@ -183,23 +184,27 @@ class RunOfFiles:
         """Keys of the results that are stored of a content and that a file is to have."""
         return self._stored_before.keys(name, content)
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Take over and leave out many files with one transaction: each waits for the disk."""
+        with _said(self.store.folder), transaction(self._connection):
+            yield
+
     def taken_over(self, name: str, content: str) -> bool:
         """Take over the results of a file's content, if all that is wanted of it is stored."""
         found = self._stored_before.whole(name, content)
         if found is None:
             return False
-        with _said(self.store.folder), transaction(self._connection):
-            self._saw(name, "read", "", None)
-            for image, results in found:
-                self._saw_image(name, image.number, image.key, image.signal)
-                for place, result in enumerate(results):
-                    self._found(name, image.number, place, result)
+        self._saw(name, "read", "", None)
+        for image, results in found:
+            self._saw_image(name, image.number, image.key, image.signal)
+            for place, result in enumerate(results):
+                self._found(name, image.number, place, result)
         return True
 
     def leave_out(self, name: str, status: str, reason: str) -> None:
         """Say why a file was not measured."""
-        with _said(self.store.folder), transaction(self._connection):
-            self._saw(name, status, reason, None)
+        self._saw(name, status, reason, None)
 
     def add(self, name: str, content: str, records: list[Record]) -> None:
         """Store all that a file gave, with one transaction."""
@@ -219,6 +224,19 @@ class RunOfFiles:
         with _said(self.store.folder), transaction(self._connection):
             self._connection.execute("UPDATE run SET finished = ? WHERE id = ?",
                                      (_now(), self.number))
+
+    def as_before(self) -> bool:
+        """Whether the run before was finished, and saw and found the same with the same emtools."""
+        before = self._connection.execute(
+            "SELECT old.id FROM run AS old JOIN run AS new ON old.versions = new.versions "
+            "WHERE new.id = ? AND old.id = (SELECT max(id) FROM run WHERE id < new.id) "
+            "AND old.finished IS NOT NULL", (self.number,)).fetchone()
+        return before is not None and all(
+            self._connection.execute(
+                f"SELECT {what} FROM {table} WHERE run = ? EXCEPT "  # noqa: S608 - no input
+                f"SELECT {what} FROM {table} WHERE run = ?", (one, other)).fetchone() is None
+            for table, what in (("file", "name, status, reason"), ("found", _RESULT_OF))
+            for one, other in ((self.number, before[0]), (before[0], self.number)))
 
     def _add_image(self, name: str, content: str, record: Record) -> None:
         number, signal = record["index"], record["image"]

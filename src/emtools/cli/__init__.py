@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
+EXIT_STOPPED = 130  # as shells have it for Ctrl-C
 
 Files = Annotated[list[Path], typer.Argument(help="Micrographs.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per image and line.")]
@@ -262,6 +263,9 @@ def batch(
     force_calibration: Force = False,
     workers: Annotated[int | None, typer.Option(
         help="Worker processes; by default one for each core.", show_default=False)] = None,
+    timeout_s: Annotated[float | None, typer.Option(
+        help="Longest that a file may take, in seconds; one that hangs is given up.",
+        show_default=False)] = None,
     rehash: Annotated[bool, typer.Option(
         "--rehash", help="Read all files to see whether they changed; by default one of the same "
         "size, time of change and inode did not.")] = False,
@@ -288,9 +292,14 @@ def batch(
 
         print_preview(room.preview(folder, output, given), workers or os.cpu_count() or 1)
         return
-    with showing.progress_bar() as progress:
-        outcome = room.run(folder, output, given, workers=workers, progress=progress,
-                           rehash=rehash)
+    try:
+        with showing.progress_bar() as progress:
+            outcome = room.run(folder, output, given, workers=workers, progress=progress,
+                               rehash=rehash, timeout_s=timeout_s)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; what was measured is kept in {output}, and the same command goes on",
+                   err=True)
+        raise typer.Exit(EXIT_STOPPED) from None
     typer.echo(f"{outcome.measured} images measured, {outcome.left_out} left out, "
                f"{len(outcome.failed)} failed; {outcome.others} other files"
                + (f"; {outcome.reused} files were known" if outcome.reused else ""))

@@ -1,0 +1,124 @@
+"""Cost of the batch's store: going on with a finished run, and reading a hundred thousand images.
+
+The results are made up; sizes are those of `chains`.  Times are single ones of this machine; what
+matters is how they grow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emtools.batch import Results, Store, export, run
+from emtools.batch.contents import Contents
+from emtools.batch.plan import Recipe
+from emtools.measure import load
+
+RECIPE = Recipe(measurements=("chains",))
+
+
+def record(rows: int, random: np.random.Generator) -> dict[str, Any]:
+    """Return what a worker returns for an image, with rows of made-up dots."""
+    names = load("chains").tables["dots"].names()
+    values = random.normal(4.5, 0.4, (rows, len(names)))
+    dots = [dict(zip(names, row, strict=True)) | {"dot": i + 1, "touches_edge": False}
+            for i, row in enumerate(values.tolist())]
+    return {
+        "file": "", "image": "HAADF", "index": 0, "source_sha256": "0" * 64, "reason": "",
+        "status": "measured", "description": {"shape": [1024, 1024]}, "audit": [],
+        "thumbnail": "", "skipped": [], "seconds": 1.0, "measurements": [{
+            "measurement": "chains", "why": "HAADF image", "summary": {"outcome": f"{rows} dots"},
+            "parameters": {}, "pictures": {}, "tables": {"dots": dots}}]}
+
+
+def resume(files: int) -> None:
+    """Print how long a run takes whose files are all known."""
+    with tempfile.TemporaryDirectory() as place:
+        folder, output = Path(place) / "images", Path(place) / "results"
+        folder.mkdir()
+        random = np.random.default_rng(0)
+        with Store(output) as store:
+            store.connection.execute("PRAGMA synchronous = OFF")
+            under_way = store.begin(folder, RECIPE)
+            contents = Contents(store.connection)
+            for n in range(files):
+                path = folder / f"{n:06d}.tif"
+                path.write_bytes(n.to_bytes(8, "big") * 500)
+                under_way.add(path.name, contents.digest(path), [record(3, random)])
+            under_way.finish()
+        run(folder, output, RECIPE, workers=2)  # writes tables and page
+        start = time.perf_counter()
+        reused: list[float] = []
+        outcome = run(folder, output, RECIPE, workers=2,
+                      progress=lambda done, total, _: reused.append(time.perf_counter() - start)
+                      if done == total else None)
+        whole = time.perf_counter() - start
+        print(f"a finished run of {outcome.reused:,} files again: known after {reused[0]:.1f} s, "
+              f"all done after {whole:.1f} s; files are asked for size, time of change and inode, "
+              "not read")
+
+
+def large(images: int, rows: int) -> None:
+    """Print what a large store costs to open, filter and export, in a process of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        random = np.random.default_rng(0)
+        same = record(rows, random)
+        start = time.perf_counter()
+        with Store(Path(place)) as store:
+            store.connection.execute("PRAGMA synchronous = OFF")
+            under_way = store.begin(Path(place), RECIPE)
+            for n in range(images):
+                under_way.add(f"{n:06d}.tif", str(n), [same])
+        took = time.perf_counter() - start
+        size = (Path(place) / "results.sqlite").stat().st_size / 1e9
+        print(f"{images:,} images with {rows} rows each: written in {took:.0f} s "
+              f"({1e3 * took / images:.1f} ms an image), {size:.1f} GB", flush=True)
+        subprocess.run([sys.executable, __file__, "--read", place], check=True)
+
+
+def read(place: str) -> None:
+    """Print times and memory of reading."""
+    def memory() -> float:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    import pandas as pd  # noqa: F401 - its memory is not the store's
+
+    before = memory()
+    start = time.perf_counter()
+    with Results(place) as results:
+        opened = time.perf_counter() - start
+        found = results.table("chains.dots", "diameter_nm > ?", [5.4])
+        filtered = time.perf_counter() - start - opened
+        print(f"  opened in {1e3 * opened:.0f} ms; {len(found):,} rows that fulfil a condition in "
+              f"{filtered:.1f} s, {memory() - before:.0f} MiB")
+        start = time.perf_counter()
+        export(results, Path(place) / "tables")
+        print(f"  all tables as CSV in {time.perf_counter() - start:.0f} s, "
+              f"{memory() - before:.0f} MiB")
+
+
+def main() -> None:
+    """Measure all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, default=100)
+    parser.add_argument("--read")
+    given = parser.parse_args()
+    if given.read:
+        read(given.read)
+        return
+    resume(given.files)
+    large(given.images, given.rows)
+
+
+if __name__ == "__main__":
+    main()
