@@ -218,6 +218,17 @@ def test_maps_are_unbiased_at_very_few_counts():
         assert np.sqrt(np.mean(err**2)) == pytest.approx(values.std(), rel=0.06)
 
 
+def test_windows_hold_what_was_recorded_overlaps_and_all(scan):
+    (image, _), _ = scan
+    maps = {options["name"]: data for data, options, _ in
+            emtools.eds(image, elements=("Pb", "S"), k_factors=K).layers}
+    cube, energy = np.array(image.data), image.axis("energy").coordinates()
+    near = np.abs(energy - 2.307) <= xrays.detector_fwhm_keV(2.307)
+    np.testing.assert_array_equal(maps["S Ka window"], cube[..., near].sum(axis=2))
+    # A window of sulfur is a map of lead: that is what the fit is for.
+    assert maps["S Ka window"].sum() > 2.5 * maps["S Ka"].sum()
+
+
 def test_maps_of_shares_cover_the_truth_and_are_as_fine_as_counts_allow():
     mean = means({name: area for name, area in PBS.items() if name[:2] in ("Pb", "S_")})
     sides = []

@@ -127,7 +127,8 @@ def eds(
     -------
     Result
         Tables ``composition`` and ``profile``; layers with the elements' maps (signed estimates of
-        counts, and atomic per cent in squares as small as the counts allow), each with its 1 sigma;
+        counts, and atomic per cent in squares as small as the counts allow), each with its 1 sigma,
+        and what was recorded in windows about their lines;
         in its details ``spectrum`` (sum and fit) and ``lines``.
 
     Raises

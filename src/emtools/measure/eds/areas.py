@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from emtools.measure.eds.fit import bounded_step, inverse_of
+from emtools.measure.eds.response import FWHM_PER_SIGMA
 from emtools.process.decomposition import (
     through_non_negative_components,
     through_principal_components,
@@ -51,10 +52,14 @@ class Maps(NamedTuple):
         ``(y, x, n)`` unconstrained estimate: unbiased, negative where noise makes it so.
     products
         ``(y, x, n (n + 1) / 2)`` unbiased estimate of its covariance, the upper triangle by rows.
+    windows
+        ``(y, x, n)`` all that was recorded within one full width at half maximum of each alpha
+        line: overlaps and continuum are in it.
     """
 
     counts: NDArray[np.float32]
     products: NDArray[np.float32]
+    windows: NDArray[np.float32]
 
     @property
     def covariance(self) -> NDArray[np.float32]:
@@ -75,11 +80,11 @@ class Maps(NamedTuple):
         """Return the maps of some of them."""
         first, second = np.triu_indices(self.counts.shape[-1])
         keep = np.isin(first, chosen) & np.isin(second, chosen)
-        return Maps(self.counts[..., chosen], self.products[..., keep])
+        return Maps(self.counts[..., chosen], self.products[..., keep], self.windows[..., chosen])
 
     def summed(self, side: int) -> Maps:
         """Sums over squares of pixels."""
-        return Maps(binned(self.counts, side), binned(self.products, side))
+        return Maps(*(binned(one, side) for one in self))
 
 
 class Shapes:
@@ -94,7 +99,7 @@ class Shapes:
     def __init__(self, fit: Fit) -> None:
         self.families, self.mean = fit.model.parts(fit.state)
         self.total = fit.state.continuum @ fit.model.continuum
-        self._start = fit.state
+        self._model, self._start = fit.model, fit.state
         self._all = np.vstack([self.families, fit.model.continuum])
         self._sizes = np.maximum(self._all.sum(axis=1), _EMPTY)
 
@@ -169,12 +174,21 @@ class Shapes:
             own = through_principal_components(spectra, components, vectors, mean)
         own = own[:, list(chosen)]
         first, second = np.triu_indices(n)
-        both = spectra.projected(np.hstack([own, own[:, first] * own[:, second]]))
-        counts = both[..., :n]
+        windows = self._windows(spectra.energy_keV, chosen)
+        found = spectra.projected(np.hstack([own, own[:, first] * own[:, second], windows]))
+        counts, products, recorded = np.split(found, [n, n + len(first)], axis=-1)
         if components and decomposition == "nmf":
             counts = through_non_negative_components(spectra, components, vectors,
                                                      mean)[..., list(chosen)]
-        return Maps(counts, both[..., n:])
+        return Maps(counts, products, recorded)
+
+    def _windows(self, energy_keV: Floats, chosen: Sequence[int]) -> Floats:
+        """Which channels ``(c, n)`` lie within a full width at half maximum of alpha lines."""
+        alphas = np.array([self._model.families[i].alpha.energy_keV for i in chosen])
+        response = self._start.response
+        width = FWHM_PER_SIGMA * response.sigma(alphas)
+        apart = np.abs(energy_keV[:, None] - response.recorded(alphas))
+        return np.asarray(apart <= width, dtype=np.float64)
 
 
 def binned(values: NDArray[Any], side: int) -> NDArray[Any]:

@@ -76,13 +76,15 @@ def layers(
 ) -> tuple[Layer, ...]:
     """Maps of counts and of atomic per cent, each with its 1 sigma, and the regions.
 
+    Beside them what was recorded in a window about each line, overlaps and continuum with it.
+
     `scale`: size of a pixel along y and x, and its unit.
     """
     common: dict[str, Any] = {"scale": scale[0], "units": (scale[1], scale[1])}
     found: list[Layer] = []
 
     def add(element: str, quantity: str, name: str, *maps: NDArray[np.floating[Any]]) -> None:
-        for title, data in zip((name, f"{name} 1 sigma"), maps, strict=True):
+        for title, data in zip((name, f"{name} 1 sigma"), maps, strict=False):
             about = {"space": "image", "element": element, "quantity": quantity}
             found.append((np.ascontiguousarray(data), {
                 "name": title, "visible": title == name and quantity == "counts",
@@ -94,6 +96,8 @@ def layers(
         for n, (element, i) in enumerate(there):
             add(element, "counts", f"{element} {total.families[i].alpha.name}",
                 maps.counts[..., n], err[..., n])
+            add(element, "recorded", f"{element} {total.families[i].alpha.name} window",
+                maps.windows[..., n])
         per_count = np.array([part.atoms_per_count if np.isfinite(part.atomic) else 0.0
                               for part, i in zip(whole.parts, total.chosen, strict=True) if i >= 0])
         shares = share_maps(maps, per_count)
