@@ -201,6 +201,51 @@ def test_a_worker_that_dies_or_hangs_costs_its_file_only(tmp_path, monkeypatch):
     assert "longer than 5 s" in results["hangs"][0]["reason"]
 
 
+def test_a_file_that_grows_while_it_is_measured_is_no_result(tmp_path, monkeypatch):
+    """A microscope writes it still: the next run measures it."""
+    images, output = tmp_path / "images", tmp_path / "results"
+    images.mkdir()
+    for name in ("a.mrc", "b.mrc"):
+        shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", images / name)
+    (images / "b.mrc").write_bytes((images / "b.mrc").read_bytes() + b"x")
+    module = sys.modules["emtools.batch.run"]
+    true = module.measure_file
+
+    def one_by_one(jobs, task, *_):
+        for job in jobs:
+            records = true(job, task)
+            if job.name == "b.mrc":
+                with (images / "b.mrc").open("ab") as file:
+                    file.write(b"more")
+            yield job.name, records
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_measured", one_by_one)
+        outcome = run(images, output, Recipe(("lattice",)))
+    assert [(file, "changed" in reason) for file, reason in outcome.failed] == [("b.mrc", True)]
+    outcome = run(images, output, Recipe(("lattice",)), workers=1)
+    assert (outcome.failed, outcome.reused, outcome.measured) == ((), 1, 2)
+
+
+def test_a_page_that_could_not_be_written_is_written_by_the_next_run(tmp_path, monkeypatch):
+    shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", tmp_path)
+    output, recipe = tmp_path / "results", Recipe(("lattice",))
+    run(tmp_path, output, recipe, workers=1)
+    page = (output / "index.html").read_bytes()
+    shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", tmp_path / "copy.mrc")
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["emtools.batch.run"], "write_report", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, output, recipe, workers=1)
+    assert (output / "index.html").read_bytes() == page
+    run(tmp_path, output, recipe, workers=1)
+    assert b"copy.mrc" in (output / "index.html").read_bytes()
+
+
 def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
     images, output = tmp_path / "images", tmp_path / "results"
     images.mkdir()

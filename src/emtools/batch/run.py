@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Progress = Callable[[int, int, str], None]
+_TOGETHER = 200  # files that are looked at with one transaction
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,9 @@ def run(
         reused = _measure(files, folder, under_way, Task(recipe, under_way.keys, output),
                           Contents(store.connection, rehash=rehash),
                           _Limits(workers or os.cpu_count() or 1, timeout_s), progress)
-        under_way.finish()
-        return _finish(output, folder, reused, written=under_way.as_before())
+        outcome = _finish(output, folder, reused, written=under_way.as_before())
+        under_way.finish()  # only now: tables and page are of this run
+    return outcome
 
 
 class _Limits(NamedTuple):
@@ -134,35 +136,48 @@ def _measure(
         if progress is not None:
             progress(done, len(files.files), name)
 
-    with run.together():
-        for path in files.files:
-            name = name_of_file(path, folder)
-            try:
-                content = contents.digest(path, files.parts.get(path, ()))
-            except OSError as error:
-                run.leave_out(name, "failed", f"cannot be read ({error})")
-                seen(name)
-                continue
-            if run.taken_over(name, content):
-                reused += 1
-                seen(name)
-            elif content in same:
-                same[content].append(name)
-            else:
-                same[content] = []
-                jobs.append(Job(path, name, content, run.known(name, content)))
+    for first in range(0, len(files.files), _TOGETHER):
+        with run.together():
+            for path in files.files[first:first + _TOGETHER]:
+                name = name_of_file(path, folder)
+                try:
+                    content = contents.digest(path, files.parts.get(path, ()))
+                except OSError as error:
+                    run.leave_out(name, "failed", f"cannot be read ({error})")
+                    seen(name)
+                    continue
+                if run.taken_over(name, content):
+                    reused += 1
+                    seen(name)
+                elif content in same:
+                    same[content].append(name)
+                else:
+                    same[content] = []
+                    jobs.append(Job(path, name, content, run.known(name, content)))
     by_name = {job.name: job for job in jobs}
     for name, records in _measured(jobs, task, *limits):
-        content = by_name[name].content
-        run.add(name, content, records)
+        job = by_name[name]
+        run.add(name, job.content, _of(job, records, files, contents))
         seen(name)
-        for other in same[content]:
+        for other in same[job.content]:
             with run.together():
-                there = run.taken_over(other, content)
+                there = run.taken_over(other, job.content)
             if not there:
-                run.add(other, content, [{**record, "file": other} for record in records])
+                run.add(other, job.content, [{**record, "file": other} for record in records])
             seen(other)
     return reused
+
+
+def _of(job: Job, records: list[Record], files: Found, contents: Contents) -> list[Record]:
+    """The records of a file, if it is still what it was when it was looked at."""
+    try:
+        now = contents.digest(job.path, files.parts.get(job.path, ()))
+    except OSError:  # it is gone: what was read of it is what it was
+        return records
+    if now == job.content:
+        return records
+    return [_without_images(job.name, "failed", "changed while it was measured; start the same "
+                            "command again when it is complete")]
 
 
 def name_of_file(path: Path, folder: Path) -> str:
