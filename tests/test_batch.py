@@ -249,7 +249,7 @@ def test_a_page_that_could_not_be_written_is_written_by_the_next_run(tmp_path, m
 def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
     images, output = tmp_path / "images", tmp_path / "results"
     images.mkdir()
-    for n in range(6):
+    for n in range(30):
         image, _ = simulate.chains(shape=(256, 256), pixel_size_nm=0.5, n_chains=1, n_dots=(6, 9),
                                    rng=n)
         write_image(image, images / f"{n}.tif")
@@ -257,8 +257,8 @@ def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
                "-o", str(output), "--workers", "1"]
     batch = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     done = 0
-    while done < 2 and batch.poll() is None:
-        time.sleep(0.2)
+    while done < 1 and batch.poll() is None:
+        time.sleep(0.05)
         if (output / "results.sqlite").exists():
             with contextlib.suppress(ParameterError), Results(output) as results:
                 done = len(results.files)
@@ -270,8 +270,8 @@ def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
     assert "the same command goes on" in said
     assert "Traceback" not in said
     outcome = run(images, output, workers=1)
-    assert outcome.measured == 6
-    assert 2 <= outcome.reused < 6
+    assert outcome.measured == 30
+    assert 1 <= outcome.reused < 30
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -8,48 +8,38 @@ from __future__ import annotations
 import ast
 import inspect
 import math
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emtools.cli.batches import batch, export, recipe
 from emtools.cli.options import from_text, settings, with_signature
+from emtools.cli.shared import (
+    EXIT_USAGE,
+    Calibrated,
+    Files,
+    Force,
+    Frame,
+    Json,
+    Output,
+    PixelSize,
+    PixelSizeReciprocal,
+    Settings,
+    Signal,
+    With,
+    calibration_of,
+    finish,
+)
 from emtools.errors import EmtoolsError, ParameterError
 from emtools.measure import Run, load, names, needed_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from emtools.instrument import InstrumentCalibration
     from emtools.model import Image, Result
 
-EXIT_SOME_FAILED = 1
-EXIT_USAGE = 2
-EXIT_STOPPED = 130  # as shells have it for Ctrl-C
-
-Files = Annotated[list[Path], typer.Argument(help="Micrographs.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object per image and line.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write CSV and PNG there.")]
-PixelSize = Annotated[float | None, typer.Option(
-    help="Pixel size in nm; beats what the file says.", show_default=False)]
-PixelSizeReciprocal = Annotated[float | None, typer.Option(
-    "--pixel-size-per-nm", help="Pixel size of a diffraction pattern in 1/nm.",
-    show_default=False)]
-Signal = Annotated[str | None, typer.Option(help="Name or number of the signal in the file.")]
-Settings = Annotated[list[str] | None, typer.Option(
-    "--set", help="A parameter of a measurement: --set lattice.phases=PbS,CuInS2",
-    show_default=False)]
-With = Annotated[str | None, typer.Option(
-    "--with", help="Measurements, with commas, whose results are used where they need not be.",
-    show_default=False)]
-Frame = Annotated[int | None, typer.Option(help="Number of the frame of a stack, from 0.")]
-Calibrated = Annotated[Path | None, typer.Option(
-    "--calibration", help="Calibration of the instrument, made by `emtools calibrate`.",
-    show_default=False)]
-Force = Annotated[bool, typer.Option(
-    "--force-calibration", help="Apply it to images that were taken differently, too.")]
 _COMMON: dict[str, tuple[Any, Any]] = {
     "as_json": (Json, False), "output": (Output, None), "pixel_size_nm": (PixelSize, None),
     "pixel_size_per_nm": (PixelSizeReciprocal, None), "signal": (Signal, None),
@@ -122,7 +112,7 @@ def info(files: Files, as_json: Json = False) -> None:
             continue
         for description in descriptions:
             print_description(description, as_json)
-    _finish(failed)
+    finish(failed)
 
 
 def _measurement_command(name: str) -> Callable[..., None]:
@@ -135,7 +125,7 @@ def _measurement_command(name: str) -> Callable[..., None]:
 
     def command(**values: Any) -> None:
         common = {key: values.pop(key) for key in shared}
-        common["calibration"] = _calibration(common["calibration"])
+        common["calibration"] = calibration_of(common["calibration"])
         files = values.pop("files")
         own = {option.name: from_text(option, values[option.name]) for option in options}
         common["wanted"] = _listed(common.get("with_"), name)
@@ -145,7 +135,7 @@ def _measurement_command(name: str) -> Callable[..., None]:
         failed: list[str] = []
         for file in files:
             failed += _measure_file(file, name, parameters, common)
-        _finish(failed)
+        finish(failed)
 
     return with_signature(command, {"files": (Files, inspect.Parameter.empty), **shared},
                            options, measurement.summary)
@@ -187,14 +177,6 @@ def _measure_file(
             continue
         _show(showing, image, result, common)
     return failed
-
-
-def _calibration(path: Path | None) -> InstrumentCalibration | None:
-    if path is None:
-        return None
-    from emtools.instrument import InstrumentCalibration
-
-    return InstrumentCalibration.read(path)
 
 
 def _show(showing: Any, image: Image, result: Result, common: dict[str, Any]) -> None:
@@ -245,97 +227,6 @@ def _prepared(image: Image, common: dict[str, Any]) -> Image:
     return image
 
 
-def batch(
-    folder: Annotated[Path, typer.Argument(help="Folder of micrographs.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Results folder.")],
-    *,
-    recipe: Annotated[Path | None, typer.Option(
-        help="A recipe, see `emtools recipe`; other options go before it.",
-        show_default=False)] = None,
-    dry_run: Annotated[bool, typer.Option(
-        "--dry-run", help="Say what would be measured, and measure nothing.")] = False,
-    measure: Annotated[str | None, typer.Option(
-        help="Measurements with commas; by default all that fit.", show_default=False)] = None,
-    set_: Settings = None,
-    with_: With = None,
-    pixel_size_nm: PixelSize = None,
-    calibration: Calibrated = None,
-    force_calibration: Force = False,
-    workers: Annotated[int | None, typer.Option(
-        help="Worker processes; by default one for each core.", show_default=False)] = None,
-    timeout_s: Annotated[float | None, typer.Option(
-        help="Longest that a file may take, in seconds; one that hangs is given up.",
-        show_default=False)] = None,
-    rehash: Annotated[bool, typer.Option(
-        "--rehash", help="Read all files to see whether they changed; by default one of the same "
-        "size, time of change and inode did not.")] = False,
-) -> None:
-    """Measure a whole folder: tables, pictures and one page.
-
-    A file that was measured before in the same way is not measured again; after a stop, the same
-    command goes on.
-    """
-    from emtools import batch as room
-    from emtools.batch.plan import Recipe
-    from emtools.cli import showing
-
-    chosen, wanted = (tuple(part.strip() for part in text.split(",")) if text else None
-                      for text in (measure, with_))
-    given = Recipe(chosen, settings(set_ or []), pixel_size_nm, _calibration(calibration),
-                   force_calibration, wanted or ())
-    if recipe is not None:
-        from emtools.cli.recipes import read_recipe
-
-        given = read_recipe(recipe).with_(given)
-    if dry_run:
-        from emtools.cli.planning import print_preview
-
-        print_preview(room.preview(folder, output, given), workers or os.cpu_count() or 1)
-        return
-    try:
-        with showing.progress_bar() as progress:
-            outcome = room.run(folder, output, given, workers=workers, progress=progress,
-                               rehash=rehash, timeout_s=timeout_s)
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; what was measured is kept in {output}, and the same command goes on",
-                   err=True)
-        raise typer.Exit(EXIT_STOPPED) from None
-    typer.echo(f"{outcome.measured} images measured, {outcome.left_out} left out, "
-               f"{len(outcome.failed)} failed; {outcome.others} other files"
-               + (f"; {outcome.reused} files were known" if outcome.reused else ""))
-    typer.echo(f"report: {outcome.report}")
-    _finish([f"{file}: {reason}" for file, reason in outcome.failed])
-
-
-def recipe(
-    folder: Annotated[Path, typer.Argument(help="Folder of micrographs.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .toml.")],
-) -> None:
-    """Write a commented recipe for what a folder holds."""
-    from emtools import batch as room
-    from emtools.cli.planning import recipe_text
-
-    if output.exists():
-        raise ParameterError(str(output), "exists already", "give another name with -o")
-    output.write_text(recipe_text(room.preview(folder, output)), encoding="utf-8")
-    typer.echo(str(output))
-
-
-def export(
-    results: Annotated[Path, typer.Argument(help="Results folder of a batch.",
-                                            show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
-    *,
-    to: Annotated[str, typer.Option(help="csv, parquet or xlsx.")] = "csv",
-) -> None:
-    """Write the tables of a batch's last run, one file for each kind of row."""
-    from emtools import batch as room
-
-    with room.open_results(results) as opened:
-        for path in room.export(opened, output, to):  # type: ignore[arg-type]
-            typer.echo(str(path))
-
-
 def calibrate(
     file: Annotated[Path, typer.Argument(help="Micrograph of the crystal.", show_default=False)],
     phase: Annotated[str, typer.Option(help="The crystal: a built-in name or a CIF file.")],
@@ -352,7 +243,7 @@ def calibrate(
 
     common = {"signal": signal, "frame": frame, "pixel_size_nm": pixel_size_nm,
               "pixel_size_per_nm": None}
-    _finish(calibrate_with(lambda: _images(file, "lattice", common)[0], phase, output,
+    finish(calibrate_with(lambda: _images(file, "lattice", common)[0], phase, output,
                            reproducibility))
 
 
@@ -385,16 +276,6 @@ def _simulator_command(function: Callable[..., Any]) -> Callable[..., None]:
                                           help="File to write: .tif or .hspy.")]
     return with_signature(command, {"target": (target, inspect.Parameter.empty)}, options,
                            inspect.getdoc(function) or "")
-
-
-def _finish(failed: list[str]) -> None:
-    """End with exit code 1, the failures listed, if there are any."""
-    if not failed:
-        return
-    typer.echo(f"{len(failed)} failed:", err=True)
-    for reason in failed:
-        typer.echo(f"  {reason}", err=True)
-    raise typer.Exit(EXIT_SOME_FAILED)
 
 
 def main() -> None:

@@ -1,0 +1,113 @@
+"""Commands of batches: measure a folder, write a recipe for it, export its tables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path  # noqa: TC003  (typer reads the annotations)
+from typing import Annotated
+
+import typer
+
+from emtools.cli.options import settings
+from emtools.cli.shared import (
+    EXIT_STOPPED,
+    Calibrated,
+    Force,
+    PixelSize,
+    Settings,
+    With,
+    calibration_of,
+    finish,
+)
+from emtools.errors import ParameterError
+
+
+def batch(
+    folder: Annotated[Path, typer.Argument(help="Folder of micrographs.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Results folder.")],
+    *,
+    recipe: Annotated[Path | None, typer.Option(
+        help="A recipe, see `emtools recipe`; other options go before it.",
+        show_default=False)] = None,
+    dry_run: Annotated[bool, typer.Option(
+        "--dry-run", help="Say what would be measured, and measure nothing.")] = False,
+    measure: Annotated[str | None, typer.Option(
+        help="Measurements with commas; by default all that fit.", show_default=False)] = None,
+    set_: Settings = None,
+    with_: With = None,
+    pixel_size_nm: PixelSize = None,
+    calibration: Calibrated = None,
+    force_calibration: Force = False,
+    workers: Annotated[int | None, typer.Option(
+        help="Worker processes; by default one for each core.", show_default=False)] = None,
+    timeout_s: Annotated[float | None, typer.Option(
+        help="Longest that a file may take, in seconds; one that hangs is given up.",
+        show_default=False)] = None,
+    rehash: Annotated[bool, typer.Option(
+        "--rehash", help="Read all files to see whether they changed; by default one of the same "
+        "size, time of change and inode did not.")] = False,
+) -> None:
+    """Measure a whole folder: tables, pictures and one page.
+
+    A file that was measured before in the same way is not measured again; after a stop, the same
+    command goes on.
+    """
+    from emtools import batch as room
+    from emtools.batch.plan import Recipe
+    from emtools.cli import showing
+
+    chosen, wanted = (tuple(part.strip() for part in text.split(",")) if text else None
+                      for text in (measure, with_))
+    given = Recipe(chosen, settings(set_ or []), pixel_size_nm, calibration_of(calibration),
+                   force_calibration, wanted or ())
+    if recipe is not None:
+        from emtools.cli.recipes import read_recipe
+
+        given = read_recipe(recipe).with_(given)
+    if dry_run:
+        from emtools.cli.planning import print_preview
+
+        print_preview(room.preview(folder, output, given), workers or os.cpu_count() or 1)
+        return
+    try:
+        with showing.progress_bar() as progress:
+            outcome = room.run(folder, output, given, workers=workers, progress=progress,
+                               rehash=rehash, timeout_s=timeout_s)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; what was measured is kept in {output}, and the same command goes on",
+                   err=True)
+        raise typer.Exit(EXIT_STOPPED) from None
+    typer.echo(f"{outcome.measured} images measured, {outcome.left_out} left out, "
+               f"{len(outcome.failed)} failed; {outcome.others} other files"
+               + (f"; {outcome.reused} files were known" if outcome.reused else ""))
+    typer.echo(f"report: {outcome.report}")
+    finish([f"{file}: {reason}" for file, reason in outcome.failed])
+
+
+def recipe(
+    folder: Annotated[Path, typer.Argument(help="Folder of micrographs.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .toml.")],
+) -> None:
+    """Write a commented recipe for what a folder holds."""
+    from emtools import batch as room
+    from emtools.cli.planning import recipe_text
+
+    if output.exists():
+        raise ParameterError(str(output), "exists already", "give another name with -o")
+    output.write_text(recipe_text(room.preview(folder, output)), encoding="utf-8")
+    typer.echo(str(output))
+
+
+def export(
+    results: Annotated[Path, typer.Argument(help="Results folder of a batch.",
+                                            show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
+    *,
+    to: Annotated[str, typer.Option(help="csv, parquet or xlsx.")] = "csv",
+) -> None:
+    """Write the tables of a batch's last run, one file for each kind of row."""
+    from emtools import batch as room
+
+    with room.open_results(results) as opened:
+        for path in room.export(opened, output, to):  # type: ignore[arg-type]
+            typer.echo(str(path))
