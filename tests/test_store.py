@@ -192,6 +192,10 @@ def test_a_store_of_another_format_is_refused(stored):
             opening(stored)
     with pytest.raises(ParameterError, match="holds no results"):
         emtools.open_results(stored.parent)
+    for content in (b"", b"no database, whatever its name says" * 100):
+        (stored / "results.sqlite").write_bytes(content)
+        with pytest.raises(ParameterError, match="holds no results"):
+            emtools.open_results(stored)
 
 
 def test_digests_are_remembered_until_a_file_changes(tmp_path, monkeypatch):

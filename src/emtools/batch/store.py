@@ -308,7 +308,11 @@ def check_format(connection: sqlite3.Connection, folder: Path) -> None:
     ParameterError
         If it is one.
     """
-    found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    try:
+        found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    except sqlite3.DatabaseError as error:  # a batch that has just begun, or another file
+        raise ParameterError(str(folder), f"holds no results of a batch ({error})",
+                             "wait until the batch has begun, or give another folder") from error
     if found is None or found[0] != str(schema.FORMAT):
         said = "none" if found is None else found[0]
         raise ParameterError(str(folder), f"holds results in format {said}, not {schema.FORMAT}",
