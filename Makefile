@@ -46,6 +46,7 @@ bench: .make/test
 	$(BIN)/python benchmarks/chains_speed.py | tee docs/validation/chains_speed.txt
 	$(BIN)/python benchmarks/eds_speed.py | tee docs/validation/eds_speed.txt
 	$(BIN)/python benchmarks/velox_spectra.py | tee docs/validation/velox_spectra.txt
+	$(BIN)/python benchmarks/velox_spectra.py --side 512 --events 2e7 | tee -a docs/validation/velox_spectra.txt
 	$(BIN)/python benchmarks/batch_store.py | tee docs/validation/batch_store.txt
 
 samples: .make/demo

@@ -14,9 +14,9 @@ import pytest
 
 from emtools import simulate
 from emtools.batch import Results, Store, run
+from emtools.batch.export import write_whole
 from emtools.batch.keys import KeyBook
 from emtools.batch.plan import Recipe
-from emtools.batch.store import write_atomically
 from emtools.batch.work import Job, Task
 from emtools.errors import ParameterError
 from emtools.io.writing import write_image
@@ -274,16 +274,16 @@ def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
     assert 1 <= outcome.reused < 30
 
 
-def test_writing_is_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_writing_is_whole_or_not_at_all(tmp_path):
     path = tmp_path / "record.json"
-    write_atomically(path, b"first")
+    write_whole(path, lambda target: target.write_bytes(b"first"))
 
-    def full(*_):
+    def full(target):
+        target.write_bytes(b"sec")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.fdopen", full)
     with pytest.raises(OSError, match="No space"):
-        write_atomically(path, b"second")
+        write_whole(path, full)
     assert path.read_bytes() == b"first"
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["float", "int", "bool", "str"]
-_DTYPES = {"float": "float64", "int": "int64", "bool": "bool", "str": "str"}
-_MISSING: dict[str, Any] = {"float": float("nan"), "int": 0, "bool": False, "str": ""}
+DTYPES: dict[str, Any] = {"float": "float64", "int": "int64", "bool": "bool", "str": "str"}
+MISSING: dict[str, Any] = {"float": float("nan"), "int": 0, "bool": False, "str": ""}
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ class Table:
                 raise KeyError(f"columns not declared: {sorted(set(row) - declared)}")
         data = {
             in_unit(column.name, unit): pd.Series(
-                [row.get(column.name, _MISSING[column.kind]) for row in rows],
-                dtype=_DTYPES[column.kind],
+                [row.get(column.name, MISSING[column.kind]) for row in rows],
+                dtype=DTYPES[column.kind],
             )
             for column in self.columns
         }

@@ -7,6 +7,7 @@ to it, and refuses everything else by name.
 
 from __future__ import annotations
 
+import math
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +17,7 @@ from emtools.errors import UnitError
 if TYPE_CHECKING:
     import pint
 
+FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))  # of a Gaussian
 PIXEL = "px"
 LENGTH = "nm"
 RECIPROCAL = "1/nm"

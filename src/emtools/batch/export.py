@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import os
 import tempfile
@@ -10,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from emtools.batch.store import umask
 from emtools.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ def export(results: Results, folder: Path, to: Format = "csv") -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for name in results.names:
             path = folder / f"{name}.{to}"
-            _whole(path, partial(write, results.chunks(name)))
+            write_whole(path, partial(write, results.chunks(name)))
             written.append(path)
     except OSError as error:
         raise ParameterError(str(folder), f"cannot be written to ({error})",
@@ -67,17 +65,24 @@ def export(results: Results, folder: Path, to: Format = "csv") -> list[Path]:
     return written
 
 
-def _whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Have a function write a file, whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     os.close(handle)
+    temporary = Path(name)
     try:
-        write(Path(temporary))
-        Path(temporary).chmod(0o666 & ~umask())
-        Path(temporary).replace(path)
+        write(temporary)
+        # Temporary files are private; results are as readable as any other new file.
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _csv(parts: Iterator[pd.DataFrame], path: Path) -> None:

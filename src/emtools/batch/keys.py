@@ -47,8 +47,7 @@ class Keys:
     def of(cls, recipe: Recipe) -> Keys:
         """Return the digests of a recipe."""
         image = _digest([code_version(), plain(recipe.pixel_size_nm), recipe.force_calibration,
-                         None if recipe.calibration is None
-                         else plain(dataclasses.asdict(recipe.calibration))])
+                         _calibration(recipe)])
         found: dict[str, str] = {}
         for measurement in recipe.chosen():
             _add(measurement.name, recipe, image, found)
@@ -95,12 +94,15 @@ def effective(recipe: Recipe) -> dict[str, Any]:
         "measurements": [one.name for one in recipe.chosen()],
         "with": list(recipe.wanted),
         "pixel_size_nm": recipe.pixel_size_nm,
-        "calibration": None if recipe.calibration is None
-        else plain(dataclasses.asdict(recipe.calibration)),
+        "calibration": _calibration(recipe),
         "force_calibration": recipe.force_calibration,
         "parameters": {one.name: _parameters(one.name, recipe) for one in recipe.chosen()},
         "rules": [_plain_rule(rule) for rule in recipe.rules],
     }
+
+
+def _calibration(recipe: Recipe) -> Any:
+    return None if recipe.calibration is None else plain(dataclasses.asdict(recipe.calibration))
 
 
 def _plain_rule(rule: Rule) -> dict[str, Any]:

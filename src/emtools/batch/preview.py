@@ -71,7 +71,9 @@ class Preview:
 
 
 def preview(folder: Path, output: Path, recipe: Recipe | None = None) -> Preview:
-    """Say what `run` would do, from the files' headers; nothing is written.
+    """Say what `run` would do, from the files' headers; nothing is measured or made.
+
+    A store that is there already remembers the digests of the files that were looked at.
 
     Parameters
     ----------
@@ -92,14 +94,16 @@ def preview(folder: Path, output: Path, recipe: Recipe | None = None) -> Preview
     failed: list[tuple[str, str]] = []
     with ExitStack() as stack:
         store = stack.enter_context(Store(output)) if (output / DATABASE).is_file() else None
-        keys = KeyBook(recipe)
+        known_by = None if store is None else (
+            Contents(store.connection), Stored(store.connection, KeyBook(recipe)))
         for path in files.files:
             name = name_of_file(path, folder)
             try:
-                if store is not None and Stored(store.connection, keys).whole(
-                        name, Contents(store.connection).digest(path, files.parts.get(path, ()))):
-                    known.append(name)
-                    continue
+                if known_by is not None:
+                    contents, stored = known_by
+                    if stored.whole(name, contents.digest(path, files.parts.get(path, ()))):
+                        known.append(name)
+                        continue
                 planned += [_planned(name, image, recipe) for image in io.read(path)]
             except (OSError, ReadError) as error:
                 failed.append((name, getattr(error, "reason", str(error))))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from emtools.batch import schema
 from emtools.batch.store import DATABASE, check_format, name_of
+from emtools.batch.work import without_images
 from emtools.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -159,19 +160,19 @@ class Results:
         for stored, status, reason, seconds in sorted(names, key=lambda row: name_of(row[0])):
             name = name_of(stored)
             if status != "read":
-                yield {**_blank(name, status, reason), "seconds": seconds or 0.0}
+                yield {**without_images(name, status, reason), "seconds": seconds or 0.0}
                 continue
             for number, key, signal, what, why in self._connection.execute(
                 "SELECT number, image, signal, status, reason FROM seen "
                 "WHERE run = ? AND name = ? ORDER BY number", (self.run, stored)).fetchall():
-                yield {**_blank(name, what, why), "image": signal, "index": number} \
+                yield {**without_images(name, what, why), "image": signal, "index": number} \
                     if key is None else self._record(stored, number, key, signal)
 
     def _record(self, stored: str | bytes, number: int, key: str, signal: str) -> Record:
         sha256, description, audit, thumbnail, seconds = self._connection.execute(
             "SELECT source_sha256, description, audit, thumbnail, seconds FROM image "
             "WHERE key = ?", (key,)).fetchone()
-        record = _blank(name_of(stored), "left out", "")
+        record = without_images(name_of(stored), "left out", "")
         # It may have had another name when it was measured.
         said_of_it = json.loads(description) | {"file": record["file"]}
         record |= {"image": signal, "index": number, "source_sha256": sha256,
@@ -199,17 +200,19 @@ class Results:
 
     def outcomes(self) -> list[tuple[str, str, str, str]]:
         """File, image, status and reason of each image, and of each file without."""
-        found = [(name_of(name), "", status, reason) for name, status, reason in
+        found = [(name_of(name), 0, "", status, reason) for name, status, reason in
                  self._connection.execute("SELECT name, status, reason FROM file "
                                           "WHERE run = ? AND status <> 'read'", (self.run,))]
-        for name, signal, status, reason, results, skipped in self._connection.execute(
-            "SELECT seen.name, seen.signal, seen.status, seen.reason, count(result.id), "
-            "sum(result.skipped) FROM seen LEFT JOIN found USING (run, name, number) "
+        for name, number, signal, status, reason, results, skipped in self._connection.execute(
+            "SELECT seen.name, seen.number, seen.signal, seen.status, seen.reason, "
+            "count(result.id), sum(result.skipped) FROM seen "
+            "LEFT JOIN found USING (run, name, number) "
             "LEFT JOIN result ON result.id = found.result WHERE seen.run = ? "
             "GROUP BY seen.name, seen.number", (self.run,)):
             measured = "measured" if results > (skipped or 0) else "left out"
-            found.append((name_of(name), signal, measured if status == "read" else status, reason))
-        return sorted(found)
+            found.append((name_of(name), number, signal,
+                          measured if status == "read" else status, reason))
+        return [(name, *rest) for name, _, *rest in sorted(found)]
 
     def pictures(self) -> set[str]:
         """Paths of the pictures of all runs, relative to the folder."""
@@ -258,9 +261,3 @@ def open_results(path: str | os.PathLike[str], run: int | None = None) -> Result
         If the folder holds no results.
     """
     return Results(path, run)
-
-
-def _blank(name: str, status: str, reason: str) -> Record:
-    return {"file": name, "image": "", "index": 0, "source_sha256": "", "status": status,
-            "reason": reason, "description": {}, "audit": [], "thumbnail": "", "measurements": [],
-            "skipped": [], "seconds": 0.0}

@@ -19,7 +19,7 @@ from emtools.batch.export import export
 from emtools.batch.plan import Recipe
 from emtools.batch.results import Results
 from emtools.batch.store import RunOfFiles, Store
-from emtools.batch.work import NOT_OPENED, Job, Record, Task, measure_file
+from emtools.batch.work import Job, Record, Task, measure_file, without_images
 from emtools.errors import ParameterError
 from emtools.io import find_files
 from emtools.io.finding import Found
@@ -176,7 +176,7 @@ def _of(job: Job, records: list[Record], files: Found, contents: Contents) -> li
         return records
     if now == job.content:
         return records
-    return [_without_images(job.name, "failed", "changed while it was measured; start the same "
+    return [without_images(job.name, "failed", "changed while it was measured; start the same "
                             "command again when it is complete")]
 
 
@@ -200,12 +200,6 @@ def files_of(folder: Path, output: Path) -> Found:
     return Found([path for path in found.files if outside(path)],
                  {path: why for path, why in found.left_out.items() if outside(path)},
                  found.parts)
-
-
-def _without_images(name: str, status: str, reason: str) -> Record:
-    return {"file": name, "image": "", "index": NOT_OPENED, "source_sha256": "", "status": status,
-            "reason": reason, "description": {}, "audit": [], "thumbnail": "", "measurements": [],
-            "skipped": [], "seconds": 0.0}
 
 
 def _measured(
@@ -236,7 +230,7 @@ def _records(job: Job, future: Future[list[Record]], timeout_s: float | None) ->
     except ProcessExpired as error:
         reason = (f"the process that measured it died (exit code {error.exitcode}: out of memory, "
                   "or a reader crashed); try it alone with `emtools info`")
-    return [_without_images(job.name, "failed", reason)]
+    return [without_images(job.name, "failed", reason)]
 
 
 def _pool(workers: int) -> ProcessPool:
@@ -263,24 +257,21 @@ def _one_thread_each() -> Iterator[None]:
 def _finish(output: Path, folder: Path, reused: int, *, written: bool) -> Outcome:
     """Write tables and report out of the store, unless they are there from the run before."""
     with Results(output) as results:
-        if written and (output / "index.html").is_file():
-            return _outcome(results.outcomes(), reused, output)
-        export(results, output / "tables")
-        records = list(results.records())
-        kept = {output / path for path in results.pictures()}
-    for path in (output / "pictures").glob("*.png"):
-        if path not in kept:  # of a file that was being measured when a batch was stopped
-            path.unlink()
-    write_report(output, records, title=f"emtools: {folder.name or folder.resolve().name}",
-                 version=__version__)
-    return _outcome([(r["file"], r["image"], r["status"], r["reason"]) for r in records], reused,
-                    output)
-
-
-def _outcome(found: list[tuple[str, str, str, str]], reused: int, output: Path) -> Outcome:
-    """File, image, status and reason of each image -> what the batch did."""
+        if not (written and (output / "index.html").is_file()):
+            _write(results, f"emtools: {folder.name or folder.resolve().name}")
+        found = results.outcomes()
     failed = tuple((f"{file} [{image}]" if image else file, reason)
                    for file, image, status, reason in found if status == "failed")
     counts = [status for _, _, status, _ in found]
     return Outcome(counts.count("measured"), counts.count("left out"), reused,
                    counts.count("other file"), failed, output / "index.html")
+
+
+def _write(results: Results, title: str) -> None:
+    """Write tables and page, and remove pictures that belong to no result."""
+    export(results, results.folder / "tables")
+    kept = {results.folder / path for path in results.pictures()}
+    for path in (results.folder / "pictures").glob("*.png"):
+        if path not in kept:  # of a file that was being measured when a batch was stopped
+            path.unlink()
+    write_report(results.folder, list(results.records()), title=title, version=__version__)

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from emtools.measure import load, names
-from emtools.tables import in_unit
+from emtools.tables import DTYPES, MISSING, in_unit
 from emtools.units import PIXEL
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ _TABLES = (
         PRIMARY KEY (result, name)) WITHOUT ROWID""",
 )
 _SQL_TYPES = {"float": "REAL", "int": "INTEGER", "bool": "INTEGER", "str": "TEXT"}
-_DTYPES: dict[str, Any] = {"float": "float64", "int": "int64", "bool": "bool", "str": "str"}
-_MISSING: dict[str, Any] = {"int": 0, "bool": False, "str": ""}
 
 
 def create(connection: sqlite3.Connection) -> None:
@@ -126,6 +124,6 @@ def typed(name: str, frame: pd.DataFrame) -> pd.DataFrame:
             continue
         values = frame[column]
         if kind != "float":
-            values = values.astype(object).where(values.notna(), _MISSING[kind])
-        frame[column] = values.astype(_DTYPES[kind])
+            values = values.astype(object).where(values.notna(), MISSING[kind])
+        frame[column] = values.astype(DTYPES[kind])
     return frame

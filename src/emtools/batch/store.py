@@ -13,8 +13,6 @@ import json
 import os
 import platform
 import sqlite3
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emtools._version import __version__
@@ -24,13 +22,13 @@ from emtools.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from emtools.batch.plan import Recipe
     from emtools.batch.work import Record
 
 DATABASE = "results.sqlite"
 _LOCK = ".writing"
-_RESULT_OF = "name, number, place, result"
 _BUSY_S = 30.0  # that a reader may hold a writer up
 
 
@@ -220,7 +218,7 @@ class RunOfFiles:
                                          (content, self.keys.image, len(records)))
 
     def finish(self) -> None:
-        """Say that all files were seen."""
+        """Say that all files were seen, and that tables and page are of this run."""
         with _said(self.store.folder), transaction(self._connection):
             self._connection.execute("UPDATE run SET finished = ? WHERE id = ?",
                                      (_now(), self.number))
@@ -235,7 +233,8 @@ class RunOfFiles:
             self._connection.execute(
                 f"SELECT {what} FROM {table} WHERE run = ? EXCEPT "  # noqa: S608 - no input
                 f"SELECT {what} FROM {table} WHERE run = ?", (one, other)).fetchone() is None
-            for table, what in (("file", "name, status, reason"), ("found", _RESULT_OF))
+            for table, what in (("file", "name, status, reason"),
+                                ("found", "name, number, place, result"))
             for one, other in ((self.number, before[0]), (before[0], self.number)))
 
     def _add_image(self, name: str, content: str, record: Record) -> None:
@@ -337,7 +336,7 @@ def _said(folder: Path) -> Iterator[None]:
     """What the disk refuses, in one kind of error."""
     try:
         yield
-    except (OSError, sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+    except (OSError, sqlite3.DatabaseError) as error:
         raise ParameterError(
             str(folder), f"cannot be written to ({error})",
             "what was measured before is safe; make room or give another folder, and start the "
@@ -379,24 +378,3 @@ def name_of(stored: str | bytes) -> str:
 
 def _now() -> str:
     return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-
-
-def umask() -> int:
-    """Permissions that new files do not get."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        # Temporary files are private; results are as readable as any other new file.
-        Path(temporary).chmod(0o666 & ~umask())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

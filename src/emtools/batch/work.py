@@ -96,15 +96,20 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def without_images(name: str, status: str, reason: str) -> Record:
+    """The record of a file of which no image was opened."""
+    return {"file": name, "image": "", "index": NOT_OPENED, "source_sha256": "", "status": status,
+            "reason": reason, "description": {}, "audit": [], "thumbnail": "", "measurements": [],
+            "skipped": [], "seconds": 0.0}
+
+
 def _failed(name: str, reason: str, start: float, image: Image | None = None) -> Record:
-    return {
-        "file": name, "image": image.source.signal if image else "",
-        "index": image.source.index if image else NOT_OPENED, "source_sha256": "",
-        "status": "failed",
-        "reason": reason, "description": {}, "audit": list(image.audit) if image else [],
-        "thumbnail": "", "measurements": [], "skipped": [],
-        "seconds": round(time.perf_counter() - start, 3),
-    }
+    record = without_images(name, "failed", reason)
+    record["seconds"] = round(time.perf_counter() - start, 3)
+    if image is not None:
+        record |= {"image": image.source.signal, "index": image.source.index,
+                   "audit": list(image.audit)}
+    return record
 
 
 def _measure_image(
@@ -114,15 +119,12 @@ def _measure_image(
     keys = task.keys.of(job.name, image.acquisition.modality)
     image = calibrated(image, recipe.pixel_size_nm)
     fitting, skipped = split(image, recipe.chosen())
-    record: Record = {
-        "file": job.name, "image": image.source.signal, "index": image.source.index,
-        "source_sha256": image.source.describe()["sha256"] or "", "status": "left out",
-        "reason": "", "description": plain(io.describe(image)), "audit": list(image.audit),
-        "thumbnail": "", "measurements": [],
-        "skipped": [{"measurement": m, "reason": why} for m, why in skipped],
-    }
+    record = without_images(job.name, "left out", "") | {
+        "image": image.source.signal, "index": image.source.index,
+        "source_sha256": image.source.describe()["sha256"] or "",
+        "description": plain(io.describe(image)), "audit": list(image.audit),
+        "skipped": [{"measurement": m, "reason": why} for m, why in skipped]}
     if not fitting:
-        record["reason"] = "; ".join(f"{m}: {why}" for m, why in skipped)
         return record
     if recipe.calibration is not None:
         image = recipe.calibration.apply(image, force=recipe.force_calibration)

@@ -244,7 +244,7 @@ def calibrate(
     common = {"signal": signal, "frame": frame, "pixel_size_nm": pixel_size_nm,
               "pixel_size_per_nm": None}
     finish(calibrate_with(lambda: _images(file, "lattice", common)[0], phase, output,
-                           reproducibility))
+                          reproducibility))
 
 
 def _add_simulators(app: typer.Typer, arguments: Sequence[str]) -> None:

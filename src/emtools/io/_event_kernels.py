@@ -17,23 +17,11 @@ _END_OF_PIXEL = 65535
 
 
 @njit(cache=True, nogil=True)
-def count_events(stream: Shorts, last_frame: int, starts: Places) -> None:
-    """Count the events of each pixel into ``starts[1:]``."""
-    pixels, pixel, frame = len(starts) - 1, 0, 0
-    for value in stream:
-        if pixel == pixels:
-            pixel, frame = 0, frame + 1
-            if frame == last_frame:
-                break
-        if value == _END_OF_PIXEL:
-            pixel += 1
-        else:
-            starts[pixel + 1] += 1
-
-
-@njit(cache=True, nogil=True)
 def sort_events(stream: Shorts, last_frame: int, places: Places, channels: Shorts) -> None:
-    """Write the events pixel by pixel; ``places``: where the next of each pixel goes."""
+    """Write the events pixel by pixel; ``places``: where the next of each pixel goes.
+
+    Without room in ``channels`` the events are only counted.
+    """
     pixels, pixel, frame = len(places), 0, 0
     for value in stream:
         if pixel == pixels:
@@ -43,7 +31,8 @@ def sort_events(stream: Shorts, last_frame: int, places: Places, channels: Short
         if value == _END_OF_PIXEL:
             pixel += 1
         else:
-            channels[places[pixel]] = value
+            if len(channels) > 0:
+                channels[places[pixel]] = value
             places[pixel] += 1
 
 

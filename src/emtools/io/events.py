@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emtools.io._event_kernels import add_events, count_events, sort_events
+from emtools.io._event_kernels import add_events, sort_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ class Events:
     def of(cls, stream: Shorts, shape: tuple[int, int, int], last_frame: int) -> Events:
         """Sort a stream by pixels, all frames together."""
         starts = np.zeros(shape[0] * shape[1] + 1, dtype=np.int64)
-        count_events(stream, last_frame, starts)
+        sort_events(stream, last_frame, starts[1:], np.zeros(0, dtype=np.uint16))
         starts = np.cumsum(starts)
         channels = np.empty(int(starts[-1]), dtype=np.uint16)
         sort_events(stream, last_frame, starts[:-1].copy(), channels)

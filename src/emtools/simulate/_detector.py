@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emtools.errors import ParameterError
+from emtools.units import FWHM_PER_SIGMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     Seed = int | np.random.Generator | None
     Floats = NDArray[np.float64]
 
-FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
 
 def generator(rng: Seed) -> np.random.Generator:

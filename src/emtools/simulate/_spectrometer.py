@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emtools import xrays
-from emtools.simulate._detector import FWHM_PER_SIGMA
+from emtools.units import FWHM_PER_SIGMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from emtools.measure.eds.fit import bounded_step, inverse_of
-from emtools.measure.eds.response import FWHM_PER_SIGMA
 from emtools.process.decomposition import (
     through_non_negative_components,
     through_principal_components,
 )
+from emtools.units import FWHM_PER_SIGMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -166,15 +166,18 @@ def on_grid(picture: Image, spectra: Image, grid: Grid) -> Intensity:
         raise ParameterError("haadf", f"{picture.name} does not show the field of the spectra",
                              "give the picture that was recorded with them")
     values = np.asarray(picture.load(), dtype=np.float64)
-    places = [np.minimum(((np.arange(max(own, n)) + 0.5) * n / max(own, n)).astype(np.intp), n - 1)
-              for own, n in zip(values.shape, grid.used.shape, strict=True)]
     # A picture of fewer pixels than there are spectra is used more than once.
-    back = [np.minimum(((np.arange(max(own, n)) + 0.5) * own / max(own, n)).astype(np.intp),
-                       own - 1) for own, n in zip(values.shape, grid.used.shape, strict=True)]
-    pixel = (places[0][:, None] * grid.used.shape[1] + places[1]).ravel()
-    values = values[np.ix_(*back)].ravel()
+    finer = np.maximum(values.shape, grid.used.shape).tolist()
+    down, right = map(_pixels_of, grid.used.shape, finer)
+    pixel = (down[:, None] * grid.used.shape[1] + right).ravel()
+    values = values[np.ix_(*map(_pixels_of, values.shape, finer))].ravel()
     usable = np.isfinite(values) & grid.used.ravel()[pixel]
     return Intensity(values[usable], pixel[usable])
+
+
+def _pixels_of(n: int, finer: int) -> NDArray[np.intp]:
+    """Which of ``n`` pixels holds the middle of each of ``finer`` along the same length."""
+    return np.minimum(((np.arange(finer) + 0.5) * n / finer).astype(np.intp), n - 1)
 
 
 def labelled(regions: NDArray[np.integer[Any]], shape: tuple[int, int]) -> Regions:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from emtools import xrays
+from emtools.units import FWHM_PER_SIGMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 _SHARPEST_EV = 20.0
 _SOFT_KEV = 1.0  # above, no charge is lost near the surface
 _LOSSES = np.array([0.0, 0.03, 0.08, 0.16, 0.28, 0.45, 0.7, 1.0])  # of the largest loss: groups
