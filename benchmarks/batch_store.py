@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from emtools.batch import Results, Store, export, run
+from emtools.batch import Store, run
 from emtools.batch.contents import Contents
 from emtools.batch.plan import Recipe
 from emtools.measure import load
+from emtools.results import Results, export
 
 RECIPE = Recipe(measurements=("chains",))
 

@@ -13,13 +13,16 @@ import pandas as pd
 import pytest
 
 from emtools import simulate
-from emtools.batch import Results, Store, run
-from emtools.batch.export import write_whole
+from emtools.batch import Store, run
 from emtools.batch.keys import KeyBook
 from emtools.batch.plan import Recipe
 from emtools.batch.work import Job, Task
 from emtools.errors import ParameterError
 from emtools.io.writing import write_image
+from emtools.results import Results
+from emtools.results import records as records_of
+from emtools.results.export import write_whole
+from emtools.results.records import pictures
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 
@@ -48,7 +51,7 @@ def measured(folder, tmp_path_factory):
 
 def records(output):
     with Results(output) as results:
-        return list(results.records())
+        return list(records_of(results))
 
 
 def test_every_file_is_accounted_for_with_its_reason(folder, measured):
@@ -106,7 +109,7 @@ def test_a_second_batch_shows_its_own_files_and_keeps_what_the_first_found(measu
     assert [record["file"] for record in records(output)] == ["pbs_hrtem_001.mrc"]
     with Results(output, run=1) as first:
         assert len(first.table("chains.chains")) > 3
-        assert all((output / picture).is_file() for picture in first.pictures())
+        assert all((output / picture).is_file() for picture in pictures(first))
 
 
 def test_what_is_known_by_its_content_is_not_measured_again(folder, measured, tmp_path):
@@ -123,9 +126,10 @@ def test_what_is_known_by_its_content_is_not_measured_again(folder, measured, tm
     assert again == outcome
     assert (output / "index.html").stat().st_mtime_ns == page  # there was nothing new to write
     with Results(output) as results:
-        assert sorted(results.outcomes()) == sorted(
-            (r["file"], r["image"], r["status"], r["reason"] if r["status"] != "left out" else "")
-            for r in results.records())
+        found = results.images[["file", "image", "status", "reason"]]
+        assert list(found.itertuples(index=False, name=None)) == [
+            (r["file"], r["image"], r["status"], r["reason"]) for r in records_of(results)]
+        assert found.loc[found.status == "left out", "reason"].str.contains(": ").all()
     with Results(output, run=1) as before, Results(output) as after:
         one, other = (results.table("eds.composition").drop(columns="file")
                       for results in (before, after))
@@ -144,7 +148,7 @@ def test_a_changed_parameter_measures_what_depends_on_it_and_keeps_the_old(tmp_p
     with Results(output) as now, Results(output, run=1) as before:
         assert (len(now.table("chains.chains")), len(before.table("chains.chains"))) == (0, 3)
         assert now.recipe["parameters"]["chains"]["min_dots"] == 99
-        numbers = [[row[0] for row in one._connection.execute(
+        numbers = [[row[0] for row in one.connection.execute(
             "SELECT result.id FROM found JOIN result ON result.id = found.result "
             "WHERE run = ? AND measurement = 'lattice'", (one.run,))] for one in (now, before)]
         assert numbers[0] == numbers[1]  # measured once

@@ -21,6 +21,8 @@ from emtools import batch, cli, read_one, simulate
 from emtools.io.writing import write_image
 from emtools.measure import Given, load, names
 from emtools.measure._given import said_of
+from emtools.results import Results
+from emtools.results import records as records_of
 
 EXECUTABLE = [sys.executable, "-c", "from emtools.cli import main; main()"]
 CONTENT = hashlib.sha256(np.repeat([1, 2], 128).astype("<i8").tobytes() * 256).hexdigest()[:12]
@@ -72,8 +74,8 @@ def run(monkeypatch, capsys):
 
 
 def records(output):
-    with batch.Results(output) as results:
-        return list(results.records())
+    with Results(output) as results:
+        return list(records_of(results))
 
 
 @pytest.mark.parametrize("name", names())

@@ -18,6 +18,8 @@ from emtools.io.writing import write_image
 from emtools.model import Axis, Image
 from emtools.model.calibration import square_departure
 from emtools.model.image import Acquisition, plane_image
+from emtools.results import Results
+from emtools.results import records as records_of
 from emtools.simulate import crystal
 
 EMTOOLS = Path(sys.executable).parent / "emtools"
@@ -288,8 +290,8 @@ def test_a_batch_is_calibrated_in_its_workers(folder, calibration, tmp_path):
     ((name, reason),) = outcome.failed
     assert name.startswith("elsewhere.hspy")
     assert "microscope" in reason
-    with batch.Results(tmp_path / "out") as results:
-        (gold,) = [one for one in results.records() if one["status"] == "measured"]
+    with Results(tmp_path / "out") as results:
+        (gold,) = [one for one in records_of(results) if one["status"] == "measured"]
     assert any("calibrated with SrTiO3" in note for note in gold["audit"])
     assert gold["measurements"][0]["summary"]["scale_err_percent"] == pytest.approx(0.8, abs=0.01)
     forced = replace(recipe, force_calibration=True)

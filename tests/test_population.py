@@ -16,8 +16,11 @@ from emtools import chains, simulate
 from emtools.errors import ParameterError
 from emtools.population import (
     Frame,
+    Nested,
     compare,
+    compare_nested,
     length_distribution,
+    nested_means,
     pair_correlation,
     population,
 )
@@ -515,3 +518,68 @@ class TestBadInput:
             pair_correlation(frames, step_nm=0.0)
         with pytest.raises(ParameterError, match="of"):
             pair_correlation(frames, of="grains")
+
+
+# --- numbers of any kind, nested in images
+
+
+def nested_of(rng, n_images=12, n_each=30, between=0.5, within=1.0, mean=10.0, samples=""):
+    """Rows that share the offset of their image."""
+    offsets = rng.normal(0.0, between, n_images)
+    values = mean + np.repeat(offsets, n_each) + rng.normal(0.0, within, n_images * n_each)
+    images = np.repeat(np.arange(n_images), n_each)
+    named = tuple(f"{samples}{image // 3}" for image in images) if samples else ()
+    return Nested("d", "nm", values, np.full(len(values), 0.3), images, named)
+
+
+def test_means_of_nested_numbers_cover_the_truth_as_often_as_they_say():
+    rng = np.random.default_rng(5)
+    inside = [row.low <= 10.0 <= row.high for row in (
+        nested_means([nested_of(rng, n_images=8)], rng=0).iloc[0] for _ in range(300))]
+    assert 0.92 <= np.mean(inside) <= 0.98
+
+
+def test_common_errors_enter_once_and_bounds_hold():
+    kind = nested_of(np.random.default_rng(1), n_images=2, between=30.0)
+    kind = replace(kind, common_err=0.7, bounds=(0.0, 15.0))
+    row = nested_means([kind]).iloc[0]
+    assert row.mean_err_with_scale == pytest.approx(np.hypot(row.mean_err, 0.7), rel=1e-6)
+    assert (row.low, row.high) == (0.0, 15.0)
+    assert row.spread > 1.0
+
+
+def test_one_image_says_that_nothing_is_known_between_images():
+    row = nested_means([nested_of(np.random.default_rng(1), n_images=1)]).iloc[0]
+    assert "one image: error over its rows" in row.note
+    assert row.n_images == 1
+    assert row.mean_err == pytest.approx(1.0 / np.sqrt(30), rel=0.3)
+
+
+def test_equal_groups_of_nested_numbers_differ_as_often_as_they_say():
+    rng = np.random.default_rng(2)
+    found = [compare_nested({"a": [nested_of(rng, 7, 10)], "b": [nested_of(rng, 7, 10)]},
+                            rng=0).p_value[0] < 0.05 for _ in range(200)]
+    assert np.mean(found) < 0.09
+
+
+def test_nested_groups_are_compared_by_images_or_by_samples():
+    rng = np.random.default_rng(3)
+    a, b = nested_of(rng), nested_of(rng, mean=12.0)
+    row = compare_nested({"a": [a], "b": [b]}).iloc[0]
+    assert row.difference == pytest.approx(2.0, abs=0.6)
+    assert row.low < 2.0 < row.high
+    assert "larger in b" in row.verdict
+    assert "samples are not stated" in row.verdict
+    of_samples = [nested_of(rng, samples="s"), nested_of(rng, mean=12.0, samples="t")]
+    row = compare_nested({"a": [of_samples[0]], "b": [of_samples[1]]}).iloc[0]
+    assert row.method.startswith("Welch's t")
+    single = nested_of(rng, n_images=1)
+    assert "single image" in compare_nested({"a": [single], "b": [b]}).iloc[0].verdict or \
+        "no difference" in compare_nested({"a": [single], "b": [b]}).iloc[0].verdict
+    assert len(compare_nested({"a": [a], "b": []})) == 0
+    with pytest.raises(ParameterError, match="two groups"):
+        compare_nested({"a": [a]})
+    with pytest.raises(ParameterError, match="finite"):
+        replace(a, values=np.full(len(a.values), np.nan))
+    with pytest.raises(ParameterError, match="differ in length"):
+        replace(a, errors=np.zeros(3))

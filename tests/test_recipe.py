@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from emtools import EmtoolsError, ParameterError
-from emtools.batch import Results, preview, run
+from emtools.batch import preview, run
 from emtools.batch.keys import KeyBook
 from emtools.batch.plan import Recipe, Rule
 from emtools.cli.planning import recipe_text
 from emtools.cli.recipes import read_recipe
+from emtools.results import Results
+from emtools.results import records as records_of
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 
@@ -142,7 +144,7 @@ def test_a_preview_says_what_a_run_then_does_and_writes_nothing(folder, tmp_path
     run(folder, output, recipe, workers=1)
     with Results(output) as results:
         done = {(one["file"], one["image"]): [m["measurement"] for m in one["measurements"]]
-                for one in results.records() if one["status"] == "measured"}
+                for one in records_of(results) if one["status"] == "measured"}
         assert done == {(one.file, one.image): [name for name, _ in one.measurements]
                         for one in planned.planned}
         assert results.recipe["rules"][0]["files"] == "before/*"

@@ -19,12 +19,15 @@ import pytest
 
 import emtools
 from emtools import ParameterError, simulate
-from emtools.batch import Results, Store, export, run
+from emtools.batch import Store, run
 from emtools.batch.contents import TABLE, Contents
 from emtools.batch.plan import Recipe
 from emtools.batch.store import transaction
 from emtools.io.writing import write_image
 from emtools.measure import load
+from emtools.results import Results, export
+from emtools.results import records as records_of
+from emtools.results.records import pictures
 
 RECIPE = Recipe(measurements=("chains",))
 NAN = float("nan")
@@ -128,7 +131,7 @@ def test_an_image_in_pixels_has_its_columns_beside_those_in_nm(tmp_path):
         assert table.loc["b.tif", "diameter_px"] == 30.0
         assert np.isnan(table.loc["b.tif", "diameter_nm"])
         said = {one["file"]: one["measurements"][0]["tables"]["dots"][0]
-                for one in results.records()}
+                for one in records_of(results)}
         assert "diameter_nm" in said["a.tif"]
         assert "diameter_px" not in said["a.tif"]
         assert "diameter_nm" not in said["b.tif"]
@@ -160,7 +163,7 @@ def test_a_failed_image_is_tried_again_and_the_others_are_not(tmp_path):
     with emtools.open_results(tmp_path / "results") as results:
         assert results.table("chains.dots").file.value_counts().to_dict() == {
             "a.tif": 2, "again.tif": 4, "third.tif": 4}
-        assert [one["reason"] for one in results.records() if one["status"] == "failed"] == [
+        assert [one["reason"] for one in records_of(results) if one["status"] == "failed"] == [
             "out of memory"]
 
 
@@ -258,9 +261,9 @@ def test_killed_at_any_moment_the_next_run_goes_on(micrographs, tmp_path, kills)
     run(micrographs, output, RECIPE, workers=2)
     assert tables_of(output, tmp_path / "a") == tables_of(tmp_path / "calm", tmp_path / "b")
     with Results(output) as results:
-        assert not results._connection.execute(
+        assert not results.connection.execute(
             "SELECT key FROM result GROUP BY key HAVING count(*) > 1").fetchall()
-        kept = {Path(picture).name for picture in results.pictures()}
+        kept = {Path(picture).name for picture in pictures(results)}
     assert {path.name for path in (output / "pictures").iterdir()} == kept
 
 

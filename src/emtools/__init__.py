@@ -45,7 +45,7 @@ _PUBLIC = {
     "ReadError": "emtools.errors",
     "Result": "emtools.model",
     "Source": "emtools.model",
-    "open_results": "emtools.batch",
+    "open_results": "emtools.results",
     "UnitError": "emtools.errors",
     "attachment": "emtools.measure.attachment",
     "calibrate": "emtools.instrument",

@@ -1,10 +1,7 @@
 """A folder -> a results folder: plan, measure in workers, store, tables, report."""
 
-from emtools.batch.export import export
 from emtools.batch.preview import Preview, preview
-from emtools.batch.results import Results, open_results
 from emtools.batch.run import Outcome, run
 from emtools.batch.store import Store
 
-__all__ = ["Outcome", "Preview", "Results", "Store", "export", "open_results", "preview",
-           "run"]
+__all__ = ["Outcome", "Preview", "Store", "preview", "run"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from emtools.batch.plan import Recipe, Rule
 
 # Rooms whose code cannot change a number.
-_NOT_MEASURING = ("batch", "cli", "figures", "report")
+_NOT_MEASURING = ("batch", "cli", "figures", "population", "report", "results")
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def effective(recipe: Recipe) -> dict[str, Any]:
         "force_calibration": recipe.force_calibration,
         "parameters": {one.name: _parameters(one.name, recipe) for one in recipe.chosen()},
         "rules": [_plain_rule(rule) for rule in recipe.rules],
+        "groups": plain(recipe.groups.plain()),
     }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from emtools.errors import ParameterError
 from emtools.measure import load, names
+from emtools.results.groups import Groups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +65,8 @@ class Recipe:
         Measurements whose results are supplied to those that can take them but need not.
     rules
         What is different for some images; of several that fit, later ones count.
+    groups
+        What files belong to; no number that is measured depends on it.
     """
 
     measurements: tuple[str, ...] | None = None
@@ -73,6 +76,7 @@ class Recipe:
     force_calibration: bool = False
     wanted: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    groups: Groups = field(default_factory=Groups)
 
     def of(self, name: str, modality: str | None) -> Recipe:
         """Return the recipe of an image of a file, without rules."""
@@ -91,7 +95,8 @@ class Recipe:
             pixel_size_nm=self.pixel_size_nm if given.pixel_size_nm is None
             else given.pixel_size_nm,
             calibration=given.calibration or self.calibration,
-            force_calibration=given.force_calibration or self.force_calibration)
+            force_calibration=given.force_calibration or self.force_calibration,
+            groups=given.groups or self.groups)
 
     def _changed(self, rule: Rule) -> Recipe:
         every = {**self.parameters, **rule.parameters}

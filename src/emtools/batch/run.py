@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pebble import ProcessExpired, ProcessPool
 
-from emtools._version import __version__
 from emtools.batch.contents import Contents
-from emtools.batch.export import export
 from emtools.batch.plan import Recipe
-from emtools.batch.results import Results
 from emtools.batch.store import RunOfFiles, Store
-from emtools.batch.work import Job, Record, Task, measure_file, without_images
+from emtools.batch.work import Job, Task, measure_file
 from emtools.errors import ParameterError
 from emtools.io import find_files
 from emtools.io.finding import Found
 from emtools.report import write_report
+from emtools.results.export import export
+from emtools.results.reading import Results
+from emtools.results.records import pictures, without_images
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from emtools.results.records import Record
 
 Progress = Callable[[int, int, str], None]
 _TOGETHER = 200  # files that are looked at with one transaction
@@ -109,7 +111,7 @@ def run(
         reused = _measure(files, folder, under_way, Task(recipe, under_way.keys, output),
                           Contents(store.connection, rehash=rehash),
                           _Limits(workers or os.cpu_count() or 1, timeout_s), progress)
-        outcome = _finish(output, folder, reused, written=under_way.as_before())
+        outcome = _finish(output, reused, written=under_way.as_before())
         under_way.finish()  # only now: tables and page are of this run
     return outcome
 
@@ -254,24 +256,25 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _finish(output: Path, folder: Path, reused: int, *, written: bool) -> Outcome:
+def _finish(output: Path, reused: int, *, written: bool) -> Outcome:
     """Write tables and report out of the store, unless they are there from the run before."""
     with Results(output) as results:
         if not (written and (output / "index.html").is_file()):
-            _write(results, f"emtools: {folder.name or folder.resolve().name}")
-        found = results.outcomes()
-    failed = tuple((f"{file} [{image}]" if image else file, reason)
-                   for file, image, status, reason in found if status == "failed")
-    counts = [status for _, _, status, _ in found]
-    return Outcome(counts.count("measured"), counts.count("left out"), reused,
-                   counts.count("other file"), failed, output / "index.html")
+            _write(results)
+        found = results.images
+    failed = tuple((f"{file} [{image}]" if image else file, reason) for file, image, reason in
+                   found.loc[found["status"] == "failed", ["file", "image", "reason"]]
+                   .itertuples(index=False))
+    counts = found["status"].value_counts()
+    return Outcome(int(counts.get("measured", 0)), int(counts.get("left out", 0)), reused,
+                   int(counts.get("other file", 0)), failed, output / "index.html")
 
 
-def _write(results: Results, title: str) -> None:
+def _write(results: Results) -> None:
     """Write tables and page, and remove pictures that belong to no result."""
     export(results, results.folder / "tables")
-    kept = {results.folder / path for path in results.pictures()}
+    kept = {results.folder / path for path in pictures(results)}
     for path in (results.folder / "pictures").glob("*.png"):
         if path not in kept:  # of a file that was being measured when a batch was stopped
             path.unlink()
-    write_report(results.folder, list(results.records()), title=title, version=__version__)
+    write_report(results)

@@ -16,18 +16,19 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emtools._version import __version__
-from emtools.batch import contents, schema
+from emtools.batch import contents
 from emtools.batch.keys import KeyBook, effective
 from emtools.errors import ParameterError
+from emtools.results import schema
+from emtools.results.schema import DATABASE, check_format, stored_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from emtools.batch.plan import Recipe
-    from emtools.batch.work import Record
+    from emtools.results.records import Record
 
-DATABASE = "results.sqlite"
 _LOCK = ".writing"
 _BUSY_S = 30.0  # that a reader may hold a writer up
 
@@ -233,7 +234,7 @@ class RunOfFiles:
             self._connection.execute(
                 f"SELECT {what} FROM {table} WHERE run = ? EXCEPT "  # noqa: S608 - no input
                 f"SELECT {what} FROM {table} WHERE run = ?", (one, other)).fetchone() is None
-            for table, what in (("file", "name, status, reason"),
+            for table, what in (("file", "name, status, reason, grp, sample"),
                                 ("found", "name, number, place, result"))
             for one, other in ((self.number, before[0]), (before[0], self.number)))
 
@@ -279,8 +280,10 @@ class RunOfFiles:
         return result
 
     def _saw(self, name: str, status: str, reason: str, seconds: float | None) -> None:
-        self._connection.execute("INSERT INTO file VALUES (?, ?, ?, ?, ?)",
-                                 (self.number, stored_name(name), status, reason, seconds))
+        self._connection.execute(
+            "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (self.number, stored_name(name), status, reason, seconds,
+             *self.keys.recipe.groups.of(name)))
 
     def _saw_image(self, name: str, number: int, key: str, signal: str) -> None:
         self._connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?, ?, 'read', '')",
@@ -297,25 +300,6 @@ def opened(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     return connection
-
-
-def check_format(connection: sqlite3.Connection, folder: Path) -> None:
-    """Refuse a store of another version.
-
-    Raises
-    ------
-    ParameterError
-        If it is one.
-    """
-    try:
-        found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-    except sqlite3.DatabaseError as error:  # a batch that has just begun, or another file
-        raise ParameterError(str(folder), f"holds no results of a batch ({error})",
-                             "wait until the batch has begun, or give another folder") from error
-    if found is None or found[0] != str(schema.FORMAT):
-        said = "none" if found is None else found[0]
-        raise ParameterError(str(folder), f"holds results in format {said}, not {schema.FORMAT}",
-                             "give a new folder with -o, or use the emtools that wrote it")
 
 
 @contextlib.contextmanager
@@ -360,20 +344,6 @@ def _locked(path: Path) -> Any:
         raise ParameterError(str(path.parent), "is being written to by another batch",
                              "wait until it is done, or give another folder with -o") from error
     return file
-
-
-def stored_name(name: str) -> str | bytes:
-    """A file name as the database holds it: bytes that are no text stay bytes."""
-    raw = name.encode("utf-8", "surrogateescape")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw
-
-
-def name_of(stored: str | bytes) -> str:
-    """Back from `stored_name`."""
-    return stored if isinstance(stored, str) else stored.decode("utf-8", "surrogateescape")
 
 
 def _now() -> str:

@@ -7,21 +7,20 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from emtools import figures, io
 from emtools.batch.plan import Recipe, calibrated, split
 from emtools.errors import EmtoolsError, ReadError
 from emtools.measure import Run
 from emtools.model.result import plain
+from emtools.results.records import without_images
 
 if TYPE_CHECKING:
     from emtools.batch.keys import KeyBook
     from emtools.measure import Measurement
     from emtools.model import Image, Result
-
-Record = dict[str, Any]
-NOT_OPENED = -1  # in place of an image's number in its file
+    from emtools.results.records import Record
 
 
 @dataclass(frozen=True)
@@ -94,13 +93,6 @@ def _said(error: Exception) -> str:
     if isinstance(error, EmtoolsError):
         return f"{error.reason}; {error.advice}" if error.advice else error.reason
     return f"{type(error).__name__}: {error}"
-
-
-def without_images(name: str, status: str, reason: str) -> Record:
-    """The record of a file of which no image was opened."""
-    return {"file": name, "image": "", "index": NOT_OPENED, "source_sha256": "", "status": status,
-            "reason": reason, "description": {}, "audit": [], "thumbnail": "", "measurements": [],
-            "skipped": [], "seconds": 0.0}
 
 
 def _failed(name: str, reason: str, start: float, image: Image | None = None) -> Record:

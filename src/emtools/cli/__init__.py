@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emtools.cli.batches import batch, export, recipe
+from emtools.cli.batches import batch, export, recipe, report
 from emtools.cli.options import from_text, settings, with_signature
 from emtools.cli.shared import (
     EXIT_USAGE,
@@ -62,6 +62,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("batch")(batch)
     app.command("recipe")(recipe)
     app.command("export")(export)
+    app.command("report")(report)
     app.command("calibrate")(calibrate)
     _add_simulators(app, arguments)
     return app

@@ -1,4 +1,4 @@
-"""Commands of batches: measure a folder, write a recipe for it, export its tables."""
+"""Commands of batches: measure a folder, write a recipe, export its tables, write its report."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from emtools.cli.shared import (
     EXIT_STOPPED,
     Calibrated,
     Force,
+    GroupsOf,
     PixelSize,
     Settings,
     With,
@@ -38,6 +39,7 @@ def batch(
     pixel_size_nm: PixelSize = None,
     calibration: Calibrated = None,
     force_calibration: Force = False,
+    groups: GroupsOf = None,
     workers: Annotated[int | None, typer.Option(
         help="Worker processes; by default one for each core.", show_default=False)] = None,
     timeout_s: Annotated[float | None, typer.Option(
@@ -55,11 +57,12 @@ def batch(
     from emtools import batch as room
     from emtools.batch.plan import Recipe
     from emtools.cli import showing
+    from emtools.results import Groups
 
     chosen, wanted = (tuple(part.strip() for part in text.split(",")) if text else None
                       for text in (measure, with_))
     given = Recipe(chosen, settings(set_ or []), pixel_size_nm, calibration_of(calibration),
-                   force_calibration, wanted or ())
+                   force_calibration, wanted or (), (), Groups.given(groups or ""))
     if recipe is not None:
         from emtools.cli.recipes import read_recipe
 
@@ -106,8 +109,29 @@ def export(
     to: Annotated[str, typer.Option(help="csv, parquet or xlsx.")] = "csv",
 ) -> None:
     """Write the tables of a batch's last run, one file for each kind of row."""
-    from emtools import batch as room
+    from emtools import results as room
 
     with room.open_results(results) as opened:
         for path in room.export(opened, output, to):  # type: ignore[arg-type]
             typer.echo(str(path))
+
+
+def report(
+    results: Annotated[Path, typer.Argument(help="Results folder of a batch.",
+                                            show_default=False)],
+    *,
+    output: Annotated[Path | None, typer.Option(
+        "--output", "-o", help="File to write; by default index.html in the results folder.",
+        show_default=False)] = None,
+    groups: GroupsOf = None,
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "",
+    run: Annotated[int | None, typer.Option(
+        help="Number of a run; by default the last one.", show_default=False)] = None,
+) -> None:
+    """Write the report of a batch: one page with populations, objects, images and methods."""
+    from emtools.report import write_report
+    from emtools.results import Groups, open_results
+
+    with open_results(results, run) as opened:
+        typer.echo(str(write_report(opened, output, groups=Groups.given(groups or ""),
+                                    title=title)))

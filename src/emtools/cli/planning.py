@@ -86,6 +86,10 @@ def recipe_text(preview: Preview) -> str:
     for name in fitting:
         lines += [f"[{name}]  # {load(name).summary}", *_parameters(load(name).options), ""]
     lines += [
+        "[groups]  # that the report compares, and samples that they are made of",
+        '# folders = "group/sample"  # what the levels of folders are',
+        '# sheet = "groups.csv"  # or .xlsx, with the columns file, group and sample',
+        '# files = { before = "*_before*", after = ["*_1h*", "*_2h*"] }', "",
         "# What is different for some files or kinds of image; of several that fit, later ones "
         "count.",
         "# [[for]]", '# files = "before/*"', '# modality = "HAADF"',

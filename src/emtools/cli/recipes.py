@@ -13,6 +13,7 @@ from emtools.cli.reading import reading
 from emtools.errors import ParameterError
 from emtools.instrument import InstrumentCalibration
 from emtools.measure import load, names
+from emtools.results.groups import Groups, read_sheet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from emtools.measure import Option
 
 _ADVICE = "see `emtools recipe FOLDER`, which writes one"
-_OF_ALL = ("measurements", "with", "pixel_size_nm", "calibration", "force_calibration", "for")
+_OF_ALL = ("measurements", "with", "pixel_size_nm", "calibration", "force_calibration", "groups",
+           "for")
+_OF_GROUPS = ("folders", "sheet", "files", "samples")
 _OF_RULE = ("files", "modality", "measurements", "with")
 
 
@@ -55,9 +58,39 @@ def read_recipe(path: Path) -> Recipe:
         force_calibration=bool(top.value("force_calibration", bool)),
         wanted=top.names("with") or (),
         rules=tuple(_rule(entry, f"{path}: [[for]] {number}", path.parent)
-                    for number, entry in enumerate(top.rules(), start=1)))
+                    for number, entry in enumerate(top.rules(), start=1)),
+        groups=_groups(top.value("groups", dict) or {}, f"{path}: groups", path.parent))
     recipe.check()
     return recipe
+
+
+def _groups(tree: Mapping[str, Any], where: str, folder: Path) -> Groups:
+    for key in tree:
+        if key not in _OF_GROUPS:
+            raise ParameterError(f"{where}.{key}", "is not known",
+                                 f"known are {', '.join(_OF_GROUPS)}")
+    for key in ("folders", "sheet"):
+        if not isinstance(tree.get(key, ""), str):
+            raise ParameterError(f"{where}.{key}", f"{tree[key]!r} is no text")
+    return Groups(
+        folders=tree.get("folders", ""),
+        files=_patterns(tree.get("files", {}), f"{where}.files"),
+        samples=_patterns(tree.get("samples", {}), f"{where}.samples"),
+        sheet=read_sheet(folder / tree["sheet"]) if "sheet" in tree else {})
+
+
+def _patterns(tree: Any, where: str) -> dict[str, tuple[str, ...]]:
+    """Patterns of each group: one, or a list of them."""
+    if not isinstance(tree, Mapping):
+        raise ParameterError(where, "is no table", 'write for example before = "*_before*"')
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in tree.items():
+        given = value if isinstance(value, list) else [value]
+        if not all(isinstance(one, str) for one in given):
+            raise ParameterError(f"{where}.{name}", f"{value!r} is no pattern of names",
+                                 'give for example "*_before*", or a list of these')
+        found[name] = tuple(given)
+    return found
 
 
 def _rule(tree: Any, where: str, folder: Path) -> Rule:

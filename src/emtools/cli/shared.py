@@ -33,6 +33,9 @@ Frame = Annotated[int | None, typer.Option(help="Number of the frame of a stack,
 Calibrated = Annotated[Path | None, typer.Option(
     "--calibration", help="Calibration of the instrument, made by `emtools calibrate`.",
     show_default=False)]
+GroupsOf = Annotated[str | None, typer.Option(
+    "--groups", help="What files belong to: a sheet (.csv, .xlsx) with the columns file, group and "
+    "sample, or what the folders are (group, group/sample).", show_default=False)]
 Force = Annotated[bool, typer.Option(
     "--force-calibration", help="Apply it to images that were taken differently, too.")]
 

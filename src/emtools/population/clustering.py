@@ -11,7 +11,14 @@ from scipy.stats import norm
 from emtools.errors import ParameterError
 from emtools.population.frames import as_frames, pool
 from emtools.population.pattern import dot_places, end_places, inside, margin
-from emtools.population.spread import Quantity, draws, not_measurable, ratio
+from emtools.population.spread import (
+    PART,
+    POSITIVE,
+    Quantity,
+    draws,
+    not_measurable,
+    ratio,
+)
 from emtools.population.tables import PAIRS
 
 if TYPE_CHECKING:
@@ -88,7 +95,7 @@ def clark_evans(pooled: Pooled, rng: np.random.Generator) -> Quantity:
     variance = 1.0 - float(np.var(z)) if len(z) > 1 else 1.0
     p_value = 2.0 * float(norm.sf(abs(np.mean(z)) / np.sqrt(max(variance, 0.2))))
     return Quantity("Clark-Evans index", "", round(points / _CHOICES), np.flatnonzero(seen),
-                    ratio(measured, expected), power=0, p_value=p_value,
+                    ratio(measured, expected), power=0, bounds=POSITIVE, p_value=p_value,
                     note="1: chains at random, below: aggregated; p of random places")
 
 
@@ -133,10 +140,11 @@ def side_by_side(pooled: Pooled) -> list[Quantity]:
     units = np.flatnonzero(length)
     note = f"within {r:.3g} nm, centre to centre"
     part = Quantity(names[0], "", len(pooled.courses), units, ratio(beside, length), power=0,
-                    note=f"part of the length {note}")
+                    bounds=PART, note=f"part of the length {note}")
     if not chance.sum() > 0:
         return [part, not_measurable(names[1], "", "no image shows two chains")]
     return [part, Quantity(names[1], "", len(pooled.courses), units, ratio(beside, chance), power=0,
+                           bounds=POSITIVE,
                            note="times as much length beside other chains as by chance: 1")]
 
 

@@ -89,6 +89,11 @@ def compare(
     rows: list[dict[str, Any]] = []
     for a, b in combinations(frames, 2):
         rows += _pair((a, b), (frames[a], frames[b]), quantity, confidence, generator)
+    return judged(rows, confidence)
+
+
+def judged(rows: list[dict[str, Any]], confidence: float) -> pd.DataFrame:
+    """Return the table of comparisons: p values corrected for all of them, and verdicts."""
     corrected = holm(np.array([row["p_value"] for row in rows]))
     for row, p_holm in zip(rows, corrected.tolist(), strict=True):
         row["p_holm"] = p_holm
@@ -133,10 +138,15 @@ def _pair(
 
 def _level(frames: tuple[tuple[Frame, ...], tuple[Frame, ...]]) -> str:
     """What the units of the test are: samples, images, or the chains of single images."""
+    return level_of([[frame.sample for frame in of] for of in frames])
+
+
+def level_of(groups: Sequence[Sequence[str]]) -> str:
+    """What the units of a test are, by the samples of the images of each group."""
     # One value has no scatter: what is inside the image is all there is to test.
-    if any(len(of) == 1 for of in frames):
+    if any(len(of) == 1 for of in groups):
         return "chains"
-    samples = [{frame.sample for frame in of} for of in frames]
+    samples = [set(of) for of in groups]
     if all(len(of) > 1 and "" not in of for of in samples):
         return "samples"
     return "images of one sample" if all("" not in of for of in samples) else "images"

@@ -151,6 +151,7 @@ class Pooled:
     dots: pd.DataFrame
     courses: tuple[Course, ...]
     n_units: int
+    parts = "chains"
 
     @property
     def by_image(self) -> bool:

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emtools.population.spread import Quantity, not_measurable, ratio, summed
+from emtools.population.spread import (
+    PART,
+    POSITIVE,
+    Quantity,
+    not_measurable,
+    ratio,
+    summed,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +72,7 @@ def area_fraction(pooled: Pooled) -> Quantity:
     if n == 0:
         return not_measurable("area fraction", "", "nothing is in the frames")
     return Quantity("area fraction", "", n, units_seen(pooled),
-                    _per_area(pooled, covered, pooled.areas), power=0, of_frame=True,
+                    _per_area(pooled, covered, pooled.areas), power=0, of_frame=True, bounds=PART,
                     logarithmic=bool((covered > 0).all()))
 
 
@@ -117,7 +124,8 @@ def number_density(pooled: Pooled) -> Quantity:
                       for frame in pooled.frames])
     return Quantity("number of chains", "1/µm²", int(counted.sum()), units_seen(pooled),
                     _per_area(pooled, ends * _NM2_IN_UM2, areas), power=-2, of_frame=True,
-                    logarithmic=bool((ends > 0).all()), note="n is the number of ends")
+                    bounds=POSITIVE, logarithmic=bool((ends > 0).all()),
+                    note="n is the number of ends")
 
 
 def dots_in_chains(pooled: Pooled) -> Quantity:
@@ -130,4 +138,5 @@ def dots_in_chains(pooled: Pooled) -> Quantity:
     upper = summed(bound.astype(float), units, pooled.n_units)
     lower = summed(seen.astype(float), units, pooled.n_units)
     return Quantity("dots in chains", "", int(seen.sum()), np.unique(units[seen]),
-                    ratio(upper, lower), power=0, note="part of all dots")
+                    ratio(upper, lower), power=0, bounds=PART,
+                    note="part of all dots")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from scipy import stats
@@ -13,12 +13,35 @@ from scipy import stats
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emtools.population.frames import Pooled
-
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
 REPLICATES = 1000
+ANY = (-np.inf, np.inf)
+POSITIVE = (0.0, np.inf)
+PART = (0.0, 1.0)
+
+
+class Units(Protocol):
+    """What is drawn again: images, or the parts of a single one."""
+
+    @property
+    def n_units(self) -> int:
+        """How many."""
+
+    @property
+    def by_image(self) -> bool:
+        """Whether they are images."""
+
+    @property
+    def parts(self) -> str:
+        """What those of a single image are."""
+
+    @property
+    def scale_err(self) -> float:
+        """Relative 1 sigma that all share."""
+
+
 _TOO_FEW = 0.9  # part of the replicates that must have a value
 # (replicates, units) weights -> one value for each replicate
 Statistic = Callable[["Floats"], "Floats"]
@@ -31,6 +54,12 @@ class Interval(NamedTuple):
     err: float
     low: float
     high: float
+
+
+    def within(self, bounds: tuple[float, float]) -> Interval:
+        """Return it with its ends where the quantity can lie: they still cover as often."""
+        low, high = (min(max(end, bounds[0]), bounds[1]) for end in (self.low, self.high))
+        return self._replace(low=low, high=high)
 
 
 NOTHING = Interval(float("nan"), float("nan"), float("nan"), float("nan"))
@@ -73,6 +102,8 @@ class Quantity:
         For a statistic that holds near the estimate of all units: the same near that of some.
     compared, compared_unit
         Name and unit of `statistic`, where it is not what is shown.
+    bounds
+        Within which it must lie, whatever the interval says.
     p_value
         Of the null hypothesis that the note names.
     note
@@ -96,6 +127,7 @@ class Quantity:
     of_group: Callable[[NDArray[np.bool_]], Statistic] | None = None
     compared: str = ""
     compared_unit: str = ""
+    bounds: tuple[float, float] = ANY
     p_value: float = float("nan")
     note: str = ""
 
@@ -106,7 +138,7 @@ def not_measurable(name: str, unit: str, reason: str, n: int = 0) -> Quantity:
                     note=f"not measurable: {reason}")
 
 
-def draws(pooled: Pooled, rng: np.random.Generator, replicates: int = REPLICATES) -> Floats:
+def draws(pooled: Units, rng: np.random.Generator, replicates: int = REPLICATES) -> Floats:
     """Return bootstrap weights of the units, ``(replicates, units)``.
 
     Whole images are drawn with replacement (Davison & Hinkley 1997, section 3.8); within a single

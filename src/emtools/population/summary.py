@@ -15,6 +15,7 @@ from emtools.population.pattern import area_fraction, dots_in_chains, number_den
 from emtools.population.persistence import persistence_quantity
 from emtools.population.spread import (
     NOTHING,
+    POSITIVE,
     Interval,
     Quantity,
     at_full,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.population.frames import Frame, Pooled
+    from emtools.population.spread import Units
 
     Floats = NDArray[np.float64]
 
@@ -89,7 +91,7 @@ def population(
     generator = np.random.default_rng(rng)
     weights = draws(pooled, generator)
     found = quantities(pooled, generator)
-    return POPULATION.frame([_row(pooled, quantity, weights, confidence) for quantity in found])
+    return POPULATION.frame([row_of(pooled, quantity, weights, confidence) for quantity in found])
 
 
 def quantities(
@@ -156,16 +158,16 @@ def _plain(
     values, errors, counts = columns
     return Quantity(
         name, "nm", len(values), np.unique(units),
-        mean_of(values, counts, units, pooled.n_units),
+        mean_of(values, counts, units, pooled.n_units), bounds=POSITIVE,
         median=median_of(values, counts, units),
         spread=spread_of(values, errors, counts, units, pooled.n_units), note=note)
 
 
-def _row(
-    pooled: Pooled, quantity: Quantity, weights: Floats, confidence: float
+def row_of(
+    pooled: Units, quantity: Quantity, weights: Floats, confidence: float
 ) -> dict[str, Any]:
     """Return the row of one quantity."""
-    found = estimate(quantity, weights, confidence)
+    found = estimate(quantity, weights, confidence).within(quantity.bounds)
     scale = abs(quantity.power * found.value) * pooled.scale_err if quantity.power else 0.0
     n_units = len(quantity.units)
     row: dict[str, Any] = {
@@ -176,7 +178,7 @@ def _row(
         "low": found.low, "high": found.high, "p_value": quantity.p_value,
         "spread": np.nan, "spread_err": np.nan, "note": _note(pooled, quantity, found),
     }
-    middle = _median(quantity, weights, confidence)
+    middle = _median(quantity, weights, confidence).within(quantity.bounds)
     row |= {"median": middle.value, "median_err": middle.err,
             "median_low": middle.low, "median_high": middle.high}
     if quantity.spread is not None:
@@ -194,10 +196,10 @@ def _median(quantity: Quantity, weights: Floats, confidence: float) -> Interval:
                     len(quantity.units), confidence)
 
 
-def _note(pooled: Pooled, quantity: Quantity, found: Interval) -> str:
+def _note(pooled: Units, quantity: Quantity, found: Interval) -> str:
     notes = [quantity.note] if quantity.note else []
     if quantity.statistic is not None and np.isfinite(found.value) and not pooled.by_image:
-        notes.append("one image: error over its chains, nothing known between images")
+        notes.append(f"one image: error over its {pooled.parts}, nothing known between images")
     elif np.isfinite(found.value) and not np.isfinite(found.err):
         notes.append("a single image shows it: no error" if len(quantity.units) < 2 else
                      "too few images for an error")

@@ -12,7 +12,8 @@ POPULATION = Table("One quantity of the population that the images show.", (
     Column("n_images", "int", "number of images that show any of them"),
     Column("mean", "float", "mean of the population, or its value"),
     Column("mean_err", "float", "1 sigma, statistical"),
-    Column("mean_err_with_scale", "float", "1 sigma, with that of the pixel size in quadrature"),
+    Column("mean_err_with_scale", "float", "1 sigma, with what all images share in quadrature: "
+           "that of the pixel size, or of k-factors"),
     Column("low", "float", "lower end of the confidence interval of the mean, statistical"),
     Column("high", "float", "upper end"),
     Column("median", "float", "median of the population"),

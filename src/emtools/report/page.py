@@ -1,174 +1,226 @@
-"""Records -> what the page's template shows, every number already in words."""
+"""Everything that the page shows, in words -> HTML."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from emtools.report.wording import (
-    common_decimals,
-    error_of,
-    items,
-    link,
-    number,
-    split_unit,
-    text,
-    thumbnail,
-)
+from emtools.model import Measured
+from emtools.report import bundles, charts
+from emtools.report.content import MOST_ROWS, content, encoded, image_name, outcome, size_of
+from emtools.report.methods import methods
+from emtools.report.wording import label, number, text, thumbnail
 
 if TYPE_CHECKING:
-    from emtools.report.population import Line
+    from collections.abc import Mapping, Sequence
 
-Record = Mapping[str, Any]
+    import pandas as pd
 
-MOST_ROWS = 50
-_ROWS_OF_ALL_IMAGES = 5000  # a page of a thousand images must still open
-_FEWEST_ROWS = 5
-_STRENGTH = "snr"  # of a long table with this column the strongest rows are shown
-_GEOMETRY = ("axes",)  # points of drawn lines: nothing to read in them
-_OUTCOMES = {"measured": "measured", "left out": "left out", "failed": "failed",
-             "other file": "other file"}
+    from emtools.report.held import Held
+    from emtools.report.histograms import Histogram
+    from emtools.report.summary import Summary
+    from emtools.results.reading import Results
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell: what is read, and what it is sorted by."""
-
-    text: str
-    key: str
-    numeric: bool
+MOST_BYTES = 14_500_000
+_FEWEST_ROWS = 3
+_MOST_REASONS = 2000  # files that were not measured, one by one
+_SCRIPTS = ("data.js", "tables.js", "charts.js", "image.js", "page.js")
 
 
-@dataclass(frozen=True)
-class TableView:
-    """A table as it is shown.
+def render(
+    results: Results, held: Held, summaries: Sequence[Summary], counted: Sequence[Histogram], *,
+    title: str, beside: bool,
+) -> str:
+    """Return the page.
 
     Parameters
     ----------
-    name
-        Its name.
-    columns
-        ``(words, unit, numeric)`` of each.
-    rows
-        The first rows.
-    note
-        What is not shown.
+    results
+        Of a batch.
+    held
+        Images that the page holds.
+    summaries
+        Their population.
+    counted
+        Histograms of all rows.
+    title
+        Of the page.
+    beside
+        Whether the page lies beside the pictures, and links them.
     """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    name: str
-    columns: tuple[tuple[str, str, bool], ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    note: str
+    environment = Environment(
+        loader=PackageLoader("emtools", "report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )
+    environment.filters |= {"say": text, "label": label}
+    runs = results.runs.set_index("run")
+    versions: dict[str, str] = json.loads(str(runs.loc[results.run, "versions"]))
+    table_script, table_style = bundles.tables()
+    scripts = {"vega": bundles.vega(), "tables": table_script,
+               "own": "\n".join(_asset(name) for name in _SCRIPTS)}
+    styles = [table_style, _asset("page.css")]
+    drawn = {"tables": [_histogram(one) for one in counted],
+             "summaries": [_charts(one) for one in summaries]}
+
+    def page(data: str) -> str:
+        return environment.get_template("page.jinja").render(
+            title=title, versions=versions, recipe=results.recipe, data=data, charts=encoded(drawn),
+            images=[_card(record) for record in held.records], n_measured=held.n_measured,
+            groups=[(name, len(held.of_group(name))) for name in held.groups],
+            summaries=[_summary(one) for one in summaries],
+            methods=methods(held, summaries, results.recipe, versions),
+            others=_others(held.outcomes), scripts=scripts, styles=styles,
+            script_hashes=[_hash(script) for script in scripts.values()],
+            style_hashes=[_hash(style) for style in styles])
+
+    return page(_fitting(held, beside, size_of([page("")])))
 
 
-def rows_shown(n_images: int) -> int:
-    """Return how many rows of each table a page of so many images shows."""
-    return max(_FEWEST_ROWS, min(MOST_ROWS, _ROWS_OF_ALL_IMAGES // max(1, n_images)))
+def _fitting(held: Held, beside: bool, used: int) -> str:
+    """Images and as many of their rows as the page has room for."""
+    most_rows = MOST_ROWS
+    while True:
+        held_content = content(held, most_rows)
+        if not beside:
+            for image in held_content["images"]:
+                for measurement in image["measurements"]:
+                    measurement["pictures"] = []
+        data = encoded(held_content)
+        if used + len(data) <= MOST_BYTES or most_rows <= _FEWEST_ROWS:
+            return data
+        most_rows //= 2
 
 
-def table_view(name: str, rows: Sequence[Mapping[str, Any]], most_rows: int) -> TableView:
-    """Return a table with values and uncertainties together, and without empty columns."""
-    if not rows or name in _GEOMETRY:
-        note = f"{len(rows)} rows, in the data files" if rows else "none found"
-        return TableView(name, (), (), note)
-    ranked = len(rows) > most_rows and all(
-        isinstance(row.get(_STRENGTH), float) for row in rows)
-    if ranked:
-        rows = sorted(rows, key=lambda row: -row[_STRENGTH])
-    names = list(dict.fromkeys(column for row in rows for column in row))
-    errors = {error_of(column) for column in names if error_of(column) in names}
-    shown = [column for column in names if column not in errors
-             and any(text(row.get(column)) for row in rows)]
-    empty = len([column for column in names if column not in errors]) - len(shown)
-    decimals = [common_decimals([row.get(column) for row in rows]) for column in shown]
-    views = tuple(tuple(_cell(row.get(column), row.get(error_of(column)), places)
-                        for column, places in zip(shown, decimals, strict=True))
-                  for row in rows[:most_rows])
-    columns = tuple((*split_unit(column), all(row[i].numeric for row in views))
-                    for i, column in enumerate(shown))
+def _histogram(counted: Histogram) -> dict[str, Any]:
     notes = []
-    if len(rows) > most_rows:
-        which = "strongest" if ranked else "first"
-        notes.append(f"{which} {most_rows} of {len(rows)} rows, all are in the data files")
-    if empty:
-        notes.append(f"{empty} column{'s' if empty > 1 else ''} without any value not shown")
-    return TableView(name, columns, views, "; ".join(notes))
+    if counted.beyond:
+        notes.append(f"{counted.beyond} beyond it are counted in the outermost ranges")
+    if counted.left_out:
+        notes.append(f"objects that the frame cuts are left out ({counted.left_out})")
+    return {"table": counted.table, "column": counted.column, "note": "; ".join(notes),
+            "title": charts.titled(counted.words, counted.unit),
+            "spec": charts.histogram(counted)}
 
 
-def _cell(value: Any, err: Any, places: int | None) -> Cell:
-    if isinstance(value, bool):
-        return Cell("yes" if value else "", "1" if value else "0", False)
-    if isinstance(value, (int, float)):
-        return Cell(number(value, err, places), repr(value) if math.isfinite(value) else "", True)
-    return Cell(text(value), text(value), value is None)
-
-
-def line_view(line: Line) -> dict[str, Any]:
-    """Return a line of the population summary in words."""
-    # The spread is shown with two digits, mean and range with as many decimals.
-    known = math.isfinite(line.spread) and line.spread > 0
-    decimals = max(0, 1 - math.floor(math.log10(line.spread))) if known else None
-
-    def said(value: float) -> Cell:
-        if not math.isfinite(value):
-            return Cell("", "", True)
-        shown = number(value) if decimals is None else f"{value:.{decimals}f}"
-        return Cell(shown, repr(value), True)
-
-    return {
-        "measurement": line.measurement, "quantity": line.quantity, "unit": line.unit, "n": line.n,
-        "images": line.images, "mean": said(line.mean), "spread": said(line.spread),
-        "range": f"{said(line.smallest).text} – {said(line.largest).text}" if line.n else "",
-        "apart": line.apart,
-    }
-
-
-def image_view(record: Record, position: int, most_rows: int) -> dict[str, Any]:
-    """Return one image as the gallery and its own section show it."""
-    status = _OUTCOMES.get(str(record.get("status")), "failed")
-    measurements = [_measurement_view(entry, most_rows)
-                    for entry in record.get("measurements") or ()]
-    reason = str(record.get("reason") or "")
-    outcome = "; ".join(m["outcome"] for m in measurements if m["outcome"]) or reason or status
-    seconds = record.get("seconds")
-    return {
-        "id": f"image-{position}", "name": image_name(record), "status": status, "reason": reason,
-        "advice": str(record.get("advice") or ""), "outcome": outcome,
-        "thumbnail": thumbnail(record.get("thumbnail") or ""),
-        "audit": [str(sentence) for sentence in record.get("audit") or ()],
-        "description": _description(record), "measurements": measurements,
-        "skipped": [(str(s.get("measurement", "")), str(s.get("reason", "")))
-                    for s in record.get("skipped") or ()],
-        "seconds": f"{seconds:.1f} s" if isinstance(seconds, (int, float)) else "",
-    }
-
-
-def image_name(record: Record) -> str:
-    """Return file and image: what an image is called on the page."""
-    file, image = str(record.get("file") or "?"), str(record.get("image") or "")
-    return f"{file} [{image}]" if image else file
-
-
-def _description(record: Record) -> list[tuple[str, str]]:
-    description = {key: value for key, value in (record.get("description") or {}).items()
-                   if key not in ("audit", "file", "signal", "index")}
-    found = items(description)
-    if record.get("source_sha256"):
-        found.append(("SHA-256 of the file", str(record["source_sha256"])))
+def _charts(summary: Summary) -> dict[str, Any]:
+    found: dict[str, Any] = {"measurement": summary.measurement}
+    if len(summary.survival):
+        found["survival"] = charts.survival(summary.survival)
+    sized = [row for row in _compared(summary.compared) if row["effect_size"] is not None]
+    if sized:
+        found["effects"] = charts.effects(sized)
     return found
 
 
-def _measurement_view(entry: Mapping[str, Any], most_rows: int) -> dict[str, Any]:
-    summary = dict(entry.get("summary") or {})
-    name = str(entry["measurement"])
-    outcome = str(summary.pop("outcome", ""))
-    pictures = [(str(kind), link(path)) for kind, path in (entry.get("pictures") or {}).items()]
+def _compared(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Comparisons in words, and the effect sizes as numbers (None where there is none)."""
+    several = len(table) and table[["group_a", "group_b"]].drop_duplicates().shape[0] > 1
+    rows = []
+    for row in table.to_dict("records"):
+        pair = f"{row['group_a']} → {row['group_b']}"
+        rows.append({
+            "quantity": str(row["quantity"]), "unit": str(row["unit"]), "pair": pair,
+            "said": f"{row['quantity']}, {pair}" if several else str(row["quantity"]),
+            "values": [number(row["value_a"]), number(row["value_b"])],
+            "difference": _interval(row["difference"], row["low"], row["high"]),
+            "effect": _interval(row["effect_size"], row["effect_low"], row["effect_high"]),
+            "p": number(row["p_holm"]), "images": f"{row['images_a']}, {row['images_b']}",
+            "verdict": str(row["verdict"]), "method": str(row["method"]),
+            **{key: float(row[key]) if math.isfinite(row[key]) else None
+               for key in ("effect_size", "effect_low", "effect_high")}})
+    return rows
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    if not math.isfinite(value):
+        return ""
+    ends = _ends(low, high)
+    if not ends:
+        return number(value)
+    return f"{_fixed(value, _decimals(low, high))} [{ends}]"
+
+
+def _summary(summary: Summary) -> dict[str, Any]:
+    return {"measurement": summary.measurement, "note": summary.note,
+            "grouped": bool(len(summary.population)) and summary.population["group"].any(),
+            "rows": [_quantity(row) for row in summary.population.to_dict("records")],
+            "compared": _compared(summary.compared), "survival": bool(len(summary.survival))}
+
+
+def _quantity(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A line of the population in words."""
+    median = _interval(row["median"], row["median_low"], row["median_high"]) \
+        if math.isfinite(row["median_high"]) else number(row["median"], row["median_err"])
     return {
-        "name": name, "why": str(entry.get("why") or ""), "outcome": outcome,
-        "summary": items(summary), "parameters": items(entry.get("parameters") or {}),
-        "pictures": [(kind.replace("_", " "), address) for kind, address in pictures if address],
-        "tables": [table_view(str(table), rows, most_rows)
-                   for table, rows in (entry.get("tables") or {}).items()],
-    }
+        "group": row["group"], "quantity": row["quantity"],
+        "unit": "°" if row["unit"] == "deg" else row["unit"], "n": row["n"],
+        "images": row["n_images"],
+        "mean": _measured(row["mean"], row["mean_err"]),
+        "with_scale": _measured(row["mean"], row["mean_err_with_scale"])
+        if row["mean_err_with_scale"] > 1.02 * row["mean_err"] else "",
+        "interval": _ends(row["low"], row["high"]),
+        "median": median, "spread": _measured(row["spread"], row["spread_err"]),
+        "note": row["note"]}
+
+
+def _ends(low: float, high: float) -> str:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    decimals = _decimals(low, high)
+    return f"{_fixed(low, decimals)} – {_fixed(high, decimals)}"
+
+
+def _fixed(value: float, decimals: int) -> str:
+    # Adding zero turns a negative zero into a positive one.
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "\u2212")
+
+
+def _decimals(low: float, high: float) -> int:
+    """Decimals that show the width of an interval with two digits."""
+    width = high - low if high > low else abs(high) or 1.0
+    return max(0, min(6, 1 - math.floor(math.log10(width))))
+
+
+def _measured(value: float, err: float) -> str:
+    return str(Measured(value, err)) if math.isfinite(value) else ""
+
+
+def _card(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": image_name(dict(record)), "outcome": outcome(dict(record)),
+            "thumbnail": thumbnail(record["thumbnail"] or ""), "group": record["group"],
+            "audit": [str(sentence) for sentence in record["audit"]]}
+
+
+def _others(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
+    """Images that were not measured, by what became of them."""
+    found = []
+    for status, title, caption in (
+        ("failed", "Failed", "Files that could not be read or measured, why, and what to do"),
+        ("left out", "Left out", "Images that no measurement fits, and why"),
+        ("other file", "Other files", "Files that are no micrographs, or part of one that was "
+                                      "read, and why"),
+    ):
+        own = outcomes[outcomes["status"] == status]
+        rows = [{"name": image_name({"file": file, "image": image}),
+                 "reason": reason or "no measurement fits it"}
+                for file, image, reason in own[["file", "image", "reason"]].head(
+                    _MOST_REASONS).itertuples(index=False)]
+        found.append({"title": title, "caption": caption, "rows": rows, "n": len(own),
+                      "id": status.replace(" ", "-")})
+    return found
+
+
+def _asset(name: str) -> str:
+    return resources.files("emtools.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(content: str) -> str:
+    """Return what a content security policy calls a script or style that it lets run."""
+    digest = hashlib.sha256(content.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"

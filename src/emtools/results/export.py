@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from emtools.batch.results import Results
+    from emtools.results.reading import Results
 
 Format = Literal["csv", "parquet", "xlsx"]
 _ACTIVE = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for a formula

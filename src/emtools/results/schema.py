@@ -1,21 +1,24 @@
-"""The tables of the store, and rows of measurements to and from them."""
+"""The tables of the database, and rows of measurements to and from them."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
+from emtools.errors import ParameterError
 from emtools.measure import load, names
 from emtools.tables import DTYPES, MISSING, in_unit
 from emtools.units import PIXEL
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
-FORMAT = 3
+DATABASE = "results.sqlite"
+FORMAT = 4
 _TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
     """CREATE TABLE run (id INTEGER PRIMARY KEY, started TEXT, finished TEXT, folder TEXT,
@@ -31,14 +34,14 @@ _TABLES = (
         skipped INTEGER, reason TEXT, summary TEXT, parameters TEXT, pictures TEXT)""",
     # What a run saw: files, their images, and the results of these.
     """CREATE TABLE file (run INTEGER, name TEXT, status TEXT, reason TEXT, seconds REAL,
-        PRIMARY KEY (run, name)) WITHOUT ROWID""",
+        grp TEXT, sample TEXT, PRIMARY KEY (run, name)) WITHOUT ROWID""",
     """CREATE TABLE seen (run INTEGER, name TEXT, number INTEGER, image TEXT, signal TEXT,
         status TEXT, reason TEXT, PRIMARY KEY (run, name, number)) WITHOUT ROWID""",
     """CREATE TABLE found (run INTEGER, name TEXT, number INTEGER, place INTEGER, result INTEGER,
         PRIMARY KEY (run, name, number, place)) WITHOUT ROWID""",
     "CREATE INDEX found_result ON found (result)",
-    # Rows and columns of each table of a result: an image without calibration has them in pixels.
-    """CREATE TABLE extent (result INTEGER, name TEXT, rows INTEGER, columns TEXT,
+    # Columns of each table of a result: an image without calibration has them in pixels.
+    """CREATE TABLE extent (result INTEGER, name TEXT, columns TEXT,
         PRIMARY KEY (result, name)) WITHOUT ROWID""",
 )
 _SQL_TYPES = {"float": "REAL", "int": "INTEGER", "bool": "INTEGER", "str": "TEXT"}
@@ -69,8 +72,8 @@ def insert_rows(
 ) -> None:
     """Add the rows of one table of one result."""
     columns = list(rows[0]) if rows else []
-    connection.execute("INSERT INTO extent VALUES (?, ?, ?, ?)",
-                       (result, name, len(rows), json.dumps(columns)))
+    connection.execute("INSERT INTO extent VALUES (?, ?, ?)",
+                       (result, name, json.dumps(columns)))
     if not rows:
         return
     _make_room(connection, name, columns)
@@ -127,3 +130,36 @@ def typed(name: str, frame: pd.DataFrame) -> pd.DataFrame:
             values = values.astype(object).where(values.notna(), MISSING[kind])
         frame[column] = values.astype(DTYPES[kind])
     return frame
+
+
+def check_format(connection: sqlite3.Connection, folder: Path) -> None:
+    """Refuse a store of another version.
+
+    Raises
+    ------
+    ParameterError
+        If it is one.
+    """
+    try:
+        found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    except sqlite3.DatabaseError as error:  # a batch that has just begun, or another file
+        raise ParameterError(str(folder), f"holds no results of a batch ({error})",
+                             "wait until the batch has begun, or give another folder") from error
+    if found is None or found[0] != str(FORMAT):
+        said = "none" if found is None else found[0]
+        raise ParameterError(str(folder), f"holds results in format {said}, not {FORMAT}",
+                             "give a new folder with -o, or use the emtools that wrote it")
+
+
+def stored_name(name: str) -> str | bytes:
+    """A file name as the database holds it: bytes that are no text stay bytes."""
+    raw = name.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw
+
+
+def name_of(stored: str | bytes) -> str:
+    """Back from `stored_name`."""
+    return stored if isinstance(stored, str) else stored.decode("utf-8", "surrogateescape")

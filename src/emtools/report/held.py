@@ -1,0 +1,101 @@
+"""Results -> the images that a page holds, with their tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from emtools.results import rows
+from emtools.results.records import records as records_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from emtools.results.groups import Groups
+    from emtools.results.reading import Results
+    from emtools.results.records import Record
+
+MOST_IMAGES = 1000  # of more, these are drawn at random: a page of all would not open
+UNGROUPED = "no group"
+
+
+@dataclass(frozen=True)
+class Held:
+    """Images that were measured, with their tables.
+
+    Parameters
+    ----------
+    records
+        Of each image, without tables, with ``group`` and ``sample``; by file and image.
+    tables
+        By name (``chains.chains``): rows of these images; ``at`` is the place among `records`.
+    n_measured
+        How many images were measured in all.
+    outcomes
+        Every image of the run, and every file without: the columns of `Results.images`.
+    order
+        Of the groups, as far as it was given.
+    """
+
+    records: tuple[Record, ...]
+    tables: Mapping[str, pd.DataFrame]
+    n_measured: int
+    outcomes: pd.DataFrame
+    order: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> list[str]:
+        """Groups as they were given, or by name; images without one last; none without groups."""
+        found = {str(record["group"]) for record in self.records}
+        named = sorted(found - {""}, key=lambda name: (
+            self.order.index(name) if name in self.order else len(self.order), name))
+        return [*named, *([UNGROUPED] if "" in found else [])] if named else []
+
+    def of_group(self, group: str) -> list[int]:
+        """Places of the images of a group."""
+        return [at for at, record in enumerate(self.records)
+                if (record["group"] or UNGROUPED) == group]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Rows of a table; none if nothing was measured that has it."""
+        return self.tables.get(name, pd.DataFrame({"at": np.zeros(0, dtype=np.int64)}))
+
+
+def held(results: Results, groups: Groups | None = None) -> Held:
+    """Read the images that a page holds.
+
+    Parameters
+    ----------
+    results
+        Of a batch.
+    groups
+        In place of those that the batch was run with.
+    """
+    outcomes = results.images
+    order = tuple(results.recipe.get("groups", {}).get("files", ()))
+    if groups:
+        order = tuple(groups.files) or tuple(dict.fromkeys(one for one, _ in groups.sheet.values()))
+        said = [groups.of(file) for file in outcomes["file"]]
+        outcomes = outcomes.assign(group=[one for one, _ in said], sample=[one for _, one in said])
+    measured = outcomes[outcomes["status"] == "measured"]
+    chosen = measured
+    if len(measured) > MOST_IMAGES:
+        drawn = np.random.default_rng(0).choice(len(measured), MOST_IMAGES, replace=False)
+        chosen = measured.iloc[np.sort(drawn)]
+    ids = list(zip(chosen["file"], chosen["number"].astype(int), strict=True))
+    found = [record | {"group": group, "sample": sample} for record, group, sample in zip(
+        records_of(results, ids, tables=False), chosen["group"], chosen["sample"], strict=True)]
+    places = {one: at for at, one in enumerate(ids)}
+    names = {str(entry["measurement"]) for record in found for entry in record["measurements"]}
+    tables = {name: _placed(pd.concat(list(rows.parts(
+        results.connection, results.run, name, ("", ()), ids))), places)
+        for name in results.names if name.split(".", 1)[0] in names}
+    return Held(tuple(found), tables, len(measured), outcomes, order)
+
+
+def _placed(table: pd.DataFrame, places: dict[tuple[str, int], int]) -> pd.DataFrame:
+    at: list[Any] = [places[one] for one in zip(table["file"], table["number"], strict=True)]
+    return table.drop(columns=list(rows.LEAD)).assign(at=np.array(at, dtype=np.int64))

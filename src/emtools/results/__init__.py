@@ -1,0 +1,8 @@
+"""What batches found: one database in a folder, read as tables, exported as files."""
+
+from emtools.results.export import export
+from emtools.results.groups import Groups
+from emtools.results.reading import Results, open_results
+from emtools.results.records import records
+
+__all__ = ["Groups", "Results", "export", "open_results", "records"]

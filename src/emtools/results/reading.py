@@ -1,0 +1,192 @@
+"""Reading a results folder: tables, images and runs, without loading what is not asked for."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emtools.errors import ParameterError
+from emtools.results import rows, schema
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pandas as pd
+
+    from emtools.results.rows import ImageId
+
+NOT_OPENED = -1  # in place of an image's number in its file
+_IMAGES = """
+    SELECT seen.name, seen.number, seen.signal, image.modality, seen.status, seen.reason,
+        count(result.id), coalesce(sum(result.skipped), 0),
+        group_concat(CASE WHEN result.skipped THEN result.measurement || ': ' || result.reason END,
+                     '; '), file.grp, file.sample
+    FROM seen JOIN file USING (run, name) LEFT JOIN image ON image.key = seen.image
+    LEFT JOIN found USING (run, name, number) LEFT JOIN result ON result.id = found.result
+    WHERE seen.run = ? GROUP BY seen.name, seen.number"""
+
+
+class Results:
+    """What batches found, as the last run saw it.
+
+    Parameters
+    ----------
+    path
+        Results folder of a batch.
+    run
+        Number of a run; by default the last one.
+
+    Raises
+    ------
+    ParameterError
+        If it holds no results, or no such run.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], run: int | None = None) -> None:
+        self.folder = Path(path)
+        database = self.folder / schema.DATABASE
+        if not database.is_file():
+            raise ParameterError(str(path), "holds no results of a batch",
+                                 "give the folder that `emtools batch -o` wrote")
+        self.connection = sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            schema.check_format(self.connection, self.folder)
+            self.run = self._checked(run)
+        except ParameterError:
+            self.close()
+            raise
+
+    def _checked(self, run: int | None) -> int:
+        numbers = [row[0] for row in self.connection.execute("SELECT id FROM run ORDER BY id")]
+        if not numbers or run not in (None, *numbers):
+            raise ParameterError("run", f"{run} is not among {numbers}")
+        return int(numbers[-1] if run is None else run)
+
+    @property
+    def names(self) -> list[str]:
+        """Tables of all measurements: ``chains.chains``, ``chains.gaps`` ..."""
+        return schema.table_names()
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The runs: ``run, started, finished, folder, recipe, versions``."""
+        import pandas as pd
+
+        found = pd.read_sql_query("SELECT id AS run, started, finished, folder, recipe, versions "
+                                  "FROM run ORDER BY id", self.connection)
+        return found.assign(folder=[schema.name_of(folder) for folder in found["folder"]])
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The complete effective recipe of the run."""
+        found = self.connection.execute("SELECT recipe FROM run WHERE id = ?",
+                                        (self.run,)).fetchone()
+        recipe: dict[str, Any] = json.loads(found[0])
+        return recipe
+
+    @property
+    def files(self) -> pd.DataFrame:
+        """Every file that the run saw: ``file, status, reason, group, sample``."""
+        found = self.connection.execute(
+            "SELECT name, status, reason, grp, sample FROM file WHERE run = ?",
+            (self.run,)).fetchall()
+        return _frame(((schema.name_of(name), *rest) for name, *rest in found),
+                      ("file", "status", "reason", "group", "sample"))
+
+    @property
+    def images(self) -> pd.DataFrame:
+        """Every image that the run saw, and every file of which none was opened (`number` -1).
+
+        Columns ``file, number, image, modality, status, reason, group, sample``; status is
+        ``measured``, ``left out``, ``failed`` or ``other file``.
+        """
+        found = [(schema.name_of(name), NOT_OPENED, "", "", status, reason, group, sample)
+                 for name, status, reason, group, sample in self.connection.execute(
+                     "SELECT name, status, reason, grp, sample FROM file "
+                     "WHERE run = ? AND status <> 'read'", (self.run,))]
+        for name, number, signal, modality, status, reason, results, skipped, why_not, *groups in \
+                self.connection.execute(_IMAGES, (self.run,)):
+            said = (status, reason)
+            if status == "read":
+                said = ("measured", "") if results > skipped else ("left out", why_not or "")
+            found.append((schema.name_of(name), number, signal, modality or "", *said, *groups))
+        return _frame(found, ("file", "number", "image", "modality", "status", "reason", "group",
+                              "sample")).astype({"number": "int64"})
+
+    def table(
+        self, name: str, where: str = "", values: Sequence[Any] = (), *,
+        images: Sequence[ImageId] | None = None,
+    ) -> pd.DataFrame:
+        """Return one table: a row for each object, led by file, image and digest.
+
+        Parameters
+        ----------
+        name
+            ``chains.chains``, ``lattice.reflections`` ...
+        where
+            Condition in SQL on its columns, ``"width_nm > ? AND NOT touches_edge"``: what does not
+            fulfil it is not loaded.
+        values
+            Of the condition's question marks.
+        images
+            Only of these: file and number.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such table, or the condition is none.
+        """
+        import pandas as pd
+
+        parts = list(self.chunks(name, where, values, images=images))
+        return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+
+    def chunks(
+        self, name: str, where: str = "", values: Sequence[Any] = (), *,
+        images: Sequence[ImageId] | None = None,
+    ) -> Iterator[pd.DataFrame]:
+        """Yield a table in parts, at least one, by file and image."""
+        for part in rows.parts(self.connection, self.run, name, (where, values), images):
+            yield part.drop(columns="number")
+
+    def close(self) -> None:
+        """Close the database."""
+        self.connection.close()
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _frame(rows: Iterable[tuple[Any, ...]], columns: Sequence[str]) -> pd.DataFrame:
+    """Sorted rows; a name may hold bytes that are no text, which no column of text could."""
+    import pandas as pd
+
+    return pd.DataFrame(sorted(rows), columns=list(columns), dtype=object)
+
+
+def open_results(path: str | os.PathLike[str], run: int | None = None) -> Results:
+    """Open the results of a batch: DataFrames of all images.
+
+    Parameters
+    ----------
+    path
+        Results folder.
+    run
+        Number of a run; by default the last one.
+
+    Returns
+    -------
+    Results
+
+    Raises
+    ------
+    ParameterError
+        If the folder holds no results.
+    """
+    return Results(path, run)
