@@ -88,7 +88,7 @@ def recipe_text(preview: Preview) -> str:
     lines += [
         "[groups]  # that the report compares, and samples that they are made of",
         '# folders = "group/sample"  # what the levels of folders are',
-        '# sheet = "groups.csv"  # or .xlsx, with the columns file, group and sample',
+        '# sheet = "groups.csv"', "# ... or .xlsx; its columns are file, group and sample",
         '# files = { before = "*_before*", after = ["*_1h*", "*_2h*"] }', "",
         "# What is different for some files or kinds of image; of several that fit, later ones "
         "count.",
