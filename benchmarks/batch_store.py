@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from emtools.batch import Store, run
+from emtools.batch import Effort, FileDone, Monitor, Store, run
 from emtools.batch.contents import Contents
 from emtools.batch.plan import Recipe
 from emtools.measure import load
@@ -55,16 +55,26 @@ def resume(files: int) -> None:
                 path.write_bytes(n.to_bytes(8, "big") * 500)
                 under_way.add(path.name, contents.digest(path), [record(3, random)])
             under_way.finish()
-        run(folder, output, RECIPE, workers=2)  # writes tables and page
+        run(folder, output, RECIPE, effort=Effort(2))  # writes tables and page
         start = time.perf_counter()
         reused: list[float] = []
-        outcome = run(folder, output, RECIPE, workers=2,
-                      progress=lambda done, total, _: reused.append(time.perf_counter() - start)
-                      if done == total else None)
+        outcome = run(folder, output, RECIPE, Effort(2), Timing(start, reused))
         whole = time.perf_counter() - start
         print(f"a finished run of {outcome.reused:,} files again: known after {reused[0]:.1f} s, "
               f"all done after {whole:.1f} s; files are asked for size, time of change and inode, "
               "not read")
+
+
+class Timing(Monitor):
+    """Notes when the last file is done."""
+
+    def __init__(self, start: float, done: list[float]) -> None:
+        self.start, self.times = start, done
+
+    def done(self, file: FileDone) -> None:
+        """Note the time."""
+        if file.done == file.total:
+            self.times.append(time.perf_counter() - self.start)
 
 
 def large(images: int, rows: int) -> None:

@@ -1,22 +1,25 @@
 """A folder measured as a whole: what is measured, left out, failed, and what stays safe."""
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from emtools import simulate
-from emtools.batch import Store, run
+from emtools.batch import Effort, Monitor, Store, crews, run, watch
 from emtools.batch.keys import KeyBook
 from emtools.batch.plan import Recipe
-from emtools.batch.work import Job, Task
+from emtools.batch.work import Job, Task, measure_file
 from emtools.errors import ParameterError
 from emtools.io.writing import write_image
 from emtools.results import Results
@@ -40,12 +43,22 @@ def folder(tmp_path_factory):
     return folder
 
 
+class Seeing(Monitor):
+    """Keeps what it is told."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def done(self, file):
+        self.seen.append(file)
+
+
 @pytest.fixture(scope="module")
 def measured(folder, tmp_path_factory):
     output = tmp_path_factory.mktemp("out") / "results"
     seen = []
-    outcome = run(folder, output, Recipe(parameters={"lattice": {"phases": ("PbS",)}}), workers=2,
-                  progress=lambda done, total, name: seen.append((done, total, name)))
+    outcome = run(folder, output, Recipe(parameters={"lattice": {"phases": ("PbS",)}}), Effort(2),
+                  Seeing(seen))
     return outcome, output, seen
 
 
@@ -62,7 +75,7 @@ def test_every_file_is_accounted_for_with_its_reason(folder, measured):
     assert [file for file, _ in outcome.failed] == ["broken.dm4", "empty.tif"]
     assert all(reason for _, reason in outcome.failed)
     assert outcome.others == 1
-    assert [done for done, _, _ in seen] == [1, 2, 3, 4, 5]
+    assert [one.done for one in seen] == [1, 2, 3, 4, 5]
     for record in records(output):
         assert record["status"] == "measured" or record["reason"]
 
@@ -104,7 +117,7 @@ def test_a_second_batch_shows_its_own_files_and_keeps_what_the_first_found(measu
     shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", few)
     output = tmp_path / "results"
     shutil.copytree(measured[1], output)
-    outcome = run(few, output, workers=1)
+    outcome = run(few, output, effort=Effort(1))
     assert outcome.measured == 1
     assert [record["file"] for record in records(output)] == ["pbs_hrtem_001.mrc"]
     with Results(output, run=1) as first:
@@ -119,10 +132,10 @@ def test_what_is_known_by_its_content_is_not_measured_again(folder, measured, tm
     (moved / "pbs_eds.hspy").rename(moved / "another name.hspy")
     shutil.copy(moved / "pbs_chains_detail.hspy", moved / "copy.hspy")
     recipe = Recipe(parameters={"lattice": {"phases": ("PbS",)}})
-    outcome = run(moved, output, recipe, workers=1)
+    outcome = run(moved, output, recipe, effort=Effort(1))
     assert (outcome.reused, outcome.measured) == (4, 5)
     page = (output / "index.html").stat().st_mtime_ns
-    again = run(moved, output, recipe, workers=1)
+    again = run(moved, output, recipe, effort=Effort(1))
     assert again == outcome
     assert (output / "index.html").stat().st_mtime_ns == page  # there was nothing new to write
     with Results(output) as results:
@@ -142,9 +155,9 @@ def test_a_changed_parameter_measures_what_depends_on_it_and_keeps_the_old(tmp_p
     few, output = tmp_path / "few", tmp_path / "results"
     few.mkdir()
     shutil.copy(SAMPLES / "pbs_chains_detail.hspy", few)
-    run(few, output, Recipe(measurements=("chains", "lattice")), workers=1)
+    run(few, output, Recipe(measurements=("chains", "lattice")), effort=Effort(1))
     changed = Recipe(measurements=("chains", "lattice"), parameters={"chains": {"min_dots": 99}})
-    assert run(few, output, changed, workers=1).reused == 0
+    assert run(few, output, changed, effort=Effort(1)).reused == 0
     with Results(output) as now, Results(output, run=1) as before:
         assert (len(now.table("chains.chains")), len(before.table("chains.chains"))) == (0, 3)
         assert now.recipe["parameters"]["chains"]["min_dots"] == 99
@@ -152,13 +165,13 @@ def test_a_changed_parameter_measures_what_depends_on_it_and_keeps_the_old(tmp_p
             "SELECT result.id FROM found JOIN result ON result.id = found.result "
             "WHERE run = ? AND measurement = 'lattice'", (one.run,))] for one in (now, before)]
         assert numbers[0] == numbers[1]  # measured once
-    assert run(few, output, Recipe(measurements=("chains", "lattice")), workers=1).reused == 1
+    assert run(few, output, Recipe(("chains", "lattice")), Effort(1)).reused == 1
 
 
 def test_results_inside_the_folder_are_not_measured(tmp_path):
     shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", tmp_path)
     for _ in range(2):
-        outcome = run(tmp_path, tmp_path / "results", workers=1)
+        outcome = run(tmp_path, tmp_path / "results", effort=Effort(1))
         assert (outcome.measured, outcome.others) == (1, 0)
 
 
@@ -182,7 +195,7 @@ def test_a_typo_costs_a_second_not_a_night(recipe, tmp_path):
         run(tmp_path, tmp_path / "results", recipe)
 
 
-def strange(job, _):
+def strange(job, *_):
     """Stand in for the measuring of a file, in a worker process."""
     if job.name == "dies":
         os._exit(11)
@@ -193,10 +206,12 @@ def strange(job, _):
 
 def test_a_worker_that_dies_or_hangs_costs_its_file_only(tmp_path, monkeypatch):
     jobs = [Job(tmp_path / name, name, name) for name in ("a", "dies", "b", "hangs", "c", "d")]
-    module = sys.modules["emtools.batch.run"]
-    monkeypatch.setattr(module, "measure_file", strange)
+    monkeypatch.setattr(crews, "measure_file", strange)
     start = time.monotonic()
-    results = dict(module._measured(jobs, Task(Recipe(), KeyBook(Recipe()), tmp_path), 2, 5.0))
+    task = Task(Recipe(), KeyBook(Recipe()), tmp_path)
+    with contextlib.closing(crews.Processes(task, 2, 5.0)) as crew:
+        results = {job.name: records for job, records in crews.measured(
+            jobs, crew, 5.0, lambda: False)}
     assert time.monotonic() - start < 60
     assert set(results) == {job.name for job in jobs}
     assert {name for name, (record,) in results.items() if record.get("status") == "failed"} == {
@@ -212,29 +227,27 @@ def test_a_file_that_grows_while_it_is_measured_is_no_result(tmp_path, monkeypat
     for name in ("a.mrc", "b.mrc"):
         shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", images / name)
     (images / "b.mrc").write_bytes((images / "b.mrc").read_bytes() + b"x")
-    module = sys.modules["emtools.batch.run"]
-    true = module.measure_file
+    true = crews.measured
 
-    def one_by_one(jobs, task, *_):
-        for job in jobs:
-            records = true(job, task)
+    def growing(*given):
+        for job, records in true(*given):
             if job.name == "b.mrc":
                 with (images / "b.mrc").open("ab") as file:
                     file.write(b"more")
-            yield job.name, records
+            yield job, records
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_measured", one_by_one)
-        outcome = run(images, output, Recipe(("lattice",)))
+        patch.setattr(sys.modules["emtools.batch.run"], "measured", growing)
+        outcome = run(images, output, Recipe(("lattice",)), Effort(1))
     assert [(file, "changed" in reason) for file, reason in outcome.failed] == [("b.mrc", True)]
-    outcome = run(images, output, Recipe(("lattice",)), workers=1)
+    outcome = run(images, output, Recipe(("lattice",)), effort=Effort(1))
     assert (outcome.failed, outcome.reused, outcome.measured) == ((), 1, 2)
 
 
 def test_a_page_that_could_not_be_written_is_written_by_the_next_run(tmp_path, monkeypatch):
     shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", tmp_path)
     output, recipe = tmp_path / "results", Recipe(("lattice",))
-    run(tmp_path, output, recipe, workers=1)
+    run(tmp_path, output, recipe, effort=Effort(1))
     page = (output / "index.html").read_bytes()
     shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", tmp_path / "copy.mrc")
 
@@ -244,9 +257,9 @@ def test_a_page_that_could_not_be_written_is_written_by_the_next_run(tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr(sys.modules["emtools.batch.run"], "write_report", killed)
         with pytest.raises(KeyboardInterrupt):
-            run(tmp_path, output, recipe, workers=1)
+            run(tmp_path, output, recipe, effort=Effort(1))
     assert (output / "index.html").read_bytes() == page
-    run(tmp_path, output, recipe, workers=1)
+    run(tmp_path, output, recipe, effort=Effort(1))
     assert b"copy.mrc" in (output / "index.html").read_bytes()
 
 
@@ -269,11 +282,11 @@ def test_ctrl_c_stops_at_once_and_the_same_command_goes_on(tmp_path):
     os.killpg(batch.pid, signal.SIGINT)
     start = time.monotonic()
     _, said = batch.communicate(timeout=60)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 2
     assert batch.returncode == 130
     assert "the same command goes on" in said
     assert "Traceback" not in said
-    outcome = run(images, output, workers=1)
+    outcome = run(images, output, effort=Effort(1))
     assert outcome.measured == 30
     assert 1 <= outcome.reused < 30
 
@@ -297,3 +310,196 @@ def test_an_unwritable_output_is_one_clear_error(tmp_path):
     file.write_text("")
     with pytest.raises(ParameterError, match="not a folder"):
         Store(file)
+
+
+class OneByOne:
+    """A crew that measures at once, in this process, and says how many files it held."""
+
+    size = 4
+
+    def __init__(self, big):
+        self.big, self.given, self.alone = big, [], []
+
+    def submit(self, job, *, alone):
+        future = Future()
+        self.given.append(job.name)
+        if alone:
+            self.alone.append(job.name)
+        future.set_result(crews.TooBig(9e9) if job.name in self.big and not alone
+                          else [{"file": job.name}])
+        return future
+
+    def overdue(self, future):
+        raise AssertionError(future)
+
+
+def test_files_too_big_for_company_are_measured_alone_and_last(tmp_path):
+    jobs = [Job(tmp_path / name, name, name) for name in "aBcD"]
+    crew = OneByOne("BD")
+    done = [job.name for job, _ in crews.measured(jobs, crew, None, lambda: False)]
+    assert set(done[:2]) == {"a", "c"}
+    assert done[2:] == crew.alone
+    assert set(crew.alone) == {"B", "D"}
+
+
+def test_what_needs_more_memory_than_there_is_fails_with_the_reason(tmp_path):
+    shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", tmp_path)
+    job = Job(tmp_path / "pbs_hrtem_001.mrc", "pbs_hrtem_001.mrc", "x")
+    task = Task(Recipe(("lattice",)), KeyBook(Recipe(("lattice",))), tmp_path)
+    assert measure_file(job, task, room=1e6, alone=False).bytes > 4e8
+    (record,) = measure_file(job, task, room=1e6, alone=True)
+    assert record["status"] == "failed"
+    assert re.search(r"needs about 0\.\d GB of memory, and 0\.0 GB are free", record["reason"])
+
+
+def test_a_stop_ends_a_batch_where_it_is(tmp_path):
+    shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", tmp_path)
+
+    class Stopping(Monitor):
+        def stopped(self):
+            return True
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, tmp_path / "out", Recipe(("lattice",)), Effort(1), Stopping())
+    assert run(tmp_path, tmp_path / "out", Recipe(("lattice",)), Effort(1)).measured == 1
+
+
+def test_watching_measures_what_is_complete_and_nothing_twice(tmp_path):
+    images, seen = tmp_path / "images", []
+    images.mkdir()
+    shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", images / "a.mrc")
+    old = time.time() - 60
+    os.utime(images / "a.mrc", (old, old))
+    (images / "growing.mrc").write_bytes(b"half")
+
+    class Growing(Seeing):
+        """Sees time pass: the second file is completed after a while, then it is enough."""
+
+        looks = 0
+
+        def stopped(self):
+            self.looks += 1
+            if self.looks == 40:
+                shutil.copy(SAMPLES / "pbs_eds.hspy", images / "b.hspy")
+                shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", images / "growing.mrc")
+                (images / "growing.mrc").write_bytes(
+                    (images / "growing.mrc").read_bytes() + b"x")
+                for name in ("b.hspy", "growing.mrc"):
+                    os.utime(images / name, (old, old))
+            return False
+
+    rounds = watch(images, tmp_path / "out", Recipe(("lattice",)), Effort(1), Growing(seen),
+                   every_s=0.5, settled_s=30.0)
+    first = next(rounds)
+    assert (first.measured, len(first.failed)) == (1, 0)  # what grows is not looked at
+    second = next(rounds)
+    assert (second.measured, second.reused) == (3, 1)  # of one file there are two images
+    assert sorted((one.file, one.status) for one in seen) == [
+        ("a.mrc", "known"), ("a.mrc", "measured"), ("b.hspy", "measured"),
+        ("growing.mrc", "measured")]
+    with pytest.raises(ParameterError, match="every_s"):
+        next(watch(images, tmp_path / "out", every_s=-1.0))
+
+
+def test_a_batch_speaks_to_people_logs_and_machines(tmp_path, capsys):
+    from emtools.cli import build
+
+    def command_line(arguments):
+        return build(arguments)(arguments, standalone_mode=False)
+
+    images, log = tmp_path / "images", tmp_path / "logs" / "batch.log"
+    images.mkdir()
+    shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", images / "a.mrc")
+    (images / "broken.dm4").write_bytes(b"nothing of it")
+    command = ["batch", str(images), "-o", str(tmp_path / "out"), "--measure", "lattice",
+               "--workers", "1"]
+    assert command_line([*command, "--json", "--log", str(log)]) == 1
+    said = capsys.readouterr()
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert [(one["done"], one["total"]) for one in lines] == [(1, 2), (2, 2)]
+    by_file = {one["file"]: one for one in lines}
+    assert by_file["a.mrc"]["status"] == "measured"
+    assert by_file["a.mrc"]["images"] == 1
+    assert by_file["broken.dm4"]["status"] == "failed"
+    assert by_file["broken.dm4"]["reason"]
+    logged = log.read_text(encoding="utf-8").splitlines()
+    assert len(logged) == 2
+    assert any(re.search(r"^\d{4}-.* [12]/2  failed  [\d.]+ s  broken.dm4  \S", line)
+               for line in logged)
+    assert command_line([*command, "--quiet", "--log", str(log)]) == 1
+    said = capsys.readouterr()
+    assert "1 images measured" in said.out
+    assert "━" not in said.err
+    assert len(log.read_text(encoding="utf-8").splitlines()) == 4
+
+
+# --- on a cluster
+
+
+@pytest.fixture
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None,
+                                  host="127.0.0.1", scheduler_port=0) as started:
+        yield started
+
+
+class Killing(Monitor):
+    """Kills a worker of a cluster once, when the first file is done."""
+
+    def __init__(self, cluster):
+        self.cluster, self.killed = cluster, 0
+
+    def done(self, file):
+        if not self.killed and file.status == "measured":
+            (first, *_) = self.cluster.workers.values()
+            self.killed = first.pid
+            os.kill(first.pid, signal.SIGKILL)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_gives_the_same_bytes_also_if_a_worker_dies(cluster, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for n in range(8):
+        image, _ = simulate.chains(shape=(192, 192), pixel_size_nm=0.5, n_chains=1, n_dots=(6, 9),
+                                   rng=n)
+        write_image(image, images / f"{n}.tif")
+    recipe = Recipe(("chains",))
+    run(images, tmp_path / "here", recipe, Effort(2))
+    monitor = Killing(cluster)
+    outcome = run(images, tmp_path / "there", recipe, Effort(scheduler=cluster.scheduler_address),
+                  monitor)
+    assert monitor.killed
+    assert (outcome.measured, outcome.failed) == (8, ())
+    for name in sorted(path.name for path in (tmp_path / "here" / "tables").iterdir()):
+        assert (tmp_path / "here" / "tables" / name).read_bytes() == \
+            (tmp_path / "there" / "tables" / name).read_bytes(), name
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_that_hangs_on_a_cluster_costs_itself_only(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(crews, "measure_file", hanging)
+    jobs = [Job(tmp_path / name, name, name) for name in ("a", "hangs", "b", "c")]
+    task = Task(Recipe(), KeyBook(Recipe()), tmp_path)
+    with contextlib.closing(crews.Cluster(task, cluster.scheduler_address)) as crew:
+        found = {job.name: records for job, records in crews.measured(
+            jobs, crew, 3.0, lambda: False)}
+    assert {name for name, (one,) in found.items() if one.get("status") == "failed"} == {"hangs"}
+    assert "longer than 3 s" in found["hangs"][0]["reason"]
+
+
+def hanging(job, *_):
+    """Stand in for the measuring of a file, on a cluster."""
+    if job.name == "hangs":
+        time.sleep(600)
+    return [{"file": job.name}]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_scheduler_that_is_none_is_one_clear_error(tmp_path, monkeypatch):
+    shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", tmp_path)
+    monkeypatch.setattr(crews, "_ANSWER_S", 0.5)
+    for address in ("tcp://127.0.0.1:1", "nonsense://x"):
+        with pytest.raises(ParameterError, match="does not answer"):
+            run(tmp_path, tmp_path / "out", Recipe(("lattice",)), Effort(scheduler=address))

@@ -292,7 +292,7 @@ def test_odd_file_names_in_a_batch(tmp_path, folder):
     for name in ODD_NAMES:
         shutil.copy(os.fsencode(folder / "bare.tif"),
                     os.path.join(os.fsencode(images), name))  # noqa: PTH118
-    outcome = batch.run(images, tmp_path / "results", workers=2)
+    outcome = batch.run(images, tmp_path / "results", effort=batch.Effort(2))
     assert outcome.failed == ()
     assert outcome.measured == len(ODD_NAMES)
     assert {os.fsencode(one["file"]) for one in records(tmp_path / "results")} == set(ODD_NAMES)
@@ -324,7 +324,7 @@ def test_what_a_measurement_rests_on_takes_its_parameters_from_set(run, attached
     assert row["tables"]["angles"]
     recipe = batch.plan.Recipe(("attachment", "lattice"), {"lattice": {"phases": ("PbS",)},
                                                           "chains": {"contrast": "bright"}})
-    batch.run(attached, tmp_path / "out", recipe, workers=1)
+    batch.run(attached, tmp_path / "out", recipe, effort=batch.Effort(1))
     (record,) = records(tmp_path / "out")
     assert [entry["measurement"] for entry in record["measurements"]] == ["attachment", "lattice"]
     assert record["measurements"][0]["tables"] == row["tables"]

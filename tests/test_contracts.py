@@ -372,7 +372,7 @@ def test_the_batch_measures_as_the_function_does_whatever_its_workers(tmp_path):
     write_image(simulate.blank("noise", shape=(96, 96))[0], folder / "blank.tif")
     tables = {}
     for workers in (1, 2):
-        outcome = batch.run(folder, tmp_path / f"by {workers}", workers=workers)
+        outcome = batch.run(folder, tmp_path / f"by {workers}", effort=batch.Effort(workers))
         tables[workers] = outcome.report.parent / "tables"
     expected = {f"{name}.{table}.csv" for name in NAMES for table in load(name).tables}
     for there in tables.values():

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from emtools import ParameterError
-from emtools.batch import run
+from emtools.batch import Effort, run
 from emtools.batch.plan import Recipe
 from emtools.cli.recipes import read_recipe
 from emtools.io.writing import write_image
@@ -82,7 +82,7 @@ def test_a_recipe_holds_groups_and_a_changed_one_measures_nothing_again(tmp_path
         'measurements = ["chains"]\n[groups]\nfolders = "group"\nsheet = "groups.csv"\n'
         '[groups.samples]\ns2 = "two/*"\n')
     recipe = read_recipe(tmp_path / "run.toml")
-    run(folder, tmp_path / "out", recipe, workers=1)
+    run(folder, tmp_path / "out", recipe, effort=Effort(1))
     with Results(tmp_path / "out") as results:
         found = results.files[["file", "group", "sample"]].to_numpy().tolist()
         assert found == [["one/a.tif", "before", "s1"], ["two/a.tif", "two", "s2"]]
@@ -90,7 +90,7 @@ def test_a_recipe_holds_groups_and_a_changed_one_measures_nothing_again(tmp_path
         assert results.recipe["groups"]["folders"] == "group"
     page = (tmp_path / "out" / "index.html").read_bytes()
     other = Recipe(("chains",), groups=Groups("group"))
-    assert run(folder, tmp_path / "out", other, workers=1).reused == 2
+    assert run(folder, tmp_path / "out", other, effort=Effort(1)).reused == 2
     assert (tmp_path / "out" / "index.html").read_bytes() != page
     with Results(tmp_path / "out") as results:
         assert results.files["group"].tolist() == ["one", "two"]

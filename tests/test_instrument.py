@@ -285,7 +285,7 @@ def test_command_line_says_what_is_wrong(folder):
 
 def test_a_batch_is_calibrated_in_its_workers(folder, calibration, tmp_path):
     recipe = Recipe(("lattice",), {"lattice": {"phases": ("Au",)}}, calibration=calibration)
-    outcome = batch.run(folder / "images", tmp_path / "out", recipe, workers=1)
+    outcome = batch.run(folder / "images", tmp_path / "out", recipe, effort=batch.Effort(1))
     assert outcome.measured == 1
     ((name, reason),) = outcome.failed
     assert name.startswith("elsewhere.hspy")
@@ -295,7 +295,8 @@ def test_a_batch_is_calibrated_in_its_workers(folder, calibration, tmp_path):
     assert any("calibrated with SrTiO3" in note for note in gold["audit"])
     assert gold["measurements"][0]["summary"]["scale_err_percent"] == pytest.approx(0.8, abs=0.01)
     forced = replace(recipe, force_calibration=True)
-    assert batch.run(folder / "images", tmp_path / "forced", forced, workers=1).measured == 2
+    outcome = batch.run(folder / "images", tmp_path / "forced", forced, batch.Effort(1))
+    assert outcome.measured == 2
 
 
 def crop(image, rows, columns):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from emtools import EmtoolsError, ParameterError
-from emtools.batch import preview, run
+from emtools.batch import Effort, preview, run
 from emtools.batch.keys import KeyBook
 from emtools.batch.plan import Recipe, Rule
 from emtools.cli.planning import recipe_text
@@ -141,7 +141,7 @@ def test_a_preview_says_what_a_run_then_does_and_writes_nothing(folder, tmp_path
     assert [file for file, _ in planned.failed] == ["broken.dm4"]
     assert [file for file, _ in planned.left_out] == ["notes.txt"]
     assert planned.seconds is None
-    run(folder, output, recipe, workers=1)
+    run(folder, output, recipe, effort=Effort(1))
     with Results(output) as results:
         done = {(one["file"], one["image"]): [m["measurement"] for m in one["measurements"]]
                 for one in records_of(results) if one["status"] == "measured"}

@@ -19,7 +19,7 @@ import pytest
 
 import emtools
 from emtools import ParameterError, simulate
-from emtools.batch import Store, run
+from emtools.batch import Effort, Store, run
 from emtools.batch.contents import TABLE, Contents
 from emtools.batch.plan import Recipe
 from emtools.batch.store import transaction
@@ -244,7 +244,7 @@ def test_killed_at_any_moment_the_next_run_goes_on(micrographs, tmp_path, kills)
     if not hasattr(signal, "SIGKILL"):
         pytest.skip("no SIGKILL on this system")
     start = time.perf_counter()
-    run(micrographs, tmp_path / "calm", RECIPE, workers=2)
+    run(micrographs, tmp_path / "calm", RECIPE, effort=Effort(2))
     whole = time.perf_counter() - start
     output = tmp_path / "results"
     moments = random.Random(1)
@@ -258,7 +258,7 @@ def test_killed_at_any_moment_the_next_run_goes_on(micrographs, tmp_path, kills)
         batch.wait()
         if (output / "results.sqlite").exists() and moments.random() < 0.3:
             shutil.rmtree(output)  # from the beginning now and then
-    run(micrographs, output, RECIPE, workers=2)
+    run(micrographs, output, RECIPE, effort=Effort(2))
     assert tables_of(output, tmp_path / "a") == tables_of(tmp_path / "calm", tmp_path / "b")
     with Results(output) as results:
         assert not results.connection.execute(

@@ -1,7 +1,9 @@
 """A folder -> a results folder: plan, measure in workers, store, tables, report."""
 
 from emtools.batch.preview import Preview, preview
-from emtools.batch.run import Outcome, run
+from emtools.batch.run import Effort, FileDone, Monitor, Outcome, run
 from emtools.batch.store import Store
+from emtools.batch.watch import watch
 
-__all__ = ["Outcome", "Preview", "Store", "preview", "run"]
+__all__ = ["Effort", "FileDone", "Monitor", "Outcome", "Preview", "Store", "preview", "run",
+           "watch"]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, as_completed
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
-
-from pebble import ProcessExpired, ProcessPool
+from typing import TYPE_CHECKING
 
 from emtools.batch.contents import Contents
+from emtools.batch.crews import Cluster, Crew, Processes, measured
 from emtools.batch.plan import Recipe
 from emtools.batch.store import RunOfFiles, Store
-from emtools.batch.work import Job, Task, measure_file
+from emtools.batch.work import Job, Task
 from emtools.errors import ParameterError
 from emtools.io import find_files
 from emtools.io.finding import Found
@@ -26,12 +23,99 @@ from emtools.results.reading import Results
 from emtools.results.records import pictures, without_images
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from emtools.results.records import Record
 
-Progress = Callable[[int, int, str], None]
 _TOGETHER = 200  # files that are looked at with one transaction
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Who measures, and how patiently; no number depends on it.
+
+    Parameters
+    ----------
+    workers
+        Processes on this machine; by default one for each core.
+    scheduler
+        Address of a dask scheduler (``tcp://host:8786``), whose workers measure in their place.
+    timeout_s
+        Longest that a file may take; one that hangs is given up, and fails with that reason.
+    rehash
+        Read all files to see whether they have changed; by default a file of the same size, time of
+        change and inode has not.
+    """
+
+    workers: int | None = None
+    scheduler: str = ""
+    timeout_s: float | None = None
+    rehash: bool = False
+
+    def check(self) -> None:
+        """Check the numbers.
+
+        Raises
+        ------
+        ParameterError
+            If one is out of range.
+        """
+        if self.workers is not None and self.workers < 1:
+            raise ParameterError("workers", f"must be at least 1, not {self.workers}")
+        if self.timeout_s is not None and not 0 < self.timeout_s < math.inf:
+            raise ParameterError("timeout_s", f"must be positive and finite, not {self.timeout_s}")
+
+    @property
+    def processes(self) -> int:
+        """How many processes there are on this machine."""
+        return self.workers or os.cpu_count() or 1
+
+    def crew(self, task: Task, n_files: int) -> Crew:
+        """Return who measures so many files."""
+        if self.scheduler:
+            return Cluster(task, self.scheduler)
+        return Processes(task, min(self.processes, n_files), self.timeout_s)
+
+
+@dataclass(frozen=True)
+class FileDone:
+    """What became of a file.
+
+    Parameters
+    ----------
+    done, total
+        How many files are done, of how many.
+    file
+        Its name in the results.
+    status
+        ``measured``, ``known`` (its results were there already), ``left out`` or ``failed``.
+    images
+        How many images of it were measured.
+    seconds
+        That it took.
+    reason
+        Why it failed.
+    """
+
+    done: int
+    total: int
+    file: str
+    status: str
+    images: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+
+
+class Monitor:
+    """Is told of each file, and asked whether to stop; this one says nothing and never does."""
+
+    def done(self, file: FileDone) -> None:
+        """Be told of a file that is done."""
+
+    def stopped(self) -> bool:
+        """Whether to stop; looked at several times a second."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -61,8 +145,8 @@ class Outcome:
 
 
 def run(
-    folder: Path, output: Path, recipe: Recipe | None = None, *, workers: int | None = None,
-    progress: Progress | None = None, rehash: bool = False, timeout_s: float | None = None,
+    folder: Path, output: Path, recipe: Recipe | None = None, effort: Effort | None = None,
+    monitor: Monitor | None = None, *, settled_s: float = 0.0,
 ) -> Outcome:
     """Measure every image below a folder that is not measured yet.
 
@@ -77,15 +161,12 @@ def run(
         Results folder: ``results.sqlite``, tables, pictures, ``index.html``.
     recipe
         What is measured; by default everything that fits.
-    workers
-        Worker processes; by default one for each core.
-    progress
-        Called with files done, files in all, and the name of the file just done.
-    rehash
-        Read all files to see whether they have changed; by default a file of the same size, time of
-        change and inode has not.
-    timeout_s
-        Longest that a file may take; one that hangs is given up, and fails with that reason.
+    effort
+        Who measures; by default a process for each core.
+    monitor
+        Is told of each file.
+    settled_s
+        Leave alone what changed less than so many seconds ago: it may still be written.
 
     Returns
     -------
@@ -95,91 +176,142 @@ def run(
     ------
     ParameterError
         If the folder does not exist, the recipe is wrong, or the output cannot be written.
+    KeyboardInterrupt
+        If the monitor said so; what was measured is kept.
     """
-    recipe = recipe or Recipe()
+    recipe, effort, monitor = recipe or Recipe(), effort or Effort(), monitor or Monitor()
     recipe.check()
-    if workers is not None and workers < 1:
-        raise ParameterError("workers", f"must be at least 1, not {workers}")
-    if timeout_s is not None and not 0 < timeout_s < math.inf:
-        raise ParameterError("timeout_s", f"must be positive and finite, not {timeout_s}")
+    effort.check()
     files = files_of(folder, output)
+    if settled_s > 0:
+        files = files._replace(files=[path for path in files.files if settled(
+            path, files.parts.get(path, ()), settled_s)])
     with Store(output) as store:
         under_way = store.begin(folder, recipe)
         with under_way.together():
             for path, reason in files.left_out.items():
                 under_way.leave_out(name_of_file(path, folder), "other file", reason)
-        reused = _measure(files, folder, under_way, Task(recipe, under_way.keys, output),
-                          Contents(store.connection, rehash=rehash),
-                          _Limits(workers or os.cpu_count() or 1, timeout_s), progress)
-        outcome = _finish(output, reused, written=under_way.as_before())
+        batch = _Batch(folder, files, under_way, Contents(store.connection, rehash=effort.rehash),
+                       monitor)
+        batch.measure(Task(recipe, under_way.keys, output), effort)
+        outcome = _finish(output, batch.reused, written=under_way.as_before())
         under_way.finish()  # only now: tables and page are of this run
     return outcome
 
 
-class _Limits(NamedTuple):
-    """How many worker processes, and how long each may take for a file."""
+def settled(path: Path, parts: Iterable[Path], seconds: float) -> bool:
+    """Whether a file and its parts were not changed for so long.
 
-    workers: int
-    timeout_s: float | None
-
-
-def _measure(
-    files: Found, folder: Path, run: RunOfFiles, task: Task, contents: Contents, limits: _Limits,
-    progress: Progress | None,
-) -> int:
-    """Measure the files that are not known; return how many are."""
-    jobs: list[Job] = []
-    same: dict[str, list[str]] = {}  # by content: names of files with what another one has
-    done = reused = 0
-
-    def seen(name: str) -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, len(files.files), name)
-
-    for first in range(0, len(files.files), _TOGETHER):
-        with run.together():
-            for path in files.files[first:first + _TOGETHER]:
-                name = name_of_file(path, folder)
-                try:
-                    content = contents.digest(path, files.parts.get(path, ()))
-                except OSError as error:
-                    run.leave_out(name, "failed", f"cannot be read ({error})")
-                    seen(name)
-                    continue
-                if run.taken_over(name, content):
-                    reused += 1
-                    seen(name)
-                elif content in same:
-                    same[content].append(name)
-                else:
-                    same[content] = []
-                    jobs.append(Job(path, name, content, run.known(name, content)))
-    by_name = {job.name: job for job in jobs}
-    for name, records in _measured(jobs, task, *limits):
-        job = by_name[name]
-        run.add(name, job.content, _of(job, records, files, contents))
-        seen(name)
-        for other in same[job.content]:
-            with run.together():
-                there = run.taken_over(other, job.content)
-            if not there:
-                run.add(other, job.content, [{**record, "file": other} for record in records])
-            seen(other)
-    return reused
-
-
-def _of(job: Job, records: list[Record], files: Found, contents: Contents) -> list[Record]:
-    """The records of a file, if it is still what it was when it was looked at."""
+    A time that lies ahead is that of a clock which was set back, and hides no file.
+    """
     try:
-        now = contents.digest(job.path, files.parts.get(job.path, ()))
-    except OSError:  # it is gone: what was read of it is what it was
-        return records
-    if now == job.content:
-        return records
-    return [without_images(job.name, "failed", "changed while it was measured; start the same "
-                            "command again when it is complete")]
+        ages = [time.time() - one.stat().st_mtime for one in (path, *parts)]
+    except OSError:
+        return False
+    return all(age >= seconds or age < -seconds for age in ages)
+
+
+class _Batch:
+    """Files on their way into the store.
+
+    Parameters
+    ----------
+    folder, files
+        The files.
+    run
+        That they are stored for.
+    contents
+        Their digests.
+    monitor
+        Is told of each.
+    """
+
+    def __init__(
+        self, folder: Path, files: Found, run: RunOfFiles, contents: Contents, monitor: Monitor
+    ) -> None:
+        self.folder, self.files, self.run = folder, files, run
+        self.contents, self.monitor = contents, monitor
+        self.reused = self._done = 0
+        self._same: dict[str, list[str]] = {}  # by content: names of files with what another has
+
+    def measure(self, task: Task, effort: Effort) -> None:
+        """Measure the files that are not known."""
+        jobs = self._jobs()
+        if not jobs:
+            return
+        crew = effort.crew(task, len(jobs))
+        with contextlib.closing(crew):
+            for job, records in measured(jobs, crew, effort.timeout_s, self.monitor.stopped):
+                self._store(job, records)
+
+    def _jobs(self) -> list[Job]:
+        """Take over what is known, and return what is to be measured."""
+        jobs: list[Job] = []
+        for first in range(0, len(self.files.files), _TOGETHER):
+            with self.run.together():
+                for path in self.files.files[first:first + _TOGETHER]:
+                    if self.monitor.stopped():
+                        raise KeyboardInterrupt
+                    jobs += self._looked_at(path)
+        return jobs
+
+    def _looked_at(self, path: Path) -> list[Job]:
+        name = name_of_file(path, self.folder)
+        try:
+            content = self.contents.digest(path, self.files.parts.get(path, ()))
+        except OSError as error:
+            reason = f"cannot be read ({error})"
+            self.run.leave_out(name, "failed", reason)
+            self._tell(name, "failed", reason=reason)
+            return []
+        if self.run.taken_over(name, content):
+            self.reused += 1
+            self._tell(name, "known")
+            return []
+        if content in self._same:
+            self._same[content].append(name)
+            return []
+        self._same[content] = []
+        return [Job(path, name, content, self.run.known(name, content))]
+
+    def _store(self, job: Job, records: list[Record]) -> None:
+        """Store what a file gave, for all files with the same content."""
+        records = self._if_unchanged(job, records)
+        self.run.add(job.name, job.content, records)
+        self._tell_records(job.name, records)
+        for other in self._same[job.content]:
+            with self.run.together():
+                there = self.run.taken_over(other, job.content)
+            copies = [{**record, "file": other} for record in records]
+            if not there:
+                self.run.add(other, job.content, copies)
+            self._tell_records(other, copies)
+
+    def _if_unchanged(self, job: Job, records: list[Record]) -> list[Record]:
+        """The records of a file, if it is still what it was when it was looked at."""
+        try:
+            now = self.contents.digest(job.path, self.files.parts.get(job.path, ()))
+        except OSError:  # it is gone: what was read of it is what it was
+            return records
+        if now == job.content:
+            return records
+        return [without_images(job.name, "failed", "changed while it was measured; start the same "
+                                "command again when it is complete")]
+
+    def _tell_records(self, name: str, records: list[Record]) -> None:
+        statuses = [record["status"] for record in records]
+        status = next((one for one in ("failed", "measured") if one in statuses), "left out")
+        self._tell(name, status, statuses.count("measured"),
+                   sum(record["seconds"] for record in records),
+                   "; ".join(record["reason"] for record in records
+                             if record["status"] == "failed"))
+
+    def _tell(
+        self, name: str, status: str, images: int = 0, seconds: float = 0.0, reason: str = ""
+    ) -> None:
+        self._done += 1
+        self.monitor.done(FileDone(self._done, len(self.files.files), name, status, images, seconds,
+                                   reason))
 
 
 def name_of_file(path: Path, folder: Path) -> str:
@@ -202,58 +334,6 @@ def files_of(folder: Path, output: Path) -> Found:
     return Found([path for path in found.files if outside(path)],
                  {path: why for path, why in found.left_out.items() if outside(path)},
                  found.parts)
-
-
-def _measured(
-    jobs: list[Job], task: Task, workers: int, timeout_s: float | None
-) -> Iterator[tuple[str, list[Record]]]:
-    """Yield the records of each file as it is done."""
-    if not jobs:
-        return
-    with _one_thread_each(), _pool(min(workers, len(jobs))) as pool:
-        futures: dict[Future[list[Record]], Job] = {
-            pool.schedule(measure_file, args=(job, task), timeout=timeout_s): job for job in jobs}
-        try:
-            for future in as_completed(futures):
-                job = futures.pop(future)  # and its records with it, once they are stored
-                yield job.name, _records(job, future, timeout_s)
-        except BaseException:  # stopped: nobody waits for what is under way
-            pool.stop()  # type: ignore[no-untyped-call]
-            pool.join()
-            raise
-
-
-def _records(job: Job, future: Future[list[Record]], timeout_s: float | None) -> list[Record]:
-    """What became of a file; a worker that dies or hangs costs its file, not the batch."""
-    try:
-        return future.result()
-    except TimeoutError:
-        reason = f"took longer than {timeout_s:g} s; give more with --timeout-s"
-    except ProcessExpired as error:
-        reason = (f"the process that measured it died (exit code {error.exitcode}: out of memory, "
-                  "or a reader crashed); try it alone with `emtools info`")
-    return [without_images(job.name, "failed", reason)]
-
-
-def _pool(workers: int) -> ProcessPool:
-    # 'spawn' is the one start method that every system has, and that threads cannot break.
-    return ProcessPool(workers, context=multiprocessing.get_context("spawn"))
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Keep the linear algebra of each worker to one thread: the workers fill the cores."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _finish(output: Path, reused: int, *, written: bool) -> Outcome:

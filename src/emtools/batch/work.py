@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from emtools import figures, io
 from emtools.batch.plan import Recipe, calibrated, split
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from emtools.measure import Measurement
     from emtools.model import Image, Result
     from emtools.results.records import Record
+
+
+# Of a process that has measured 1024 x 1024 and 4096 x 4096 pixels (chains, lattice, pictures).
+_FIXED_BYTES, _BYTES_PER_PIXEL = 450e6, 40.0
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,29 @@ class Task:
     output: Path
 
 
-def measure_file(job: Job, task: Task) -> list[Record]:
+class TooBig(NamedTuple):
+    """A file of which an image needs more memory than its share."""
+
+    bytes: float
+
+
+def measure_file(
+    job: Job, task: Task, room: float | None = None, alone: bool = True
+) -> list[Record] | TooBig:
     """Read a file and measure each of its images.
+
+    Parameters
+    ----------
+    job, task
+        What is measured, and with what.
+    room
+        Bytes that it may take; None for as many as there are.
+    alone
+        Whether there is no more to be had.
 
     Returns
     -------
-    list of dict
+    list of dict, or TooBig
         One record for each image; one that says why, for a file that cannot be read.  No
         exception leaves this function: a file must never stop a batch.
     """
@@ -78,6 +100,11 @@ def measure_file(job: Job, task: Task) -> list[Record]:
         images = io.read(job.path)
     except ReadError as error:
         return [_failed(job.name, _said(error), start)]
+    need = max(map(_need, images), default=0.0)
+    if room is not None and need > room:
+        return TooBig(need) if not alone else [_failed(
+            job.name, f"needs about {need / 1e9:.1f} GB of memory, and {room / 1e9:.1f} GB are "
+            "free; measure it on a larger machine, or a part of it", start)]
     records = []
     for image in images:
         start = time.perf_counter()
@@ -87,6 +114,14 @@ def measure_file(job: Job, task: Task) -> list[Record]:
             records.append(_failed(job.name, _said(error), start, image))
         records[-1]["seconds"] = round(time.perf_counter() - start, 3)
     return records
+
+
+def _need(image: Image) -> float:
+    """About how many bytes measuring an image takes, from its header."""
+    plane = math.prod(axis.size for axis in image.plane_axes) if image.has_axis("y") else 0
+    # Lazy data are read in parts; what is loaded is held once more where it is turned into counts.
+    held = 0 if image.lazy else 2 * math.prod(image.shape) * image.data.dtype.itemsize
+    return _FIXED_BYTES + _BYTES_PER_PIXEL * plane + held
 
 
 def _said(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from emtools.cli.shared import (
     finish,
 )
 from emtools.errors import ParameterError
+
+if TYPE_CHECKING:
+    from emtools.batch import Outcome
 
 
 def batch(
@@ -48,6 +51,16 @@ def batch(
     rehash: Annotated[bool, typer.Option(
         "--rehash", help="Read all files to see whether they changed; by default one of the same "
         "size, time of change and inode did not.")] = False,
+    scheduler: Annotated[str, typer.Option(
+        help="Address of a dask scheduler whose workers measure: tcp://host:8786.",
+        show_default=False)] = "",
+    watch: Annotated[bool, typer.Option(
+        "--watch", help="Go on with whatever is new in the folder, until Ctrl-C.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no bar.")] = False,
+    as_json: Annotated[bool, typer.Option(
+        "--json", help="One JSON object a file on the standard output, and no bar.")] = False,
+    log: Annotated[Path | None, typer.Option(
+        help="File that a line for each file is appended to.", show_default=False)] = None,
 ) -> None:
     """Measure a whole folder: tables, pictures and one page.
 
@@ -56,7 +69,7 @@ def batch(
     """
     from emtools import batch as room
     from emtools.batch.plan import Recipe
-    from emtools.cli import showing
+    from emtools.cli.monitoring import monitoring
     from emtools.results import Groups
 
     chosen, wanted = (tuple(part.strip() for part in text.split(",")) if text else None
@@ -72,19 +85,27 @@ def batch(
 
         print_preview(room.preview(folder, output, given), workers or os.cpu_count() or 1)
         return
+    effort = room.Effort(workers, scheduler, timeout_s, rehash)
+    failed: tuple[tuple[str, str], ...] = ()
     try:
-        with showing.progress_bar() as progress:
-            outcome = room.run(folder, output, given, workers=workers, progress=progress,
-                               rehash=rehash, timeout_s=timeout_s)
+        with monitoring(bar=not (quiet or as_json), lines=as_json, log=log) as monitor:
+            rounds = room.watch(folder, output, given, effort, monitor) if watch else \
+                [room.run(folder, output, given, effort, monitor)]
+            for outcome in rounds:
+                _say(outcome, to_error=as_json)
+                failed = outcome.failed
     except KeyboardInterrupt:
         typer.echo(f"stopped; what was measured is kept in {output}, and the same command goes on",
                    err=True)
         raise typer.Exit(EXIT_STOPPED) from None
+    finish([f"{file}: {reason}" for file, reason in failed])
+
+
+def _say(outcome: Outcome, *, to_error: bool) -> None:
     typer.echo(f"{outcome.measured} images measured, {outcome.left_out} left out, "
                f"{len(outcome.failed)} failed; {outcome.others} other files"
-               + (f"; {outcome.reused} files were known" if outcome.reused else ""))
-    typer.echo(f"report: {outcome.report}")
-    finish([f"{file}: {reason}" for file, reason in outcome.failed])
+               + (f"; {outcome.reused} files were known" if outcome.reused else ""), err=to_error)
+    typer.echo(f"report: {outcome.report}", err=to_error)
 
 
 def recipe(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from emtools.model.result import Measured, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from rich.console import Console
@@ -171,18 +170,3 @@ def write_result(image: Image, result: Result, folder: Path) -> None:
         figures.save(figure, folder / f"{stem}.{result.measurement}.{kind}.png")
 
 
-@contextmanager
-def progress_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """Show a bar on the terminal's error stream."""
-    from rich import progress
-    from rich.console import Console
-
-    columns = (progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeRemainingColumn(),
-               progress.TextColumn("{task.description}", markup=False))
-    with progress.Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None)
-
-        def update(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, total=total, description=name[-40:])
-
-        yield update
