@@ -36,7 +36,7 @@ validate: .make/test
 	$(BIN)/python benchmarks/validate_helix.py | tee docs/validation/helix.txt
 	$(BIN)/python benchmarks/validate_population.py | tee docs/validation/population.txt
 	$(BIN)/python benchmarks/validate_eds.py --spectra 15 | tee docs/validation/eds.txt
-	EMTOOLS_KILLS=50 $(BIN)/pytest tests/test_store.py -k killed
+	EMTOOLS_KILLS=50 $(BIN)/pytest -s tests/test_store.py -k killed | tee docs/validation/batch_kills.txt
 
 bench: .make/test
 	$(BIN)/python benchmarks/start_up.py
@@ -48,6 +48,7 @@ bench: .make/test
 	$(BIN)/python benchmarks/velox_spectra.py | tee docs/validation/velox_spectra.txt
 	$(BIN)/python benchmarks/velox_spectra.py --side 512 --events 2e7 | tee -a docs/validation/velox_spectra.txt
 	$(BIN)/python benchmarks/batch_store.py | tee docs/validation/batch_store.txt
+	$(BIN)/python benchmarks/batch_speed.py | tee docs/validation/batch_speed.txt
 
 samples: .make/demo
 	$(BIN)/python sample_images/make_samples.py

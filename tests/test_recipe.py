@@ -6,10 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from emtools import EmtoolsError, ParameterError
+from emtools import EmtoolsError, ParameterError, calibrate, simulate
 from emtools.batch import Effort, preview, run
+from emtools.batch.effective import effective, recipe_of
 from emtools.batch.keys import KeyBook
 from emtools.batch.plan import Recipe, Rule
 from emtools.cli.planning import recipe_text
@@ -180,3 +182,39 @@ def test_a_recipe_is_not_written_over(folder, tmp_path, capsys):
     with pytest.raises(ParameterError, match="exists already"):
         build(["recipe"])(["recipe", str(folder), "-o", str(path)], standalone_mode=False)
     assert path.read_text() == "mine"
+
+
+def test_what_is_stored_with_the_results_is_the_recipe_once_more(folder, tmp_path):
+    (tmp_path / "run.toml").write_text(
+        'measurements = ["chains", "lattice"]\nwith = ["chains"]\npixel_size_nm = 0.5\n'
+        'pictures = "none"\n[groups]\nfolders = "group"\n[groups.files]\na = "*a*"\n'
+        '[chains]\nmin_dots = 4\n[lattice]\nphases = ["PbS"]\n[eds]\nelements = ["Pb"]\n'
+        '[[for]]\nfiles = "b*"\nmodality = "HAADF"\nmeasurements = ["chains"]\n'
+        '[for.chains]\nmin_dots = 5\n', encoding="utf-8")
+    recipe = read_recipe(tmp_path / "run.toml")
+    plain = json.loads(json.dumps(effective(recipe)))
+    again = recipe_of(plain)
+    again.check()
+    assert effective(again) == plain
+    for name, modality in (("a", None), ("b.tif", "HAADF"), ("b.tif", "STEM")):
+        assert KeyBook(again).of(name, modality) == KeyBook(recipe).of(name, modality)
+        assert again.groups.of(name) == recipe.groups.of(name)
+
+
+def test_a_results_folder_stands_for_its_recipe_and_nothing_is_measured_again(folder, tmp_path):
+    recipe = Recipe(("chains",), {"chains": {"min_dots": 4}}, pictures="none")
+    run(folder, tmp_path / "one", recipe, Effort(1))
+    again = read_recipe(tmp_path / "one")
+    assert effective(again) == effective(recipe)
+    outcome = run(folder, tmp_path / "one", again, Effort(1))
+    assert outcome.reused == 2  # all but the broken one
+
+
+def test_a_calibration_comes_back_and_what_was_given_by_a_file_cannot():
+    image, _ = simulate.crystal("SrTiO3", shape=(512, 512), pixel_size_nm=0.02, rng=1)
+    calibration = calibrate(image, "SrTiO3")
+    recipe = Recipe(("lattice",), calibration=calibration)
+    assert recipe_of(json.loads(json.dumps(effective(recipe)))).calibration == calibration
+    drawn = Recipe(("lattice",), {"lattice": {"regions": np.ones((4, 4), dtype=int)}})
+    with pytest.raises(ParameterError, match=r"lattice\.regions: was given by a file"):
+        recipe_of(effective(drawn))

@@ -222,11 +222,14 @@ def test_digests_are_remembered_until_a_file_changes(tmp_path, monkeypatch):
     assert Contents(connection).digest(path) == true(path)
 
 
+KILLS = int(os.environ.get("EMTOOLS_KILLS", "4"))
+
+
 @pytest.fixture(scope="module")
 def micrographs(tmp_path_factory):
-    """Six small images, quickly measured."""
+    """Small images, quickly measured: six, or forty in a campaign."""
     folder = tmp_path_factory.mktemp("many")
-    for n in range(6):
+    for n in range(40 if KILLS >= 50 else 6):
         image, _ = simulate.chains(shape=(160, 160), pixel_size_nm=0.5, n_chains=1,
                                    n_dots=(5, 8), rng=n)
         write_image(image, folder / f"{n}.tif")
@@ -238,8 +241,16 @@ def tables_of(output: Path, target: Path) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in export(results, target)}
 
 
-@pytest.mark.parametrize("kills", [int(os.environ.get("EMTOOLS_KILLS", "4"))])
-def test_killed_at_any_moment_the_next_run_goes_on(micrographs, tmp_path, kills):
+def files_stored(output: Path) -> int:
+    """How many files a killed run had stored; 0 before it had begun."""
+    try:
+        with Results(output) as results:
+            return len(results.files)
+    except ParameterError:
+        return 0
+
+
+def test_killed_at_any_moment_the_next_run_goes_on(micrographs, tmp_path):
     """SIGKILL at random moments; the tables are those of an undisturbed run, bit for bit."""
     if not hasattr(signal, "SIGKILL"):
         pytest.skip("no SIGKILL on this system")
@@ -250,15 +261,19 @@ def test_killed_at_any_moment_the_next_run_goes_on(micrographs, tmp_path, kills)
     moments = random.Random(1)
     command = [sys.executable, "-c", "from emtools.cli import main; main()", "batch",
                str(micrographs), "-o", str(output), "--measure", "chains", "--workers", "2"]
-    for _ in range(kills):
+    stored = []
+    for _ in range(KILLS):
         batch = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                  start_new_session=True)
         time.sleep(moments.uniform(0.0, 1.2 * whole))
         os.killpg(batch.pid, signal.SIGKILL)
         batch.wait()
-        if (output / "results.sqlite").exists() and moments.random() < 0.3:
+        stored.append(files_stored(output))
+        if (output / "results.sqlite").exists() and moments.random() < 0.5:
             shutil.rmtree(output)  # from the beginning now and then
     run(micrographs, output, RECIPE, effort=Effort(2))
+    print(f"{KILLS} runs of {len(list(micrographs.iterdir()))} files killed; files of the run "
+          f"stored by then: {stored}")
     assert tables_of(output, tmp_path / "a") == tables_of(tmp_path / "calm", tmp_path / "b")
     with Results(output) as results:
         assert not results.connection.execute(

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emtools._version import __version__
+from emtools.batch.effective import parameters_of, plain_calibration
 from emtools.io.fingerprint import sha256_of_file
-from emtools.measure import load, said_of
+from emtools.measure import load
 from emtools.model.result import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emtools.batch.plan import Recipe, Rule
+    from emtools.batch.plan import Recipe
 
 # Rooms whose code cannot change a number.
 _NOT_MEASURING = ("batch", "cli", "figures", "population", "report", "results")
@@ -32,7 +33,7 @@ class Keys:
     Parameters
     ----------
     image
-        Of what describes an image: pixel size, calibration, code.
+        Of what describes an image: pixel size, calibration, pictures, code.
     measurements
         Of each measurement with its effective parameters, and those it rests on.
     asked
@@ -47,7 +48,7 @@ class Keys:
     def of(cls, recipe: Recipe) -> Keys:
         """Return the digests of a recipe."""
         image = _digest([code_version(), plain(recipe.pixel_size_nm), recipe.force_calibration,
-                         _calibration(recipe)])
+                         plain_calibration(recipe), recipe.pictures])
         found: dict[str, str] = {}
         for measurement in recipe.chosen():
             _add(measurement.name, recipe, image, found)
@@ -88,32 +89,6 @@ class KeyBook:
         return self._known[fitting]
 
 
-def effective(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe with every parameter of every measurement, in plain values."""
-    return {
-        "measurements": [one.name for one in recipe.chosen()],
-        "with": list(recipe.wanted),
-        "pixel_size_nm": recipe.pixel_size_nm,
-        "calibration": _calibration(recipe),
-        "force_calibration": recipe.force_calibration,
-        "parameters": {one.name: _parameters(one.name, recipe) for one in recipe.chosen()},
-        "rules": [_plain_rule(rule) for rule in recipe.rules],
-        "groups": plain(recipe.groups.plain()),
-    }
-
-
-def _calibration(recipe: Recipe) -> Any:
-    return None if recipe.calibration is None else plain(dataclasses.asdict(recipe.calibration))
-
-
-def _plain_rule(rule: Rule) -> dict[str, Any]:
-    given = {name: {key: plain(said_of(value)) for key, value in values.items()}
-             for name, values in rule.parameters.items()}
-    return {"files": rule.files, "modality": rule.modality,
-            "measurements": plain(rule.measurements), "with": plain(rule.wanted),
-            "parameters": given}
-
-
 @cache
 def code_version() -> str:
     """Digest of the code that reads and measures."""
@@ -131,14 +106,8 @@ def _add(name: str, recipe: Recipe, image: str, found: dict[str, str]) -> None:
                 if option.required or option.name in recipe.wanted]
     for one in rests_on:
         _add(one, recipe, image, found)
-    found[name] = _digest([image, name, _parameters(name, recipe), _files(name, recipe),
+    found[name] = _digest([image, name, parameters_of(name, recipe), _files(name, recipe),
                            [found[one] for one in rests_on]])
-
-
-def _parameters(name: str, recipe: Recipe) -> dict[str, Any]:
-    given = recipe.parameters.get(name, {})
-    return {option.name: plain(said_of(given.get(option.name, option.default)))
-            for option in load(name).options if option.type not in ("Result", "Image")}
 
 
 def _files(name: str, recipe: Recipe) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from emtools.errors import ParameterError
 from emtools.measure import load, names
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from emtools.instrument import InstrumentCalibration
     from emtools.measure import Measurement
     from emtools.model import Image
+
+
+Pictures = Literal["main", "all", "none"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Recipe:
         What is different for some images; of several that fit, later ones count.
     groups
         What files belong to; no number that is measured depends on it.
+    pictures
+        ``main`` (overlays, spectra, maps), ``all`` (with histograms and details), or ``none``.
     """
 
     measurements: tuple[str, ...] | None = None
@@ -77,6 +82,7 @@ class Recipe:
     wanted: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     groups: Groups = field(default_factory=Groups)
+    pictures: Pictures = "main"
 
     def of(self, name: str, modality: str | None) -> Recipe:
         """Return the recipe of an image of a file, without rules."""
@@ -96,7 +102,8 @@ class Recipe:
             else given.pixel_size_nm,
             calibration=given.calibration or self.calibration,
             force_calibration=given.force_calibration or self.force_calibration,
-            groups=given.groups or self.groups)
+            groups=given.groups or self.groups,
+            pictures=given.pictures if given.pictures != "main" else self.pictures)
 
     def _changed(self, rule: Rule) -> Recipe:
         every = {**self.parameters, **rule.parameters}
@@ -121,6 +128,9 @@ class Recipe:
                 load(name)
             for name, values in part.parameters.items():
                 load(name).check(values)
+        if self.pictures not in get_args(Pictures):
+            raise ParameterError("pictures", f"{self.pictures!r} is not known",
+                                 f"give one of {', '.join(get_args(Pictures))}")
         if self.pixel_size_nm is not None and not 0 < self.pixel_size_nm < math.inf:
             raise ParameterError("pixel_size_nm",
                                  f"must be positive and finite, not {self.pixel_size_nm}")

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emtools.batch.contents import Contents
@@ -24,7 +25,6 @@ from emtools.results.records import pictures, without_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from emtools.results.records import Record
 
@@ -329,7 +329,8 @@ def files_of(folder: Path, output: Path) -> Found:
     inside = output.resolve()
 
     def outside(path: Path) -> bool:
-        return inside not in path.resolve().parents
+        # Unlike `resolve`, this stumbles over no link to itself.
+        return inside not in Path(os.path.realpath(path)).parents
 
     return Found([path for path in found.files if outside(path)],
                  {path: why for path, why in found.left_out.items() if outside(path)},

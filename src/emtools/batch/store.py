@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emtools._version import __version__
 from emtools.batch import contents
-from emtools.batch.keys import KeyBook, effective
+from emtools.batch.effective import effective
+from emtools.batch.keys import KeyBook
 from emtools.errors import ParameterError
 from emtools.results import schema
 from emtools.results.schema import DATABASE, check_format, stored_name

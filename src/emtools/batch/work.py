@@ -162,15 +162,16 @@ def _measure_image(
     for measurement, why in fitting:
         key = keys.of_result(job.content, image.source.index, measurement.name)
         if key not in job.known:
-            _add(record, measurement, why, run, task.output, key)
+            _add(record, (measurement, why), run, task, key)
     record |= {"status": "measured", "thumbnail": figures.thumbnail_uri(image)}
     return record
 
 
 def _add(
-    record: Record, measurement: Measurement, why: str, run: Run, output: Path, key: str
+    record: Record, fitting: tuple[Measurement, str], run: Run, task: Task, key: str
 ) -> None:
     """Add one measurement; an image that it cannot work on is skipped with the reason."""
+    measurement, why = fitting
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
@@ -182,17 +183,18 @@ def _add(
     record["measurements"].append({
         "measurement": measurement.name, "why": why, "summary": found["summary"],
         "parameters": found["parameters"], "tables": found["tables"],
-        "pictures": _draw(run.image, result, output, picture_stem(record["file"], key)),
+        "pictures": _draw(run.image, result, task, picture_stem(record["file"], key)),
     })
 
 
-def _draw(image: Image, result: Result, output: Path, stem: str) -> dict[str, str]:
-    if result.outcome.startswith("not measurable"):
+def _draw(image: Image, result: Result, task: Task, stem: str) -> dict[str, str]:
+    which = task.recipe.pictures
+    if which == "none" or result.outcome.startswith("not measurable"):
         return {}
     paths = {}
-    for kind, figure in figures.pictures(image, result).items():
+    for kind, figure in figures.pictures(image, result, which).items():
         relative = f"pictures/{stem}.{result.measurement}.{kind}.png"
-        figures.save(figure, output / relative)
+        figures.save(figure, task.output / relative)
         paths[kind] = relative
     return paths
 

@@ -31,7 +31,8 @@ def batch(
     output: Annotated[Path, typer.Option("--output", "-o", help="Results folder.")],
     *,
     recipe: Annotated[Path | None, typer.Option(
-        help="A recipe, see `emtools recipe`; other options go before it.",
+        help="A recipe, see `emtools recipe`, or a results folder, for the recipe of its last run; "
+        "other options go before it.",
         show_default=False)] = None,
     dry_run: Annotated[bool, typer.Option(
         "--dry-run", help="Say what would be measured, and measure nothing.")] = False,
@@ -43,6 +44,8 @@ def batch(
     calibration: Calibrated = None,
     force_calibration: Force = False,
     groups: GroupsOf = None,
+    pictures: Annotated[str, typer.Option(
+        help="Pictures of each image: main, all (with histograms and details) or none.")] = "main",
     workers: Annotated[int | None, typer.Option(
         help="Worker processes; by default one for each core.", show_default=False)] = None,
     timeout_s: Annotated[float | None, typer.Option(
@@ -75,7 +78,8 @@ def batch(
     chosen, wanted = (tuple(part.strip() for part in text.split(",")) if text else None
                       for text in (measure, with_))
     given = Recipe(chosen, settings(set_ or []), pixel_size_nm, calibration_of(calibration),
-                   force_calibration, wanted or (), (), Groups.given(groups or ""))
+                   force_calibration, wanted or (), (), Groups.given(groups or ""),
+                   pictures)  # type: ignore[arg-type]
     if recipe is not None:
         from emtools.cli.recipes import read_recipe
 

@@ -82,7 +82,9 @@ def recipe_text(preview: Preview) -> str:
         "# For images that have no pixel size of their own.",
         "# pixel_size_nm = 0.1",
         "# Of the instrument, as `emtools calibrate` writes it; a path from this file on.",
-        '# calibration = "titan.toml"', "# force_calibration = false", ""]
+        '# calibration = "titan.toml"', "# force_calibration = false",
+        "# Pictures of each image: main, all (with histograms and details) or none.",
+        '# pictures = "main"', ""]
     for name in fitting:
         lines += [f"[{name}]  # {load(name).summary}", *_parameters(load(name).options), ""]
     lines += [

@@ -7,12 +7,14 @@ import tomllib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from emtools.batch.effective import recipe_of
 from emtools.batch.plan import Recipe, Rule
 from emtools.cli.options import from_text
 from emtools.cli.reading import reading
 from emtools.errors import ParameterError
 from emtools.instrument import InstrumentCalibration
 from emtools.measure import load, names
+from emtools.results import Results
 from emtools.results.groups import Groups, read_sheet
 
 if TYPE_CHECKING:
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from emtools.measure import Option
 
 _ADVICE = "see `emtools recipe FOLDER`, which writes one"
-_OF_ALL = ("measurements", "with", "pixel_size_nm", "calibration", "force_calibration", "groups",
-           "for")
+_OF_ALL = ("measurements", "with", "pixel_size_nm", "calibration", "force_calibration",
+           "pictures", "groups", "for")
 _OF_GROUPS = ("folders", "sheet", "files", "samples")
 _OF_RULE = ("files", "modality", "measurements", "with")
 
@@ -33,7 +35,8 @@ def read_recipe(path: Path) -> Recipe:
     Parameters
     ----------
     path
-        ``.toml``, or ``.json`` with the same content.  Files that it names are beside it.
+        ``.toml``, or ``.json`` with the same content; files that it names are beside it.  A results
+        folder stands for the recipe of its last run.
 
     Raises
     ------
@@ -42,6 +45,9 @@ def read_recipe(path: Path) -> Recipe:
     ParameterError
         If a key is unknown, or a value not of its type; the message names those that are known.
     """
+    if path.is_dir():
+        with Results(path) as results:
+            return recipe_of(results.recipe)
     with reading(path, _ADVICE):
         text = path.read_text(encoding="utf-8")
         tree: Any = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
@@ -59,6 +65,7 @@ def read_recipe(path: Path) -> Recipe:
         wanted=top.names("with") or (),
         rules=tuple(_rule(entry, f"{path}: [[for]] {number}", path.parent)
                     for number, entry in enumerate(top.rules(), start=1)),
+        pictures=top.value("pictures", str) or "main",
         groups=_groups(top.value("groups", dict) or {}, f"{path}: groups", path.parent))
     recipe.check()
     return recipe

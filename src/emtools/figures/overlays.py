@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from emtools.model import Image, Result
 
+Which = Literal["all", "main"]
 MOST_PLANES = 6  # families of planes with a histogram of their own, the strongest
 _EDGE, _KEY = 0.01, 0.17
 
@@ -45,7 +46,7 @@ _FIGURES: dict[str, Callable[[Image, Result], Figure]] = {
 }
 
 
-def pictures(image: Image, result: Result) -> dict[str, Figure]:
+def pictures(image: Image, result: Result, which: Which = "all") -> dict[str, Figure]:
     """Return every figure of a result.
 
     Parameters
@@ -54,6 +55,8 @@ def pictures(image: Image, result: Result) -> dict[str, Figure]:
         The image that was measured.
     result
         Of any measurement.
+    which
+        ``all``, or ``main``: without histograms and details, for folders of many images.
 
     Returns
     -------
@@ -70,21 +73,27 @@ def pictures(image: Image, result: Result) -> dict[str, Figure]:
         If the image is no picture.
     """
     if result.measurement == "eds":
-        return eds_pictures(image, result)
+        return eds_pictures(image, result, shares=which == "all")
     draw = _FIGURES.get(result.measurement, overlay)
     figures = {"overlay": draw(image, result)}
+    if result.measurement == "lattice" and has_strain(result):
+        figures["strain"] = strain_figure(image, result)
+    return figures if which == "main" else figures | _details(image, result)
+
+
+def _details(image: Image, result: Result) -> dict[str, Figure]:
+    """Histograms, and what shows how the result came about."""
     if result.measurement == "chains":
-        return figures | chains_pictures(image, result)
+        return chains_pictures(image, result)
+    if result.measurement == "lattice":
+        return _same_planes(result.tables["reflections"])
+    figures = {}
     # A mean over different planes says nothing: see `_same_planes`.
-    for distribution in () if result.measurement == "lattice" else _with_errors(result):
+    for distribution in _with_errors(result):
         values, unit = _values(result, distribution)
         if values.size >= FEWEST_VALUES:
             figures[f"histogram_{distribution.name}"] = histogram(
                 values, label=distribution.label, unit=unit)
-    if result.measurement == "lattice":
-        if has_strain(result):
-            figures["strain"] = strain_figure(image, result)
-        figures |= _same_planes(result.tables["reflections"])
     return figures
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -79,16 +80,36 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
         path = Path(entry.path)
         if entry.name.startswith("."):
             continue
-        if entry.is_dir() and extension_of(path) not in _FOLDER_FORMATS:
+        if _is_folder(entry) and extension_of(path) not in _FOLDER_FORMATS:
             yield from _walk(path, seen)
-        elif entry.is_dir() or entry.is_file():
+        else:
             yield path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _no_file(path: Path) -> str:
+    """Why something is neither a file nor a folder that is read as one; nothing if it is."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        # What is wrong with anything else its reader says.
+        return "a link that leads nowhere" if path.is_symlink() else ""
+    return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "no file, but a pipe or a device"
 
 
 def _reason_to_leave(
     path: Path, names: dict[str, Path], projects: dict[Path, Path]
 ) -> tuple[str, Path | None]:
     """Why a file is not to be read by itself, or nothing; and the file that it is a part of."""
+    no_file = _no_file(path)
+    if no_file:
+        return no_file, None
     extension = extension_of(path)
     whole = _whole_of(path, extension, names)
     if whole is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from emtools.errors import ParameterError
 from emtools.population.ends import Course, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -216,34 +216,39 @@ def as_frames(frames: Iterable[Frame] | Frame, subject: str = "frames") -> tuple
 
 def pool(frames: tuple[Frame, ...]) -> Pooled:
     """Return the tables of all images in one, with the ends of the chains found."""
+    tables = {name: _joined(frames, name) for name in ("chains", "gaps", "dots")}
+    courses = tuple(_courses(frames, tables["chains"]))
+    followed = np.array([follow(course) for course in courses]).reshape(-1, 3)
+    chains = tables["chains"].assign(ends=followed[:, 0].astype(int), followed_nm=followed[:, 1],
+                                     followed_dots=followed[:, 2])
+    tables["chains"] = chains.assign(followed_ratio=chains["followed_nm"] / chains["width_nm"])
+    corners = np.array([frame.origin_nm for frame in frames])[tables["dots"]["image"]]
+    tables["dots"] = tables["dots"].assign(y_nm=tables["dots"]["y_nm"] - corners[:, 0],
+                                           x_nm=tables["dots"]["x_nm"] - corners[:, 1])
+    return _with_units(frames, tables, courses)
+
+
+def _joined(frames: tuple[Frame, ...], name: str) -> pd.DataFrame:
+    """Rows of one table of all images, with the image of each."""
     import pandas as pd
 
-    parts: dict[str, list[Any]] = {"chains": [], "gaps": [], "dots": []}
-    courses: list[Course] = []
-    for image, frame in enumerate(frames):
-        axes = _axes(frame.tables["axes"], frame.origin_nm)
-        chains = frame.tables["chains"]
-        own = [Course.of(row, axes.get(row["chain"]), frame.shape_nm)
-               for row in chains.to_dict("records")]
-        followed = pd.DataFrame([follow(course) for course in own],
-                                columns=["ends", "followed_nm", "followed_dots"],
-                                index=chains.index)
-        courses += own
-        parts["chains"].append(pd.concat([chains, followed], axis=1).assign(
-            followed_ratio=followed["followed_nm"] / chains["width_nm"], image=image))
-        dots = frame.tables["dots"]
-        parts["gaps"].append(frame.tables["gaps"].assign(image=image))
-        parts["dots"].append(dots.assign(
-            image=image, y_nm=dots["y_nm"] - frame.origin_nm[0],
-            x_nm=dots["x_nm"] - frame.origin_nm[1]))
-    return _with_units(frames, {table: pd.concat([part for part in of if len(part)] or of[:1],
-                                                 ignore_index=True)
-                                for table, of in parts.items()}, tuple(courses))
+    parts = [frame.tables[name] for frame in frames]
+    whole = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    return whole.assign(image=np.repeat(np.arange(len(parts)), [len(part) for part in parts]))
+
+
+def _courses(frames: tuple[Frame, ...], chains: pd.DataFrame) -> Iterator[Course]:
+    """Course of each row of chains."""
+    axes = [_axes(frame.tables["axes"], frame.origin_nm) for frame in frames]
+    for row in chains[[*_NEEDED["chains"], "image"]].to_dict("records"):
+        image = row["image"]
+        yield Course.of(row, axes[image].get(row["chain"]), frames[image].shape_nm)
 
 
 def _axes(table: pd.DataFrame, origin: tuple[float, float]) -> dict[int, Floats]:
     """Centreline of each chain: columns s, y, x, from the frame's corner."""
-    columns = table[["chain", "s_nm", "y_nm", "x_nm"]].to_numpy(dtype=float)
+    columns = np.stack([table[name].to_numpy(dtype=float)
+                        for name in ("chain", "s_nm", "y_nm", "x_nm")], axis=1)
     columns = columns[np.argsort(columns[:, 0], kind="stable")] - np.array([0.0, 0.0, *origin])
     numbers, starts = np.unique(columns[:, 0], return_index=True)
     return {int(number): part[:, 1:]

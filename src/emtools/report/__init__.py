@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emtools.errors import ParameterError
 from emtools.report.held import held
 from emtools.report.histograms import histograms
 from emtools.report.page import render
@@ -43,15 +44,25 @@ def write_report(
     -------
     Path
         The page.
+
+    Raises
+    ------
+    ParameterError
+        If the file cannot be written.
     """
     target = results.folder / "index.html" if path is None else path
     shown = held(results, groups)
     page = render(results, shown, summaries(shown), histograms(results, shown),
                   title=title or _title(results),
                   beside=target.resolve().parent == results.folder.resolve())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # A file name that is not valid text holds lone surrogates, which UTF-8 refuses.
-    write_whole(target, lambda file: _write(file, page.encode("utf-8", "backslashreplace")))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # A file name that is not valid text holds lone surrogates, which UTF-8 refuses.
+        write_whole(target, lambda file: _write(file, page.encode("utf-8", "backslashreplace")))
+    except OSError as error:
+        raise ParameterError(str(target), f"cannot be written to ({error})",
+                             "make room or give another place; what was measured is safe, start "
+                             "the same command again") from error
     return target
 
 

@@ -109,13 +109,18 @@ def _courses(points: pd.DataFrame) -> dict[str, Any]:
         columns = [f"s_{unit}", f"y_{unit}", f"x_{unit}"]
         if not set(columns) <= set(points.columns):
             continue
-        known = points[np.isfinite(points[columns[1]])]
-        for (at, chain), own in known.groupby(["at", "chain"], sort=True):
-            line = own.sort_values(columns[0])[columns[1:]].to_numpy(dtype=float)
-            pick = np.unique(np.linspace(0, len(line) - 1, _COURSE_POINTS).round().astype(int))
-            found["at"].append(int(at))
-            found["chain"].append(int(chain))
-            found["points"].append(_rounded(line[pick].ravel()).tolist())
+        known = points[np.isfinite(points[columns[1]])].sort_values(
+            ["at", "chain", columns[0]], kind="stable")
+        places = known[columns[1:]].to_numpy(dtype=float)
+        keys = known[["at", "chain"]].to_numpy(dtype=np.int64)
+        new = np.flatnonzero((np.diff(keys, axis=0) != 0).any(axis=1)) + 1
+        for first, stop in zip([0, *new], [*new, len(keys)], strict=True):
+            if first == stop:
+                continue
+            pick = np.unique(np.linspace(first, stop - 1, _COURSE_POINTS).round().astype(int))
+            found["at"].append(int(keys[first, 0]))
+            found["chain"].append(int(keys[first, 1]))
+            found["points"].append(_rounded(places[pick].ravel()).tolist())
     return found
 
 

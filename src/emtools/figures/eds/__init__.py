@@ -20,8 +20,16 @@ __all__ = ["composition_figure", "eds_pictures", "maps_figure", "profile_figure"
            "shares_figure", "spectrum_figure"]
 
 
-def eds_pictures(image: Image, result: Result) -> dict[str, Figure]:
-    """Return every figure of a result of ``eds``; none where nothing could be measured."""
+def eds_pictures(image: Image, result: Result, *, shares: bool = True) -> dict[str, Figure]:
+    """Return every figure of a result of ``eds``; none where nothing could be measured.
+
+    Parameters
+    ----------
+    image, result
+        The image and its result.
+    shares
+        Whether maps of at.% are drawn beside those of counts.
+    """
     if "spectrum" not in result.details:
         return {}
     figures = {"spectrum": spectrum_figure(result)}
@@ -31,7 +39,7 @@ def eds_pictures(image: Image, result: Result) -> dict[str, Figure]:
     mapped = (table["region"] == "all") & table["detected"]
     if any(kind == "image" for _, _, kind in result.layers) and mapped.any():
         figures["maps"] = maps_figure(image, result)
-        if any(options["name"].endswith(" at.%") and np.isfinite(data).any()
+        if shares and any(options["name"].endswith(" at.%") and np.isfinite(data).any()
                for data, options, _ in result.layers):
             figures["atomic_percent"] = shares_figure(image, result)
     if len(result.tables["profile"]):
