@@ -364,6 +364,21 @@ def test_a_stop_ends_a_batch_where_it_is(tmp_path):
     assert run(tmp_path, tmp_path / "out", Recipe(("lattice",)), Effort(1)).measured == 1
 
 
+def test_a_signal_stops_in_order_and_the_second_at_once():
+    from emtools.cli.monitoring import monitoring
+
+    with monitoring(bar=False, lines=False, log=None) as monitor:
+        assert not monitor.stopped()
+        signal.raise_signal(signal.SIGTERM)
+        assert monitor.stopped()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    with monitoring(bar=False, lines=False, log=None) as monitor:
+        monitor.writing(True)  # tables and page: nothing is asked there
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
 def test_watching_measures_what_is_complete_and_nothing_twice(tmp_path):
     images, seen = tmp_path / "images", []
     images.mkdir()

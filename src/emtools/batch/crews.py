@@ -8,6 +8,7 @@ import os
 import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pebble import ProcessExpired, ProcessPool
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Found = list[dict[str, Any]] | TooBig
 _LOOK_S = 0.2  # between looks at whether to stop
 _ANSWER_S = 10.0
+_CGROUP = Path("/sys/fs/cgroup")
 _FREE_PART = 0.8  # of the memory that is free now may be used
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -125,14 +127,13 @@ class Processes:
     """
 
     def __init__(self, task: Task, workers: int, timeout_s: float | None) -> None:
-        import psutil
-
         self._task, self._workers, self._timeout_s = task, workers, timeout_s
-        self._free = _FREE_PART * psutil.virtual_memory().available
-        with _one_thread_each():
-            # 'spawn' is the one start method that every system has, and that threads cannot break.
-            self._pool = ProcessPool(workers, context=multiprocessing.get_context("spawn"))
-            self._pool.active  # noqa: B018  (the processes start here, with this environment)
+        self._free = _FREE_PART * _free_bytes()
+        # Processes that take the place of dead ones start later, and must find it so, too.
+        self._one_thread = _one_thread_each()
+        self._one_thread.__enter__()
+        # 'spawn' is the one start method that every system has, and that threads cannot break.
+        self._pool = ProcessPool(workers, context=multiprocessing.get_context("spawn"))
 
     @property
     def size(self) -> int:
@@ -142,9 +143,8 @@ class Processes:
     def submit(self, job: Job, *, alone: bool) -> Future[Found]:
         """Have a file measured; it may take its share of the memory, or all of it alone."""
         room = self._free if alone else self._free / self._workers
-        with _one_thread_each():
-            future: Future[Found] = self._pool.schedule(
-                measure_file, args=(job, self._task, room, alone), timeout=self._timeout_s)
+        future: Future[Found] = self._pool.schedule(
+            measure_file, args=(job, self._task, room, alone), timeout=self._timeout_s)
         return future
 
     def overdue(self, future: Future[Found]) -> None:
@@ -154,6 +154,7 @@ class Processes:
         """End the processes."""
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
+        self._one_thread.__exit__(None, None, None)
 
 
 class Cluster:
@@ -252,6 +253,18 @@ class Cluster:
         with contextlib.suppress(Exception):  # whatever became of the scheduler
             self._client.cancel(list(self._futures.values()))
         self._client.close(timeout=1)
+
+
+def _free_bytes() -> float:
+    """Memory that is free on this machine, and in the control group that the process is in."""
+    import psutil
+
+    free = float(psutil.virtual_memory().available)
+    with contextlib.suppress(OSError, ValueError):  # no such system, or no limit ("max")
+        limit, used = (float((_CGROUP / f"memory.{name}").read_text()) for name in
+                       ("max", "current"))
+        free = min(free, limit - used)
+    return free
 
 
 @contextlib.contextmanager

@@ -114,8 +114,17 @@ class Monitor:
         """Be told of a file that is done."""
 
     def stopped(self) -> bool:
-        """Whether to stop; looked at several times a second."""
+        """Whether to stop; looked at several times a second while files are measured."""
         return False
+
+    def writing(self, begun: bool) -> None:
+        """Be told when tables and page are written, which ask nothing and may be stopped anywhere.
+
+        Parameters
+        ----------
+        begun
+            Whether it begins, or has ended.
+        """
 
 
 @dataclass(frozen=True)
@@ -194,8 +203,12 @@ def run(
         batch = _Batch(folder, files, under_way, Contents(store.connection, rehash=effort.rehash),
                        monitor)
         batch.measure(Task(recipe, under_way.keys, output), effort)
-        outcome = _finish(output, batch.reused, written=under_way.as_before())
-        under_way.finish()  # only now: tables and page are of this run
+        monitor.writing(True)
+        try:
+            outcome = _finish(output, batch.reused, written=under_way.as_before())
+            under_way.finish()  # only now: tables and page are of this run
+        finally:
+            monitor.writing(False)
     return outcome
 
 

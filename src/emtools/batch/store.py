@@ -178,11 +178,12 @@ class RunOfFiles:
     def __init__(self, store: Store, number: int, keys: KeyBook) -> None:
         self.store, self.number, self.keys = store, number, keys
         self._connection = store.connection
-        self._stored_before = Stored(store.connection, keys)
+        self._stored = Stored(store.connection, keys)
+        self._rows = _Rows(store.connection, number, keys)
 
     def known(self, name: str, content: str) -> frozenset[str]:
         """Keys of the results that are stored of a content and that a file is to have."""
-        return self._stored_before.keys(name, content)
+        return self._stored.keys(name, content)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -192,29 +193,29 @@ class RunOfFiles:
 
     def taken_over(self, name: str, content: str) -> bool:
         """Take over the results of a file's content, if all that is wanted of it is stored."""
-        found = self._stored_before.whole(name, content)
+        found = self._stored.whole(name, content)
         if found is None:
             return False
-        self._saw(name, "read", "", None)
+        self._rows.saw(name, "read", "", None)
         for image, results in found:
-            self._saw_image(name, image.number, image.key, image.signal)
+            self._rows.saw_image(name, image.number, image.key, image.signal)
             for place, result in enumerate(results):
-                self._found(name, image.number, place, result)
+                self._rows.found(name, image.number, place, result)
         return True
 
     def leave_out(self, name: str, status: str, reason: str) -> None:
         """Say why a file was not measured."""
-        self._saw(name, status, reason, None)
+        self._rows.saw(name, status, reason, None)
 
     def add(self, name: str, content: str, records: list[Record]) -> None:
         """Store all that a file gave, with one transaction."""
         with _said(self.store.folder), transaction(self._connection):
             if any(record["index"] < 0 for record in records):  # not even opened
-                self._saw(name, "failed", records[0]["reason"], records[0]["seconds"])
+                self._rows.saw(name, "failed", records[0]["reason"], records[0]["seconds"])
                 return
-            self._saw(name, "read", "", sum(record["seconds"] for record in records))
+            self._rows.saw(name, "read", "", sum(record["seconds"] for record in records))
             for record in records:
-                self._add_image(name, content, record)
+                self._rows.add_image(name, content, record)
             if all(record["status"] != "failed" for record in records):
                 self._connection.execute("INSERT OR REPLACE INTO reading VALUES (?, ?, ?)",
                                          (content, self.keys.image, len(records)))
@@ -239,33 +240,52 @@ class RunOfFiles:
                                 ("found", "name, number, place, result"))
             for one, other in ((self.number, before[0]), (before[0], self.number)))
 
-    def _add_image(self, name: str, content: str, record: Record) -> None:
+
+class _Rows:
+    """Rows of one run, as they are written.
+
+    Parameters
+    ----------
+    connection
+        To the database.
+    run
+        Number of the run.
+    keys
+        Digests of its recipe.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, run: int, keys: KeyBook) -> None:
+        self._connection, self._run, self._keys = connection, run, keys
+        self._known = Stored(connection, keys)
+
+    def add_image(self, name: str, content: str, record: Record) -> None:
+        """Write an image with its results."""
         number, signal = record["index"], record["image"]
         if record["status"] == "failed":
             self._connection.execute(
                 "INSERT INTO seen VALUES (?, ?, ?, NULL, ?, 'failed', ?)",
-                (self.number, stored_name(name), number, signal, record["reason"]))
+                (self._run, stored_name(name), number, signal, record["reason"]))
             return
         modality = record["description"].get("acquisition", {}).get("modality")
-        keys = self.keys.of(name, modality)
+        keys = self._keys.of(name, modality)
         key = keys.of_image(content, number)
         self._connection.execute(
             "INSERT OR REPLACE INTO image VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (key, content, keys.image, number, signal, modality, record["source_sha256"],
              json.dumps(record["description"]), json.dumps(record["audit"]),
              record["thumbnail"], record["seconds"]))
-        self._saw_image(name, number, key, signal)
+        self.saw_image(name, number, key, signal)
         results = {one["measurement"]: one for one in record["measurements"]}
         skipped = {one["measurement"]: one["reason"] for one in record["skipped"]}
         for place, measurement in enumerate(keys.asked):
             result = self._stored(keys.of_result(content, number, measurement), measurement,
                                   results.get(measurement), skipped.get(measurement, ""))
-            self._found(name, number, place, result)
+            self.found(name, number, place, result)
 
     def _stored(
         self, key: str, measurement: str, found: dict[str, Any] | None, reason: str
     ) -> int:
-        there = self._stored_before.result(key)
+        there = self._known.result(key)
         if there is not None:
             return there
         said = found or {"why": reason, "summary": {}, "parameters": {}, "pictures": {},
@@ -280,19 +300,22 @@ class RunOfFiles:
             schema.insert_rows(self._connection, f"{measurement}.{table}", result, rows)
         return result
 
-    def _saw(self, name: str, status: str, reason: str, seconds: float | None) -> None:
+    def saw(self, name: str, status: str, reason: str, seconds: float | None) -> None:
+        """Write what became of a file."""
         self._connection.execute(
             "INSERT INTO file VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (self.number, stored_name(name), status, reason, seconds,
-             *self.keys.recipe.groups.of(name)))
+            (self._run, stored_name(name), status, reason, seconds,
+             *self._keys.recipe.groups.of(name)))
 
-    def _saw_image(self, name: str, number: int, key: str, signal: str) -> None:
+    def saw_image(self, name: str, number: int, key: str, signal: str) -> None:
+        """Write that a file has an image."""
         self._connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?, ?, 'read', '')",
-                                 (self.number, stored_name(name), number, key, signal))
+                                 (self._run, stored_name(name), number, key, signal))
 
-    def _found(self, name: str, number: int, place: int, result: int | None) -> None:
+    def found(self, name: str, number: int, place: int, result: int | None) -> None:
+        """Write that an image has a result."""
         self._connection.execute("INSERT INTO found VALUES (?, ?, ?, ?, ?)",
-                                 (self.number, stored_name(name), number, place, result))
+                                 (self._run, stored_name(name), number, place, result))
 
 
 def opened(path: Path) -> sqlite3.Connection:

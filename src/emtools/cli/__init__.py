@@ -31,6 +31,7 @@ from emtools.cli.shared import (
     With,
     calibration_of,
     finish,
+    listed,
 )
 from emtools.errors import EmtoolsError, ParameterError
 from emtools.measure import Run, load, names, needed_by
@@ -144,7 +145,7 @@ def _measurement_command(name: str) -> Callable[..., None]:
 
 def _listed(text: str | None, name: str) -> tuple[str, ...]:
     """Read names of measurements that a measurement can use."""
-    given = tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    given = listed(text)
     known = needed_by(name)
     for one in given:
         if one not in known:

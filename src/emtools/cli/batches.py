@@ -14,11 +14,22 @@ from emtools.cli.shared import (
     Calibrated,
     Force,
     GroupsOf,
+    JsonLines,
+    LogFile,
+    PicturesOf,
     PixelSize,
+    Quiet,
+    RecipeFile,
+    Rehash,
+    Scheduler,
     Settings,
+    Timeout,
+    Watch,
     With,
+    Workers,
     calibration_of,
     finish,
+    listed,
 )
 from emtools.errors import ParameterError
 
@@ -30,10 +41,7 @@ def batch(
     folder: Annotated[Path, typer.Argument(help="Folder of micrographs.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Results folder.")],
     *,
-    recipe: Annotated[Path | None, typer.Option(
-        help="A recipe, see `emtools recipe`, or a results folder, for the recipe of its last run; "
-        "other options go before it.",
-        show_default=False)] = None,
+    recipe: RecipeFile = None,
     dry_run: Annotated[bool, typer.Option(
         "--dry-run", help="Say what would be measured, and measure nothing.")] = False,
     measure: Annotated[str | None, typer.Option(
@@ -44,26 +52,15 @@ def batch(
     calibration: Calibrated = None,
     force_calibration: Force = False,
     groups: GroupsOf = None,
-    pictures: Annotated[str, typer.Option(
-        help="Pictures of each image: main, all (with histograms and details) or none.")] = "main",
-    workers: Annotated[int | None, typer.Option(
-        help="Worker processes; by default one for each core.", show_default=False)] = None,
-    timeout_s: Annotated[float | None, typer.Option(
-        help="Longest that a file may take, in seconds; one that hangs is given up.",
-        show_default=False)] = None,
-    rehash: Annotated[bool, typer.Option(
-        "--rehash", help="Read all files to see whether they changed; by default one of the same "
-        "size, time of change and inode did not.")] = False,
-    scheduler: Annotated[str, typer.Option(
-        help="Address of a dask scheduler whose workers measure: tcp://host:8786.",
-        show_default=False)] = "",
-    watch: Annotated[bool, typer.Option(
-        "--watch", help="Go on with whatever is new in the folder, until Ctrl-C.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no bar.")] = False,
-    as_json: Annotated[bool, typer.Option(
-        "--json", help="One JSON object a file on the standard output, and no bar.")] = False,
-    log: Annotated[Path | None, typer.Option(
-        help="File that a line for each file is appended to.", show_default=False)] = None,
+    pictures: PicturesOf = "main",
+    workers: Workers = None,
+    timeout_s: Timeout = None,
+    rehash: Rehash = False,
+    scheduler: Scheduler = "",
+    watch: Watch = False,
+    quiet: Quiet = False,
+    as_json: JsonLines = False,
+    log: LogFile = None,
 ) -> None:
     """Measure a whole folder: tables, pictures and one page.
 
@@ -75,11 +72,9 @@ def batch(
     from emtools.cli.monitoring import monitoring
     from emtools.results import Groups
 
-    chosen, wanted = (tuple(part.strip() for part in text.split(",")) if text else None
-                      for text in (measure, with_))
-    given = Recipe(chosen, settings(set_ or []), pixel_size_nm, calibration_of(calibration),
-                   force_calibration, wanted or (), (), Groups.given(groups or ""),
-                   pictures)  # type: ignore[arg-type]
+    given = Recipe(listed(measure) or None, settings(set_ or []), pixel_size_nm,
+                   calibration_of(calibration), force_calibration, listed(with_), (),
+                   Groups.given(groups or ""), pictures)  # type: ignore[arg-type]
     if recipe is not None:
         from emtools.cli.recipes import read_recipe
 

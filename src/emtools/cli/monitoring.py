@@ -28,6 +28,7 @@ class Listening(Monitor):
     def __init__(self) -> None:
         self.listeners: list[Callable[[FileDone], None]] = []
         self._stop = threading.Event()
+        self._anywhere = False
 
     def done(self, file: FileDone) -> None:
         """Tell the others."""
@@ -38,9 +39,13 @@ class Listening(Monitor):
         """Whether a signal has come."""
         return self._stop.is_set()
 
+    def writing(self, begun: bool) -> None:
+        """Let a signal stop at once while tables and page are written."""
+        self._anywhere = begun
+
     def stop(self, number: int, _: FrameType | None) -> None:
         """Take a signal: the first one stops in order, the second one at once."""
-        if self._stop.is_set():
+        if self._anywhere or self._stop.is_set():
             signal.signal(number, signal.SIG_DFL)
             raise KeyboardInterrupt
         self._stop.set()

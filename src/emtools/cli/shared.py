@@ -40,6 +40,36 @@ Force = Annotated[bool, typer.Option(
     "--force-calibration", help="Apply it to images that were taken differently, too.")]
 
 
+RecipeFile = Annotated[Path | None, typer.Option(
+    "--recipe", help="A recipe, see `emtools recipe`, or a results folder, for the recipe of its "
+    "last run; other options go before it.", show_default=False)]
+PicturesOf = Annotated[str, typer.Option(
+    "--pictures", help="Pictures of each image: main, all (with histograms and details) or none.")]
+Workers = Annotated[int | None, typer.Option(
+    "--workers", help="Worker processes; by default one for each core.", show_default=False)]
+Timeout = Annotated[float | None, typer.Option(
+    "--timeout-s", help="Longest that a file may take, in seconds; one that hangs is given up.",
+    show_default=False)]
+Rehash = Annotated[bool, typer.Option(
+    "--rehash", help="Read all files to see whether they changed; by default one of the same size, "
+    "time of change and inode did not.")]
+Scheduler = Annotated[str, typer.Option(
+    "--scheduler", help="Address of a dask scheduler whose workers measure: tcp://host:8786.",
+    show_default=False)]
+Watch = Annotated[bool, typer.Option(
+    "--watch", help="Go on with whatever is new in the folder, until Ctrl-C.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no bar.")]
+JsonLines = Annotated[bool, typer.Option(
+    "--json", help="One JSON object a file on the standard output, and no bar.")]
+LogFile = Annotated[Path | None, typer.Option(
+    "--log", help="File that a line for each file is appended to.", show_default=False)]
+
+
+def listed(text: str | None) -> tuple[str, ...]:
+    """Names that are given with commas."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
 def calibration_of(path: Path | None) -> InstrumentCalibration | None:
     """Read the calibration that an option names, if any."""
     if path is None:

@@ -139,9 +139,13 @@ def _block_means(pixels: NDArray[Any], n: int) -> NDArray[np.float32]:
     means = np.empty((rows, cols), dtype=np.float32)
     for row in range(rows):
         strip = pixels[row * n : (row + 1) * n, : cols * n].astype(np.float64)
-        finite = np.isfinite(strip)
-        counts = finite.reshape(n, cols, n).sum(axis=(0, 2))
-        sums = np.where(finite, strip, 0.0).reshape(n, cols, n).sum(axis=(0, 2))
+        # Rows first: along them memory is contiguous.
+        sums = strip.sum(axis=0).reshape(cols, n).sum(axis=1)
+        counts: Any = n * n
+        if not np.isfinite(sums).all():
+            finite = np.isfinite(strip)
+            counts = finite.sum(axis=0).reshape(cols, n).sum(axis=1)
+            sums = np.where(finite, strip, 0.0).sum(axis=0).reshape(cols, n).sum(axis=1)
         means[row] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
     return means
 

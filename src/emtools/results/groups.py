@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from emtools.errors import ParameterError
 
@@ -118,7 +119,7 @@ def _table(path: Path) -> pd.DataFrame:
     try:
         read = pd.read_excel if path.suffix.lower() == ".xlsx" else pd.read_csv
         table: pd.DataFrame = read(path, dtype=str, keep_default_na=False)
-    except Exception as error:  # whatever is wrong with somebody's sheet
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise ParameterError(str(path), f"cannot be read as a sheet ({error})",
                              "give a .csv or .xlsx with the columns file, group, sample") from error
     return table.rename(columns={column: str(column).strip().lower() for column in table.columns})
