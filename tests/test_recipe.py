@@ -218,3 +218,10 @@ def test_a_calibration_comes_back_and_what_was_given_by_a_file_cannot():
     drawn = Recipe(("lattice",), {"lattice": {"regions": np.ones((4, 4), dtype=int)}})
     with pytest.raises(ParameterError, match=r"lattice\.regions: was given by a file"):
         recipe_of(effective(drawn))
+
+
+def test_a_crystal_beside_the_recipe_is_found_from_anywhere(tmp_path):
+    (tmp_path / "own.cif").write_text("data_x\n")
+    (tmp_path / "run.toml").write_text('[lattice]\nphases = ["PbS", "own.cif"]\n')
+    found = read_recipe(tmp_path / "run.toml")
+    assert found.parameters["lattice"]["phases"] == ("PbS", str(tmp_path / "own.cif"))

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import shutil
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -188,6 +189,61 @@ def test_images_without_calibration_are_said_to_be_missing(tmp_path):
     assert summary.note.startswith("1 of 2 images have no calibration")
 
 
+def test_images_in_nm_and_in_pixels_lie_beside_each_other(tmp_path):
+    """Columns in nm are missing where only images without calibration had rows."""
+    bare, plain = record("nm.tif"), record("px.tif")
+    for name in ("gaps", "dots"):
+        bare["measurements"][0]["tables"][name] = []
+    for axis in plain["description"]["axes"]:
+        axis["unit"] = "px"
+    tables = plain["measurements"][0]["tables"]
+    for name, rows in tables.items():
+        tables[name] = [{key.replace("_nm", "_px"): value for key, value in row.items()}
+                        for row in rows]
+    shown = held_of(tmp_path, bare, plain)
+    (frame,) = frames(shown, [0, 1])
+    assert (len(frame.tables["chains"]), len(frame.tables["gaps"])) == (3, 0)
+    assert summaries(shown)[0].note.startswith("1 of 2 images")
+
+
+def test_a_family_has_one_name_whichever_zones_a_group_shows(tmp_path):
+    shown = [record(f"{group}/{n}.tif", lattice_entry(reflection(1, 0.297 + 1e-4 * n, hkl=hkl)))
+             for group, hkl in (("a", "0 2 0"), ("b", "0 0 -2")) for n in range(3)]
+    recipe = Recipe(measurements=MEASURED, groups=Groups("group"))
+    (summary,) = summaries(held_of(tmp_path, *shown, recipe=recipe))
+    assert set(summary.population["quantity"]) == {"d of PbS {0 2 0}", "a of PbS"}
+    assert "d of PbS {0 2 0}" in set(summary.compared["quantity"])
+
+
+def test_elements_that_are_not_detected_are_said_to_be_left_out(tmp_path):
+    entries = [eds_entry(50.0) for _ in range(3)]
+    for row in entries[0]["tables"]["composition"]:
+        row["detected"] = False
+    shown = held_of(tmp_path, *(record(f"{n}.tif", one) for n, one in enumerate(entries)))
+    kind = next(kind for kind in nested(shown, range(3), "eds") if kind.name == "Pb, whole image")
+    assert kind.note == "not detected in 1 of 3, which are not in it"
+    assert len(kind.values) == 2
+
+
+def test_of_many_images_small_groups_are_held_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["emtools.report.held"], "MOST_IMAGES", 10)
+    shown = [record(f"{'few' if n < 3 else 'many'}/{n}.tif") for n in range(40)]
+    recipe = Recipe(measurements=MEASURED, groups=Groups("group"))
+    found = held_of(tmp_path, *shown, recipe=recipe)
+    assert [len(found.of_group(name)) for name in ("few", "many")] == [3, 7]
+    assert [found.measured_in(name) for name in ("few", "many")] == [3, 37]
+    assert [one["file"] for one in found.records] == sorted(
+        one["file"] for one in found.records)
+
+
+def test_a_page_of_many_chains_still_has_room(tmp_path, monkeypatch):
+    shown = held_of(tmp_path, *(record(f"{n}.tif") for n in range(5)))
+    full, small = content(shown), content(shown, 2, 4)
+    assert max(map(len, full["courses"]["points"])) == 48
+    assert set(map(len, small["courses"]["points"])) == {8}
+    assert [small["courses"]["at"].count(at) for at in range(5)] == [2] * 5
+
+
 def test_spacings_are_averaged_by_family_and_not_at_all_without_index(tmp_path):
     first = lattice_entry(reflection(1, 0.296), reflection(2, 0.5, phase="", hkl="",
                                                            d_reference_nm=None))
@@ -298,7 +354,7 @@ def test_methods_say_what_was_done_with_which_parameters_and_sources(tmp_path):
         said = methods(shown, summaries(shown), results.recipe,
                        {"emtools": "1.2.3", "python": "3.11.7"})
     whole = " ".join(said.paragraphs)
-    assert "1 images (1 HAADF) were measured with emtools 1.2.3" in whole
+    assert "1 image (1 HAADF) was measured with emtools 1.2.3" in whole
     assert "Bodies that stand significantly out of the film" in whole
     assert "min dots = 5" in whole
     assert "for b/* HAADF: phases = PbS" in whole
@@ -335,7 +391,7 @@ def test_page_is_whole_and_asks_for_nothing(tmp_path):
     for tag, name, value in page.attributes:
         if name in ("src", "href"):
             assert re.match(r"#|data:", value), (tag, value)
-    for words in ("My chains", "1 images measured", "1 failed", "1 other files",
+    for words in ("My chains", "1 image measured", "1 failed", "1 other files",
                   "3 chains (1 cut by the frame)",
                   "the pixel sizes differ by 4 %", "ends too early; copy it again"):
         assert words in page.text, words

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+_LARGEST = 2**63 - 1
 TABLE = """CREATE TABLE IF NOT EXISTS content (
     path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, sha256 TEXT
 ) WITHOUT ROWID"""
@@ -58,7 +59,8 @@ class Contents:
         status = path.stat()
         # A file name may hold bytes that are no text; bytes stay what they are.
         name = os.fsencode(path.resolve())
-        stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+        # Some file systems number beyond what the database can hold.
+        stamp = (status.st_size, status.st_mtime_ns, status.st_ino & _LARGEST)
         known = self._known.get(name)
         if known is not None and tuple(known[:3]) == stamp and not self._rehash:
             return str(known[3])

@@ -166,6 +166,8 @@ class Cluster:
         What all files have in common.
     address
         Of the scheduler: ``tcp://host:8786``.
+    timeout_s
+        Longest that a file may take.
 
     Raises
     ------
@@ -173,10 +175,12 @@ class Cluster:
         If no scheduler answers, it has no workers, or theirs is another emtools.
     """
 
-    def __init__(self, task: Task, address: str) -> None:
+    def __init__(self, task: Task, address: str, timeout_s: float | None) -> None:
         from distributed import Client
 
         self._task, self._address = task, address
+        # The clock runs from when a file is given: none may then wait for its turn.
+        self._each = 2 if timeout_s is None else 1
         try:
             self._client: Any = Client(  # type: ignore[no-untyped-call]
                 address, timeout=_ANSWER_S, set_as_default=False)
@@ -208,12 +212,19 @@ class Cluster:
 
     @property
     def size(self) -> int:
-        """Twice the threads of the workers that are there now; others may join or leave."""
+        """By the threads of the workers that are there now; others may join or leave."""
         asked, size = self._size
         if time.monotonic() - asked > 1.0:
-            size = 2 * max(1, sum(self._client.nthreads().values()))
+            try:
+                size = self._each * max(1, sum(self._client.nthreads().values()))
+            except Exception as error:  # whatever became of it
+                raise self._lost(error) from error
             self._size = (time.monotonic(), size)
         return size
+
+    def _lost(self, error: object) -> ParameterError:
+        return ParameterError("--scheduler", f"{self._address} is gone ({error})", "what was "
+                              "measured is kept; start the same command again when it is back")
 
     def submit(self, job: Job, *, alone: bool) -> Future[Found]:
         """Have a file measured; the memory is each worker's own business."""
@@ -224,26 +235,25 @@ class Cluster:
         return future
 
     def _settle(self, future: Future[Found], remote: Any) -> None:
-        self._futures.pop(future, None)
-        if future.done():  # given up
+        """Hand on what became of a file; dask would only log what goes wrong here."""
+        if self._futures.pop(future, None) is None:  # given up
             return
-        error = remote.exception() if remote.status == "error" else None
-        if remote.status == "finished":
-            future.set_result(remote.result())
-        elif type(error).__name__ == "KilledWorker":
-            gone = ProcessExpired("worker died", code=-1)  # type: ignore[no-untyped-call]
-            future.set_exception(gone)
-        else:
-            future.set_exception(error or RuntimeError(f"the cluster said {remote.status}"))
+        try:
+            future.set_result(remote.result(timeout=_ANSWER_S))
+        except Exception as error:  # of the file, of its worker, or of the scheduler
+            if type(error).__name__ == "KilledWorker":
+                future.set_exception(ProcessExpired("", code=-1))  # type: ignore[no-untyped-call]
+            else:
+                future.set_exception(self._lost(error))
 
     def overdue(self, future: Future[Found]) -> None:
         """Restart the worker that hangs, and fail the file; others on it are begun anew."""
         remote = self._futures.pop(future, None)
         if remote is None:
             return
+        future.set_exception(TimeoutError())
         hanging = [worker for worker, keys in self._client.processing().items()
                    if any(str(key) == str(remote.key) for key in keys)]
-        future.set_exception(TimeoutError())
         remote.cancel()
         if hanging:
             self._client.restart_workers(hanging, raise_for_error=False)
@@ -260,10 +270,13 @@ def _free_bytes() -> float:
     import psutil
 
     free = float(psutil.virtual_memory().available)
-    with contextlib.suppress(OSError, ValueError):  # no such system, or no limit ("max")
+    with contextlib.suppress(OSError, ValueError, KeyError):  # no such system, or no limit ("max")
         limit, used = (float((_CGROUP / f"memory.{name}").read_text()) for name in
                        ("max", "current"))
-        free = min(free, limit - used)
+        # What files were read counts as used, and is given back when it is needed.
+        kept = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+        used -= float(kept["active_file"]) + float(kept["inactive_file"])
+        free = min(free, limit - max(used, 0.0))
     return free
 
 

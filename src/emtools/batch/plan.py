@@ -92,6 +92,10 @@ class Recipe:
                 found = found._changed(rule)
         return found
 
+    def rules_of(self, name: str) -> tuple[int, ...]:
+        """Numbers of the rules that some image of a file may fall under."""
+        return tuple(i for i, rule in enumerate(self.rules) if fnmatchcase(name, rule.files))
+
     def with_(self, given: Recipe) -> Recipe:
         """Return the recipe with what is given beside it, which goes before."""
         changed = self._changed(Rule(measurements=given.measurements, parameters=given.parameters,

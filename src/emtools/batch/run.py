@@ -74,7 +74,7 @@ class Effort:
     def crew(self, task: Task, n_files: int) -> Crew:
         """Return who measures so many files."""
         if self.scheduler:
-            return Cluster(task, self.scheduler)
+            return Cluster(task, self.scheduler, self.timeout_s)
         return Processes(task, min(self.processes, n_files), self.timeout_s)
 
 
@@ -143,6 +143,8 @@ class Outcome:
         File (and image) with the reason.
     report
         The page.
+    run
+        Number of the run in the store.
     """
 
     measured: int
@@ -151,6 +153,7 @@ class Outcome:
     others: int
     failed: tuple[tuple[str, str], ...]
     report: Path
+    run: int
 
 
 def run(
@@ -191,6 +194,7 @@ def run(
     recipe, effort, monitor = recipe or Recipe(), effort or Effort(), monitor or Monitor()
     recipe.check()
     effort.check()
+    folder, output = folder.absolute(), output.absolute()  # workers may stand elsewhere
     files = files_of(folder, output)
     if settled_s > 0:
         files = files._replace(files=[path for path in files.files if settled(
@@ -218,10 +222,23 @@ def settled(path: Path, parts: Iterable[Path], seconds: float) -> bool:
     A time that lies ahead is that of a clock which was set back, and hides no file.
     """
     try:
-        ages = [time.time() - one.stat().st_mtime for one in (path, *parts)]
+        ages = [time.time() - one.stat().st_mtime for own in (path, *parts) for one in whole(own)]
     except OSError:
         return False
     return all(age >= seconds or age < -seconds for age in ages)
+
+
+def whole(path: Path) -> list[Path]:
+    """A file; or a folder that is one, with all that is in it."""
+    return [path, *path.rglob("*")] if path.is_dir() else [path]
+
+
+_Alike = tuple[str, tuple[int, ...]]
+
+
+def _changed(name: str, said: str) -> Record:
+    return without_images(name, "failed", f"{said}; start the same command again when it is "
+                                          "complete")
 
 
 class _Batch:
@@ -245,7 +262,8 @@ class _Batch:
         self.folder, self.files, self.run = folder, files, run
         self.contents, self.monitor = contents, monitor
         self.reused = self._done = 0
-        self._same: dict[str, list[str]] = {}  # by content: names of files with what another has
+        # By content and rules: names of files that another one with the same stands for.
+        self._same: dict[_Alike, list[str]] = {}
 
     def measure(self, task: Task, effort: Effort) -> None:
         """Measure the files that are not known."""
@@ -281,35 +299,35 @@ class _Batch:
             self.reused += 1
             self._tell(name, "known")
             return []
-        if content in self._same:
-            self._same[content].append(name)
+        alike = (content, self.run.keys.recipe.rules_of(name))
+        if alike in self._same:
+            self._same[alike].append(name)
             return []
-        self._same[content] = []
+        self._same[alike] = []
         return [Job(path, name, content, self.run.known(name, content))]
 
     def _store(self, job: Job, records: list[Record]) -> None:
-        """Store what a file gave, for all files with the same content."""
-        records = self._if_unchanged(job, records)
+        """Store what a file gave, for all files with the same content under the same rules."""
+        unchanged = self._unchanged(job)
+        if not unchanged:
+            records = [_changed(job.name, "changed while it was measured")]
         self.run.add(job.name, job.content, records)
         self._tell_records(job.name, records)
-        for other in self._same[job.content]:
+        for other in self._same[job.content, self.run.keys.recipe.rules_of(job.name)]:
             with self.run.together():
                 there = self.run.taken_over(other, job.content)
-            copies = [{**record, "file": other} for record in records]
+            copies = [{**record, "file": other} for record in records] if unchanged else [
+                _changed(other, f"is the same as {job.name}, which changed while it was measured")]
             if not there:
                 self.run.add(other, job.content, copies)
             self._tell_records(other, copies)
 
-    def _if_unchanged(self, job: Job, records: list[Record]) -> list[Record]:
-        """The records of a file, if it is still what it was when it was looked at."""
+    def _unchanged(self, job: Job) -> bool:
+        """Whether a file is still what it was when it was looked at."""
         try:
-            now = self.contents.digest(job.path, self.files.parts.get(job.path, ()))
+            return self.contents.digest(job.path, self.files.parts.get(job.path, ())) == job.content
         except OSError:  # it is gone: what was read of it is what it was
-            return records
-        if now == job.content:
-            return records
-        return [without_images(job.name, "failed", "changed while it was measured; start the same "
-                                "command again when it is complete")]
+            return True
 
     def _tell_records(self, name: str, records: list[Record]) -> None:
         statuses = [record["status"] for record in records]
@@ -355,13 +373,13 @@ def _finish(output: Path, reused: int, *, written: bool) -> Outcome:
     with Results(output) as results:
         if not (written and (output / "index.html").is_file()):
             _write(results)
-        found = results.images
+        found, number = results.images, results.run
     failed = tuple((f"{file} [{image}]" if image else file, reason) for file, image, reason in
                    found.loc[found["status"] == "failed", ["file", "image", "reason"]]
                    .itertuples(index=False))
     counts = found["status"].value_counts()
     return Outcome(int(counts.get("measured", 0)), int(counts.get("left out", 0)), reused,
-                   int(counts.get("other file", 0)), failed, output / "index.html")
+                   int(counts.get("other file", 0)), failed, output / "index.html", number)
 
 
 def _write(results: Results) -> None:

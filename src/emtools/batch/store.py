@@ -80,6 +80,9 @@ class Store:
     def close(self) -> None:
         """Let others write."""
         if hasattr(self, "connection"):
+            with contextlib.suppress(sqlite3.Error):  # somebody reads it now: it stays as it is
+                # Read-only folders can be read without the files that a write-ahead log needs.
+                self.connection.execute("PRAGMA journal_mode = DELETE")
             self.connection.close()
         self._lock.close()
 
@@ -99,6 +102,20 @@ class Store:
                  json.dumps(effective(recipe)), json.dumps(versions))).lastrowid
         assert number is not None
         return RunOfFiles(self, number, KeyBook(recipe))
+
+
+def forget(folder: Path, run: int) -> None:
+    """Take a run out of a store that a later one has made superfluous; its results stay.
+
+    Raises
+    ------
+    ParameterError
+        If the store cannot be written to.
+    """
+    with Store(folder) as store, _said(folder), transaction(store.connection):
+        for table, column in (("run", "id"), ("file", "run"), ("seen", "run"), ("found", "run")):
+            store.connection.execute(f"DELETE FROM {table} WHERE {column} = ?",  # noqa: S608
+                                     (run,))
 
 
 class _Image(NamedTuple):

@@ -7,7 +7,8 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from emtools.batch.run import Monitor, files_of, run, settled
+from emtools.batch.run import Monitor, files_of, run, settled, whole
+from emtools.batch.store import forget
 from emtools.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -56,11 +57,15 @@ def watch(
             raise ParameterError(name, f"must be 0 or positive, and finite, not {value}")
     monitor = monitor or Monitor()
     before: Seen | None = None
+    last: Outcome | None = None
     while True:
         now = _complete(folder, output, settled_s)
         if now != before:
-            yield run(folder, output, recipe, effort, monitor, settled_s=settled_s)
-            before = now
+            outcome = run(folder, output, recipe, effort, monitor, settled_s=settled_s)
+            if last is not None:  # this round saw all that it has seen
+                forget(output, last.run)
+            yield outcome
+            before, last = now, outcome
         until = time.monotonic() + every_s
         while time.monotonic() < until:
             if monitor.stopped():
@@ -75,6 +80,7 @@ def _complete(folder: Path, output: Path, settled_s: float) -> Seen:
     for path in files.files:
         if settled(path, files.parts.get(path, ()), settled_s):
             with contextlib.suppress(FileNotFoundError):
-                stat = path.stat()
-                found[path] = (stat.st_size, stat.st_mtime_ns)
+                stats = [one.stat() for one in whole(path)]
+                found[path] = (sum(stat.st_size for stat in stats),
+                               max(stat.st_mtime_ns for stat in stats))
     return found

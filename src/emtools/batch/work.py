@@ -176,6 +176,8 @@ def _add(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             result = run.result(measurement.name)
+    except ReadError:  # a drive may come back: the file fails, and is tried again
+        raise
     except EmtoolsError as error:
         record["skipped"].append({"measurement": measurement.name, "reason": _said(error)})
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emtools.batch.effective import recipe_of
@@ -18,8 +19,6 @@ from emtools.results import Results
 from emtools.results.groups import Groups, read_sheet
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from emtools.measure import Option
 
 _ADVICE = "see `emtools recipe FOLDER`, which writes one"
@@ -187,13 +186,19 @@ def _given(option: Option, value: Any, where: str, folder: Path) -> Any:
         return from_text(option, str(folder / str(value)))
     if option.type == "tuple":
         parts = value if isinstance(value, list) else [value]
-        return from_text(option, ",".join(str(part) for part in parts))
+        return from_text(option, ",".join(_beside(str(part), folder) for part in parts))
     if option.type == "float":
         return _number(value, where)
     kind = {"int": int, "bool": bool, "str": str}[option.type]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ParameterError(where, f"{value!r} is no {option.type}")
-    return from_text(option, value) if kind is str else value
+    return from_text(option, _beside(str(value), folder)) if kind is str else value
+
+
+def _beside(text: str, folder: Path) -> str:
+    """A file that lies beside the recipe by its path, anything else as it is."""
+    path = folder / text
+    return str(path.absolute()) if Path(text).suffix and path.is_file() else text
 
 
 def _number(value: Any, where: str) -> float:

@@ -74,7 +74,8 @@ def compare(
     Welch's t.  One image: chains in place of images, and the verdict says so.  Lengths, gaps and
     bending rates, which few chains of one image cannot give, enter as jackknife pseudo-values of
     the images (Tukey 1958; Andersen, Klein & Rosthoj, Biometrika 90 (2003) 15), anew for each of at
-    most 999 exchanges; lengths up to the same reach in both groups.
+    most 999 exchanges, or, of more than sixty images in both groups, with Welch's t; lengths up to
+    the same reach in both groups.
 
     References
     ----------

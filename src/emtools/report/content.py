@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 300  # of each table of an image
 _STRENGTH = "snr"  # of a long table with this column the strongest rows are held
-_COURSE_POINTS = 24  # of a drawn centreline
 _COURSES = "chains.axes"  # points of drawn lines: nothing to read in them
 _NOT_LISTED = (_COURSES, "eds.profile")
 
@@ -37,7 +36,7 @@ def encoded(content: Mapping[str, Any]) -> str:
     return base64.b64encode(packed).decode("ascii")
 
 
-def content(held: Held, most_rows: int = MOST_ROWS) -> dict[str, Any]:
+def content(held: Held, most_rows: int = MOST_ROWS, points: int = 24) -> dict[str, Any]:
     """Return images and tables as plain values.
 
     Parameters
@@ -46,11 +45,13 @@ def content(held: Held, most_rows: int = MOST_ROWS) -> dict[str, Any]:
         The images.
     most_rows
         Rows of each table of an image; further ones are only counted.
+    points
+        Of each drawn centreline.
     """
     tables = {name: table_of(name, held.table(name), most_rows)
               for name in held.tables if name not in _NOT_LISTED and len(held.table(name))}
     return {"images": [_image(record) for record in held.records], "tables": tables,
-            "courses": _courses(held.table(_COURSES))}
+            "courses": _courses(held.table(_COURSES), most_rows, points)}
 
 
 def table_of(name: str, rows: pd.DataFrame, most_rows: int) -> dict[str, Any]:
@@ -102,8 +103,8 @@ def _rounded(values: NDArray[np.float64], digits: int = 5) -> NDArray[np.float64
     return np.where(np.isfinite(rounded), rounded, values)
 
 
-def _courses(points: pd.DataFrame) -> dict[str, Any]:
-    """Centrelines of few points: for each image and chain y, x, y, x ..."""
+def _courses(points: pd.DataFrame, most: int, n_points: int) -> dict[str, Any]:
+    """Centrelines of few points, so many of an image: for each y, x, y, x ..."""
     found: dict[str, Any] = {"at": [], "chain": [], "points": []}
     for unit in ("nm", "px"):
         columns = [f"s_{unit}", f"y_{unit}", f"x_{unit}"]
@@ -115,9 +116,9 @@ def _courses(points: pd.DataFrame) -> dict[str, Any]:
         keys = known[["at", "chain"]].to_numpy(dtype=np.int64)
         new = np.flatnonzero((np.diff(keys, axis=0) != 0).any(axis=1)) + 1
         for first, stop in zip([0, *new], [*new, len(keys)], strict=True):
-            if first == stop:
+            if first == stop or found["at"][-most:] == [keys[first, 0]] * most:
                 continue
-            pick = np.unique(np.linspace(first, stop - 1, _COURSE_POINTS).round().astype(int))
+            pick = np.unique(np.linspace(first, stop - 1, n_points).round().astype(int))
             found["at"].append(int(keys[first, 0]))
             found["chain"].append(int(keys[first, 1]))
             found["points"].append(_rounded(places[pick].ravel()).tolist())

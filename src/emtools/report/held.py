@@ -54,6 +54,11 @@ class Held:
             self.order.index(name) if name in self.order else len(self.order), name))
         return [*named, *([UNGROUPED] if "" in found else [])] if named else []
 
+    def measured_in(self, group: str) -> int:
+        """How many images of a group were measured, whether they are held or not."""
+        known = self.outcomes[self.outcomes["status"] == "measured"]
+        return int((known["group"] == ("" if group == UNGROUPED else group)).sum())
+
     def of_group(self, group: str) -> list[int]:
         """Places of the images of a group."""
         return [at for at, record in enumerate(self.records)
@@ -81,10 +86,7 @@ def held(results: Results, groups: Groups | None = None) -> Held:
         said = [groups.of(file) for file in outcomes["file"]]
         outcomes = outcomes.assign(group=[one for one, _ in said], sample=[one for _, one in said])
     measured = outcomes[outcomes["status"] == "measured"]
-    chosen = measured
-    if len(measured) > MOST_IMAGES:
-        drawn = np.random.default_rng(0).choice(len(measured), MOST_IMAGES, replace=False)
-        chosen = measured.iloc[np.sort(drawn)]
+    chosen = _drawn(measured)
     ids = list(zip(chosen["file"], chosen["number"].astype(int), strict=True))
     found = [record | {"group": group, "sample": sample} for record, group, sample in zip(
         records_of(results, ids, tables=False), chosen["group"], chosen["sample"], strict=True)]
@@ -94,6 +96,19 @@ def held(results: Results, groups: Groups | None = None) -> Held:
         results.connection, results.run, name, ("", ()), ids))), places)
         for name in results.names if name.split(".", 1)[0] in names}
     return Held(tuple(found), tables, len(measured), outcomes, order)
+
+
+def _drawn(measured: pd.DataFrame) -> pd.DataFrame:
+    """At most so many images, of each group alike; of small groups all."""
+    if len(measured) <= MOST_IMAGES:
+        return measured
+    places = [np.flatnonzero(measured["group"] == group) for group in set(measured["group"])]
+    rng = np.random.default_rng(0)
+    kept: list[int] = []
+    for rank, own in enumerate(sorted(places, key=lambda own: (len(own), int(own[0])))):
+        share = max(1, (MOST_IMAGES - len(kept)) // (len(places) - rank))
+        kept += rng.choice(own, min(share, len(own)), replace=False).tolist()
+    return measured.iloc[np.sort(kept)]
 
 
 def _placed(table: pd.DataFrame, places: dict[tuple[str, int], int]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from emtools.report.held import UNGROUPED
 from emtools.report.wording import error_of, split_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -67,15 +67,14 @@ def histograms(results: Results, held: Held) -> list[Histogram]:
     held
         Images that the ranges are taken from.
     """
-    group_of = None
-    if held.groups:
-        group_of = dict(zip(held.outcomes["file"], held.outcomes["group"], strict=True))
+    group_of = dict(zip(held.outcomes["file"], held.outcomes["group"], strict=True)) \
+        if held.groups else {}
     found = []
     for name in held.tables:
         ranges = {column: edges for column in _columns(name, held.table(name))
                   if (edges := _edges(held.table(name), column)) is not None}
         if ranges:
-            found += _counted(results, name, ranges, group_of)
+            found += _counted(results, name, ranges, group_of, held.groups)
     return found
 
 
@@ -120,9 +119,11 @@ def _round(width: float) -> float:
 
 def _counted(
     results: Results, name: str, ranges: Mapping[str, NDArray[np.float64]],
-    group_of: Mapping[str, str] | None,
+    group_of: Mapping[str, str], groups_in_order: Sequence[str],
 ) -> list[Histogram]:
-    counts: dict[str, dict[str, NDArray[np.int64]]] = {column: {} for column in ranges}
+    held_groups = groups_in_order or [""]
+    counts = {column: {group: np.zeros(len(edges) - 1, dtype=np.int64) for group in held_groups}
+              for column, edges in ranges.items()}
     beyond = dict.fromkeys(ranges, 0)
     cut = 0
     for part in results.chunks(name):
@@ -136,9 +137,11 @@ def _counted(
             values = whole[column].to_numpy(dtype=float)
             known = np.isfinite(values)
             beyond[column] += int(((values[known] < edges[0]) | (values[known] > edges[-1])).sum())
-            for group in sorted(set(groups[known])):
+            for group in held_groups:
                 own = np.clip(values[known & (groups == group)], edges[0], edges[-1])
-                there = counts[column].setdefault(group, np.zeros(len(edges) - 1, dtype=np.int64))
-                there += np.histogram(own, edges)[0]
-    return [Histogram(name, column, *split_unit(column), edges, counts[column], beyond[column], cut)
-            for column, edges in ranges.items() if counts[column]]
+                counts[column][group] += np.histogram(own, edges)[0]
+    # In the order of the groups, as everywhere on the page.
+    filled = {column: {group: of for group, of in by_group.items() if of.any()}
+              for column, by_group in counts.items()}
+    return [Histogram(name, column, *split_unit(column), edges, filled[column], beyond[column], cut)
+            for column, edges in ranges.items() if filled[column]]

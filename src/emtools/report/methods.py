@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from emtools.measure import load
 from emtools.population import population
-from emtools.report.wording import label, text
+from emtools.report.wording import label, plural, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -57,7 +57,9 @@ def methods(
                              for entry in record["measurements"])
     kinds = Counter(held.outcomes.loc[held.outcomes["status"] == "measured", "modality"])
     said = ", ".join(f"{n} {kind or 'of unknown modality'}" for kind, n in kinds.most_common())
-    paragraphs = [f"{held.n_measured} images ({said}) were measured with emtools "
+    one = held.n_measured == 1
+    paragraphs = [f"{plural(held.n_measured, 'image')} ({said}) {'was' if one else 'were'} "
+                  "measured with emtools "
                   f"{versions.get('emtools', '')} (Python {versions.get('python', '')})."]
     sources: list[str] = []
     for name in measured:

@@ -9,11 +9,18 @@ import math
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from emtools.model import Measured
 from emtools.report import bundles, charts
 from emtools.report.content import MOST_ROWS, content, encoded, image_name, outcome, size_of
 from emtools.report.methods import methods
-from emtools.report.wording import label, number, text, thumbnail
+from emtools.report.wording import (
+    ends_of,
+    interval,
+    label,
+    measured,
+    number,
+    text,
+    thumbnail,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 14_500_000
 _FEWEST_ROWS = 3
+_LEAST_POINTS = 4  # of a centreline
 _MOST_REASONS = 2000  # files that were not measured, one by one
 _SCRIPTS = ("data.js", "tables.js", "charts.js", "image.js", "page.js")
 
@@ -72,7 +80,7 @@ def render(
         return environment.get_template("page.jinja").render(
             title=title, versions=versions, recipe=results.recipe, data=data, charts=encoded(drawn),
             images=[_card(record) for record in held.records], n_measured=held.n_measured,
-            groups=[(name, len(held.of_group(name))) for name in held.groups],
+            groups=[(name, held.measured_in(name)) for name in held.groups],
             summaries=[_summary(one) for one in summaries],
             methods=methods(held, summaries, results.recipe, versions),
             others=_others(held.outcomes), scripts=scripts, styles=styles,
@@ -86,7 +94,7 @@ def _fitting(held: Held, beside: bool, used: int) -> str:
     """Images and as many of their rows as the page has room for."""
     most_rows = MOST_ROWS
     while True:
-        held_content = content(held, most_rows)
+        held_content = content(held, most_rows, max(_LEAST_POINTS, 24 * most_rows // MOST_ROWS))
         if not beside:
             for image in held_content["images"]:
                 for measurement in image["measurements"]:
@@ -128,22 +136,13 @@ def _compared(table: pd.DataFrame) -> list[dict[str, Any]]:
             "quantity": str(row["quantity"]), "unit": str(row["unit"]), "pair": pair,
             "said": f"{row['quantity']}, {pair}" if several else str(row["quantity"]),
             "values": [number(row["value_a"]), number(row["value_b"])],
-            "difference": _interval(row["difference"], row["low"], row["high"]),
-            "effect": _interval(row["effect_size"], row["effect_low"], row["effect_high"]),
+            "difference": interval(row["difference"], row["low"], row["high"]),
+            "effect": interval(row["effect_size"], row["effect_low"], row["effect_high"]),
             "p": number(row["p_holm"]), "images": f"{row['images_a']}, {row['images_b']}",
             "verdict": str(row["verdict"]), "method": str(row["method"]),
             **{key: float(row[key]) if math.isfinite(row[key]) else None
                for key in ("effect_size", "effect_low", "effect_high")}})
     return rows
-
-
-def _interval(value: float, low: float, high: float) -> str:
-    if not math.isfinite(value):
-        return ""
-    ends = _ends(low, high)
-    if not ends:
-        return number(value)
-    return f"{_fixed(value, _decimals(low, high))} [{ends}]"
 
 
 def _summary(summary: Summary) -> dict[str, Any]:
@@ -155,40 +154,18 @@ def _summary(summary: Summary) -> dict[str, Any]:
 
 def _quantity(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A line of the population in words."""
-    median = _interval(row["median"], row["median_low"], row["median_high"]) \
+    median = interval(row["median"], row["median_low"], row["median_high"]) \
         if math.isfinite(row["median_high"]) else number(row["median"], row["median_err"])
     return {
         "group": row["group"], "quantity": row["quantity"],
         "unit": "°" if row["unit"] == "deg" else row["unit"], "n": row["n"],
         "images": row["n_images"],
-        "mean": _measured(row["mean"], row["mean_err"]),
-        "with_scale": _measured(row["mean"], row["mean_err_with_scale"])
+        "mean": measured(row["mean"], row["mean_err"]),
+        "with_scale": measured(row["mean"], row["mean_err_with_scale"])
         if row["mean_err_with_scale"] > 1.02 * row["mean_err"] else "",
-        "interval": _ends(row["low"], row["high"]),
-        "median": median, "spread": _measured(row["spread"], row["spread_err"]),
+        "interval": ends_of(row["low"], row["high"]),
+        "median": median, "spread": measured(row["spread"], row["spread_err"]),
         "note": row["note"]}
-
-
-def _ends(low: float, high: float) -> str:
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return ""
-    decimals = _decimals(low, high)
-    return f"{_fixed(low, decimals)} – {_fixed(high, decimals)}"
-
-
-def _fixed(value: float, decimals: int) -> str:
-    # Adding zero turns a negative zero into a positive one.
-    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "\u2212")
-
-
-def _decimals(low: float, high: float) -> int:
-    """Decimals that show the width of an interval with two digits."""
-    width = high - low if high > low else abs(high) or 1.0
-    return max(0, min(6, 1 - math.floor(math.log10(width))))
-
-
-def _measured(value: float, err: float) -> str:
-    return str(Measured(value, err)) if math.isfinite(value) else ""
 
 
 def _card(record: Mapping[str, Any]) -> dict[str, Any]:

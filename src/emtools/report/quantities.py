@@ -27,10 +27,10 @@ _KINDS = ("region", "element", "line", "phase", "hkl")
 
 def frames(held: Held, places: Sequence[int]) -> list[Frame]:
     """Return the frames of the images whose chains were measured in nm."""
-    needed = {name.split(".", 1)[1]: held.table(name) for name in held.tables
-              if name.startswith("chains.")}
-    if "chains" not in needed or "width_nm" not in needed["chains"]:
-        return []
+    declared = load("chains").tables
+    # Where only images without calibration had rows, there are no columns in nm.
+    needed = {name: held.table(f"chains.{name}").reindex(columns=["at", *table.names()])
+              for name, table in declared.items()}
     by_image = {name: dict(iter(table.groupby("at"))) for name, table in needed.items()}
     found = []
     for at in places:
@@ -143,9 +143,10 @@ def _lattice(some: _Some) -> Iterator[Nested]:
     rows = rows[np.isfinite(rows["d_spacing_nm"])]
     indexed = rows[(rows["hkl"] != "") & np.isfinite(rows["d_reference_nm"])]
     # Planes of one phase with the same reference spacing are one family.
+    named = _families(some.held.table("lattice.reflections"))
     families = indexed.groupby(["phase", indexed["d_reference_nm"].round(6)])
     for (phase, reference), own in sorted(families, key=lambda item: (item[0][0], -item[0][1])):
-        planes = max(_upright(hkl) for hkl in own["hkl"])
+        planes = " ".join(map(str, named[phase, reference]))
         yield some.nested(f"d of {phase} {{{planes}}}", own, "d_spacing_nm", unit="nm",
                           common=some.scaled(own, "d_spacing_nm"), bounds=_POSITIVE,
                           note=_doubts(own, f"reference {reference:.4f} nm"))
@@ -160,11 +161,21 @@ def _doubts(rows: pd.DataFrame, said: str) -> str:
     return f"{said}; {doubtful} of them ambiguous or of few fringes" if doubtful else said
 
 
-def _upright(hkl: str) -> str:
+def _families(rows: pd.DataFrame) -> dict[tuple[str, float], list[int]]:
+    """Indices that stand for each family: the same in all groups, whichever zones these show."""
+    found: dict[tuple[str, float], list[int]] = {}
+    for phase, hkl, reference in zip(rows["phase"], rows["hkl"], rows["d_reference_nm"].round(6),
+                                     strict=True):
+        if hkl:
+            family = (phase, reference)
+            found[family] = max(found.get(family, []), _upright(hkl))
+    return found
+
+
+def _upright(hkl: str) -> list[int]:
     """Return the indices or their opposite, whichever starts with a positive one."""
     indices = [int(part) for part in hkl.split() if part.lstrip("-").isdigit()]
-    opposite = [-index for index in indices]
-    return " ".join(str(index) for index in max(indices, opposite))
+    return max(indices, [-index for index in indices])
 
 
 def _eds(some: _Some) -> Iterator[Nested]:
@@ -172,15 +183,18 @@ def _eds(some: _Some) -> Iterator[Nested]:
     rows = some.table("composition")
     if not len(rows):
         return
-    rows = rows[rows["detected"].astype(bool)]
     # Chains are numbered anew in each image, and drawn regions too.
     kinds = rows["region"].str.replace(r"^(chain)? ?\d+$", r"\1s", regex=True).replace(
         {"all": "whole image", "s": "drawn regions"})
-    for (kind, element), own in rows.groupby([kinds, "element"], sort=False):
+    for (kind, element), every in rows.groupby([kinds, "element"], sort=False):
+        own = every[every["detected"].astype(bool)]
+        missing = len(every) - len(own)
         common = math.sqrt(float(np.nanmean(np.square(
             own["atomic_percent_k_err"].to_numpy(dtype=float))))) if len(own) else 0.0
         yield some.nested(f"{element}, {kind}", own, "atomic_percent", unit="at.%",
-                          common=common if math.isfinite(common) else 0.0, bounds=(0.0, 100.0))
+                          common=common if math.isfinite(common) else 0.0, bounds=(0.0, 100.0),
+                          note=f"not detected in {missing} of {len(every)}, which are not in it"
+                          if missing else "")
 
 
 def _attachment(some: _Some) -> Iterator[Nested]:

@@ -15,6 +15,7 @@ from emtools.population import (
     nested_means,
     population,
 )
+from emtools.report.held import UNGROUPED
 from emtools.report.quantities import frames, nested
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def _summary(held: Held, measurement: str) -> Summary:
         {"": list(range(len(held.records)))}
     kinds = {name: nested(held, places, measurement) for name, places in groups.items()}
     parts = [_led(nested_means(of), name) for name, of in kinds.items() if of]
-    compared = [compare_nested(kinds)] if sum(map(bool, kinds.values())) > 1 else []
+    named = {name: of for name, of in kinds.items() if of and name != UNGROUPED}
+    compared = [compare_nested(named)] if len(named) > 1 else []
     survival: list[pd.DataFrame] = []
     note = ""
     if measurement == "lattice":
@@ -76,8 +78,9 @@ def _summary(held: Held, measurement: str) -> Summary:
         of_groups, note = _frames(held, groups)
         parts = [_led(population(of), name) for name, of in of_groups.items()] + parts
         survival = [_led(length_distribution(of), name) for name, of in of_groups.items()]
-        if len(of_groups) > 1:
-            compared = [compare(of_groups), *compared]
+        told = {name: of for name, of in of_groups.items() if name != UNGROUPED}
+        if len(told) > 1:
+            compared = [compare(told), *compared]
     return Summary(measurement, _side_by_side(_joined(parts)), _joined(compared),
                    _joined(survival), note)
 

@@ -62,6 +62,45 @@ def number(value: Any, err: Any = None, decimals: int | None = None) -> str:
     return str(int(value)) if abs(value) < 1e15 else f"{value:.4g}"
 
 
+def interval(value: float, low: float, high: float) -> str:
+    """Return a value with its confidence interval, as digits of that allow."""
+    if not math.isfinite(value):
+        return ""
+    ends = ends_of(low, high)
+    if not ends:
+        return number(value)
+    return f"{_fixed(value, _decimals(low, high))} [{ends}]"
+
+
+def ends_of(low: float, high: float) -> str:
+    """Return the ends of an interval; nothing if one is not known."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    decimals = _decimals(low, high)
+    return f"{_fixed(low, decimals)} – {_fixed(high, decimals)}"
+
+
+def _fixed(value: float, decimals: int) -> str:
+    # Adding zero turns a negative zero into a positive one.
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "\u2212")
+
+
+def _decimals(low: float, high: float) -> int:
+    """Decimals that show the width of an interval with two digits."""
+    width = high - low if high > low else abs(high) or 1.0
+    return max(0, min(6, 1 - math.floor(math.log10(width))))
+
+
+def measured(value: float, err: float) -> str:
+    """Return a value with its uncertainty; nothing if there is none."""
+    return str(Measured(value, err)) if math.isfinite(value) else ""
+
+
+def plural(number: int, noun: str) -> str:
+    """Return how many there are: ``1 image``, ``2 images``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def text(value: Any) -> str:
     """Return any plain value of a summary, a description or a table as text."""
     if value is None:

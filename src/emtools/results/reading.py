@@ -51,7 +51,7 @@ class Results:
         if not database.is_file():
             raise ParameterError(str(path), "holds no results of a batch",
                                  "give the folder that `emtools batch -o` wrote")
-        self.connection = sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)
+        self.connection = _opened(database)
         try:
             schema.check_format(self.connection, self.folder)
             self.run = self._checked(run)
@@ -161,6 +161,21 @@ class Results:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _opened(database: Path) -> sqlite3.Connection:
+    """Open a database to read it, also in a folder that may not be written to."""
+    address = f"{database.resolve().as_uri()}?mode=ro"
+    connection = sqlite3.connect(address, uri=True)
+    try:
+        connection.execute("SELECT name FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        if not database.with_name(f"{database.name}-wal").exists():  # nobody writes to it
+            connection.close()
+            return sqlite3.connect(f"{address}&immutable=1", uri=True)
+    except sqlite3.DatabaseError:  # no database: said where its format is asked for
+        pass
+    return connection
 
 
 def _frame(rows: Iterable[tuple[Any, ...]], columns: Sequence[str]) -> pd.DataFrame:
