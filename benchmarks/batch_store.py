@@ -47,7 +47,7 @@ def record(rows: int, random: np.random.Generator) -> dict[str, Any]:
     gaps = [{"gap": n + 1, "chain": n % CHAINS + 1, "gap_nm": gap, "gap_err_nm": 0.1,
              "resolved": True} for n, gap in enumerate(
                  random.normal(1.0, 0.1, CHAINS * GAPS).tolist())]
-    n_dots = rows - len(chains) - len(axes) - len(gaps)
+    n_dots = max(rows - len(chains) - len(axes) - len(gaps), 0)
     dots = [{"dot": n + 1, "chain": n % (CHAINS + 1), "y_nm": y, "x_nm": x, "diameter_nm": diameter,
              "diameter_err_nm": 0.03} for n, (y, x, diameter) in enumerate(
                  random.normal((250, 250, 4.5), (50, 50, 0.4), (n_dots, 3)).tolist())]
@@ -72,11 +72,11 @@ def resume(files: int) -> None:
         with Store(output) as store:
             store.connection.execute("PRAGMA synchronous = OFF")
             under_way = store.begin(folder, RECIPE)
-            contents = Contents(store.connection)
+            contents, small = Contents(store.connection), record(50, random)
             for n in range(files):
                 path = folder / f"{n:06d}.tif"
                 path.write_bytes(n.to_bytes(8, "big") * 500)
-                under_way.add(path.name, contents.digest(path), [record(3, random)])
+                under_way.add(path.name, contents.digest(path), [small])
             under_way.finish()
         run(folder, output, RECIPE, effort=Effort(2))  # writes tables and page
         start = time.perf_counter()

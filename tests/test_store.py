@@ -250,6 +250,7 @@ def files_stored(output: Path) -> int:
         return 0
 
 
+@pytest.mark.timeout(600 if KILLS < 50 else 7200)
 def test_killed_at_any_moment_the_next_run_goes_on(micrographs, tmp_path):
     """SIGKILL at random moments; the tables are those of an undisturbed run, bit for bit."""
     if not hasattr(signal, "SIGKILL"):
