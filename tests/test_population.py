@@ -583,3 +583,15 @@ def test_nested_groups_are_compared_by_images_or_by_samples():
         replace(a, values=np.full(len(a.values), np.nan))
     with pytest.raises(ParameterError, match="differ in length"):
         replace(a, errors=np.zeros(3))
+
+
+def test_a_single_number_keeps_its_own_error():
+    one = Nested("d", "nm", np.array([5.0]), np.array([0.2]), np.array([3]), common_err=0.1,
+                 note="reference 5.1")
+    row = nested_means([one]).iloc[0]
+    assert (row["mean"], row.mean_err) == (5.0, pytest.approx(0.2))
+    assert row.low == pytest.approx(5.0 - 1.96 * 0.2, abs=1e-3)
+    assert row.mean_err_with_scale == pytest.approx(np.hypot(0.2, 0.1))
+    assert row.note.startswith("reference 5.1; error of the measurement alone")
+    unknown = replace(one, errors=np.array([np.nan]))
+    assert np.isnan(nested_means([unknown]).iloc[0].mean_err)

@@ -7,11 +7,20 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import norm
 
 from emtools.errors import ParameterError
 from emtools.population.compare import judged, level_of
 from emtools.population.differences import hedges, two_samples
-from emtools.population.spread import ANY, Quantity, draws, mean_of, median_of, spread_of
+from emtools.population.spread import (
+    ANY,
+    Interval,
+    Quantity,
+    draws,
+    mean_of,
+    median_of,
+    spread_of,
+)
 from emtools.population.summary import row_of
 from emtools.population.tables import POPULATION, checked_confidence
 
@@ -130,7 +139,7 @@ def nested_means(
 
     Each number counts the same; whole images are drawn again for the uncertainty, since numbers of
     one image share its specimen, focus and scale.  Of a single image it is numbers, and the note
-    says so.
+    says so; of one or two numbers it is their own errors.
 
     Parameters
     ----------
@@ -158,8 +167,23 @@ def nested_means(
     """
     checked_confidence(confidence)
     generator = np.random.default_rng(rng)
-    return POPULATION.frame([row_of(kind, kind.quantity(), draws(kind, generator), confidence)
-                             for kind in kinds if len(kind.values)])
+    return POPULATION.frame([
+        _with_own_error(row_of(kind, kind.quantity(), draws(kind, generator), confidence), kind,
+                        confidence) for kind in kinds if len(kind.values)])
+
+
+def _with_own_error(row: dict[str, Any], kind: Nested, confidence: float) -> dict[str, Any]:
+    """Where too few numbers show how they scatter, the errors of their measurement."""
+    if np.isfinite(row["mean_err"]) or not np.isfinite(kind.errors).all():
+        return row
+    err = float(np.sqrt((kind.errors**2).sum())) / len(kind.errors)
+    times = float(norm.ppf(0.5 + 0.5 * confidence))
+    mean = row["mean"]
+    found = Interval(mean, err, mean - times * err, mean + times * err).within(kind.bounds)
+    said = "error of the measurement alone, too few to show how they scatter"
+    return row | {"mean_err": err, "low": found.low, "high": found.high,
+                  "mean_err_with_scale": float(np.hypot(err, kind.common_err)),
+                  "note": "; ".join(part for part in (kind.note, said) if part)}
 
 
 def compare_nested(
