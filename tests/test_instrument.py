@@ -13,7 +13,12 @@ import pytest
 from emtools import batch, io, lattice
 from emtools.batch.plan import Recipe
 from emtools.errors import CalibrationError, EmtoolsError, ParameterError, ReadError
-from emtools.instrument import DEFAULT_REPRODUCIBILITY, InstrumentCalibration, calibrate
+from emtools.instrument import (
+    DEFAULT_REPRODUCIBILITY,
+    InstrumentCalibration,
+    apply_fitting,
+    calibrate,
+)
 from emtools.io.writing import write_image
 from emtools.model import Axis, Image
 from emtools.model.calibration import square_departure
@@ -284,7 +289,7 @@ def test_command_line_says_what_is_wrong(folder):
 
 
 def test_a_batch_is_calibrated_in_its_workers(folder, calibration, tmp_path):
-    recipe = Recipe(("lattice",), {"lattice": {"phases": ("Au",)}}, calibration=calibration)
+    recipe = Recipe(("lattice",), {"lattice": {"phases": ("Au",)}}, calibrations=(calibration,))
     outcome = batch.run(folder / "images", tmp_path / "out", recipe, effort=batch.Effort(1))
     assert outcome.measured == 1
     ((name, reason),) = outcome.failed
@@ -336,3 +341,20 @@ def test_a_real_calibration_is_refused_by_images_of_other_microscopes(real_data)
     for name in ("rosettasciio/tia/old/03_Scanning Preview.emi", "openncem/Acquisition_18.emd"):
         with pytest.raises(EmtoolsError, match="differently"):
             calibration.apply(io.read(real_data / name)[0])
+
+
+def test_of_several_calibrations_the_one_that_an_image_was_taken_like_is_applied(calibration):
+    setting = calibration.setting
+    other = replace(calibration, setting=replace(setting, instrument="Titan 2"),
+                    source_file="other.dm4")
+    image = taken("Au", pixel_size_nm=0.02)
+    for order in ((other, calibration), (calibration, other)):
+        done = apply_fitting(order, image)
+        assert done.axes == calibration.apply(image).axes
+    with pytest.raises(CalibrationError, match="from the images of all 2 calibrations"):
+        apply_fitting((other, replace(other, source_file="third.dm4")), image)
+    with pytest.raises(CalibrationError, match="fits 2 of 2 calibrations"):
+        apply_fitting((calibration, replace(calibration, source_file="twin.dm4")), image)
+    with pytest.raises(CalibrationError, match="taken differently"):
+        apply_fitting((other,), image)
+    assert apply_fitting((other,), image, force=True).axes != image.axes

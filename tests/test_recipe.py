@@ -213,8 +213,8 @@ def test_a_results_folder_stands_for_its_recipe_and_nothing_is_measured_again(fo
 def test_a_calibration_comes_back_and_what_was_given_by_a_file_cannot():
     image, _ = simulate.crystal("SrTiO3", shape=(512, 512), pixel_size_nm=0.02, rng=1)
     calibration = calibrate(image, "SrTiO3")
-    recipe = Recipe(("lattice",), calibration=calibration)
-    assert recipe_of(json.loads(json.dumps(effective(recipe)))).calibration == calibration
+    recipe = Recipe(("lattice",), calibrations=(calibration,))
+    assert recipe_of(json.loads(json.dumps(effective(recipe)))).calibrations == (calibration,)
     drawn = Recipe(("lattice",), {"lattice": {"regions": np.ones((4, 4), dtype=int)}})
     with pytest.raises(ParameterError, match=r"lattice\.regions: was given by a file"):
         recipe_of(effective(drawn))

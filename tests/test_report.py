@@ -668,6 +668,20 @@ def test_dragging_over_a_histogram_shows_the_rows_of_the_range(opened):
 
 
 @pytest.mark.browser
+def test_a_range_can_be_typed(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    browser, _ = opened
+    low = browser.find_element("css selector", "input[aria-label='width (nm) from']")
+    low.send_keys("4.99", Keys.ENTER)
+    assert {row[0] for row in shown_rows(browser)} == {"second.tif [HAADF]"}
+    low.clear()
+    low.send_keys(Keys.ENTER)
+    low.send_keys(Keys.TAB)
+    assert browser.find_element("css selector", "#objects-shown .dt-info").text.endswith("of 15")
+
+
+@pytest.mark.browser
 def test_a_row_leads_to_its_image_with_the_object_marked(opened):
     from selenium.webdriver.common.keys import Keys
 

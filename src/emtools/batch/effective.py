@@ -24,7 +24,7 @@ def effective(recipe: Recipe) -> dict[str, Any]:
         "measurements": [one.name for one in recipe.chosen()],
         "with": list(recipe.wanted),
         "pixel_size_nm": recipe.pixel_size_nm,
-        "calibration": plain_calibration(recipe),
+        "calibrations": plain_calibrations(recipe),
         "force_calibration": recipe.force_calibration,
         "parameters": {one.name: parameters_of(one.name, recipe) for one in recipe.chosen()},
         "rules": [_plain_rule(rule) for rule in recipe.rules],
@@ -33,9 +33,9 @@ def effective(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def plain_calibration(recipe: Recipe) -> Any:
-    """The calibration's numbers, None without one."""
-    return None if recipe.calibration is None else plain(dataclasses.asdict(recipe.calibration))
+def plain_calibrations(recipe: Recipe) -> list[Any]:
+    """The calibrations' numbers."""
+    return [plain(dataclasses.asdict(one)) for one in recipe.calibrations]
 
 
 def parameters_of(name: str, recipe: Recipe) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def recipe_of(stored: Mapping[str, Any]) -> Recipe:
         measurements=tuple(stored["measurements"]),
         parameters={name: _given(name, values) for name, values in stored["parameters"].items()},
         pixel_size_nm=stored["pixel_size_nm"],
-        calibration=_calibration(stored["calibration"]),
+        calibrations=tuple(map(_calibration, stored["calibrations"])),
         force_calibration=stored["force_calibration"], wanted=tuple(stored["with"]),
         rules=tuple(Rule(rule["files"], rule["modality"], _tuple(rule["measurements"]),
                          {name: _given(name, values) for name, values in
@@ -100,9 +100,7 @@ def _tuple(names: list[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(names)
 
 
-def _calibration(stored: Mapping[str, Any] | None) -> InstrumentCalibration | None:
-    if stored is None:
-        return None
+def _calibration(stored: Mapping[str, Any]) -> InstrumentCalibration:
     matrix = tuple(tuple(row) for row in stored["matrix"])
     return InstrumentCalibration(**{**stored, "matrix": matrix,
                                     "setting": Setting(**stored["setting"])})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emtools._version import __version__
-from emtools.batch.effective import parameters_of, plain_calibration
+from emtools.batch.effective import parameters_of, plain_calibrations
 from emtools.io.fingerprint import sha256_of_file
 from emtools.measure import load
 from emtools.model.result import plain
@@ -48,7 +48,7 @@ class Keys:
     def of(cls, recipe: Recipe) -> Keys:
         """Return the digests of a recipe."""
         image = _digest([code_version(), plain(recipe.pixel_size_nm), recipe.force_calibration,
-                         plain_calibration(recipe), recipe.pictures])
+                         plain_calibrations(recipe), recipe.pictures])
         found: dict[str, str] = {}
         for measurement in recipe.chosen():
             _add(measurement.name, recipe, image, found)

@@ -59,11 +59,11 @@ class Recipe:
         Parameters of each measurement.
     pixel_size_nm
         For images that have no pixel size of their own.
-    calibration
-        Of the instrument, applied to every image that is measured; one that was taken differently
-        fails with the reason, and is not measured without it.
+    calibrations
+        Of the instrument, the one that fits applied to every image that is measured; one that was
+        taken differently from all fails with the reason, and is not measured without it.
     force_calibration
-        Apply it to images that were taken differently, too.
+        Apply a single one to images that were taken differently, too.
     wanted
         Measurements whose results are supplied to those that can take them but need not.
     rules
@@ -77,7 +77,7 @@ class Recipe:
     measurements: tuple[str, ...] | None = None
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pixel_size_nm: float | None = None
-    calibration: InstrumentCalibration | None = None
+    calibrations: tuple[InstrumentCalibration, ...] = ()
     force_calibration: bool = False
     wanted: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -104,7 +104,7 @@ class Recipe:
             changed,
             pixel_size_nm=self.pixel_size_nm if given.pixel_size_nm is None
             else given.pixel_size_nm,
-            calibration=given.calibration or self.calibration,
+            calibrations=given.calibrations or self.calibrations,
             force_calibration=given.force_calibration or self.force_calibration,
             groups=given.groups or self.groups,
             pictures=given.pictures if given.pictures != "main" else self.pictures)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from emtools import figures, io
 from emtools.batch.plan import Recipe, calibrated, split
 from emtools.errors import EmtoolsError, ReadError
+from emtools.instrument import apply_fitting
 from emtools.measure import Run
 from emtools.model.result import plain
 from emtools.results.records import without_images
@@ -153,8 +154,8 @@ def _measure_image(
         "skipped": [{"measurement": m, "reason": why} for m, why in skipped]}
     if not fitting:
         return record
-    if recipe.calibration is not None:
-        image = recipe.calibration.apply(image, force=recipe.force_calibration)
+    if recipe.calibrations:
+        image = apply_fitting(recipe.calibrations, image, force=recipe.force_calibration)
         record |= {"description": plain(io.describe(image)), "audit": list(image.audit)}
     # Whatever rests on another measurement shares its result: each is made once for an image.
     sisters = tuple(calibrated(one, recipe.pixel_size_nm) for one in images)

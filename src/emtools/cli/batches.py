@@ -72,8 +72,9 @@ def batch(
     from emtools.cli.monitoring import monitoring
     from emtools.results import Groups
 
+    known = calibration_of(calibration)
     given = Recipe(listed(measure) or None, settings(set_ or []), pixel_size_nm,
-                   calibration_of(calibration), force_calibration, listed(with_), (),
+                   () if known is None else (known,), force_calibration, listed(with_), (),
                    Groups.given(groups or ""), pictures)  # type: ignore[arg-type]
     if recipe is not None:
         from emtools.cli.recipes import read_recipe

@@ -82,6 +82,7 @@ def recipe_text(preview: Preview) -> str:
         "# For images that have no pixel size of their own.",
         "# pixel_size_nm = 0.1",
         "# Of the instrument, as `emtools calibrate` writes it; a path from this file on.",
+        "# Of several, ['a.toml', 'b.toml'], the one is applied that an image was taken like.",
         '# calibration = "titan.toml"', "# force_calibration = false",
         "# Pictures of each image: main, all (with histograms and details) or none.",
         '# pictures = "main"', ""]

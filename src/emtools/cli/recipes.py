@@ -53,13 +53,12 @@ def read_recipe(path: Path) -> Recipe:
     if not isinstance(tree, dict):
         raise ParameterError(str(path), "holds no tables", _ADVICE)
     top = _Part(tree, str(path), _OF_ALL)
-    calibration = top.value("calibration", str)
     recipe = Recipe(
         measurements=top.names("measurements"),
         parameters=top.parameters(path.parent),
         pixel_size_nm=top.value("pixel_size_nm", float),
-        calibration=None if calibration is None
-        else InstrumentCalibration.read(path.parent / calibration),
+        calibrations=tuple(InstrumentCalibration.read(path.parent / one)
+                           for one in top.texts("calibration")),
         force_calibration=bool(top.value("force_calibration", bool)),
         wanted=top.names("with") or (),
         rules=tuple(_rule(entry, f"{path}: [[for]] {number}", path.parent)
@@ -137,6 +136,14 @@ class _Part:
         if not isinstance(value, kind):
             raise ParameterError(f"{self.where}: {key}", f"{value!r} is no {kind.__name__}")
         return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """One text or several, none if the key is not there."""
+        value = self.tree.get(key, [])
+        given = value if isinstance(value, list) else [value]
+        if not all(isinstance(one, str) for one in given):
+            raise ParameterError(f"{self.where}: {key}", f"{value!r} is no text or list of texts")
+        return tuple(given)
 
     def names(self, key: str) -> tuple[str, ...] | None:
         """A list of names, None if it is not there."""

@@ -5,8 +5,9 @@ a known crystal tells scale, anisotropy and shear to parts in 10^4; other images
 settings share them, as far as the instrument repeats itself.
 """
 
-from emtools.instrument.calibration import InstrumentCalibration
+from emtools.instrument.calibration import InstrumentCalibration, apply_fitting
 from emtools.instrument.from_crystal import DEFAULT_REPRODUCIBILITY, calibrate
 from emtools.instrument.setting import Setting
 
-__all__ = ["DEFAULT_REPRODUCIBILITY", "InstrumentCalibration", "Setting", "calibrate"]
+__all__ = ["DEFAULT_REPRODUCIBILITY", "InstrumentCalibration", "Setting", "apply_fitting",
+           "calibrate"]

@@ -17,6 +17,7 @@ from emtools.model.calibration import Distortion, SquareDeparture, square_depart
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -206,6 +207,44 @@ class InstrumentCalibration:
         except (AttributeError, KeyError, TypeError, ValueError, EmtoolsError) as error:
             raise ReadError(str(path), f"is damaged or not a calibration ({error})",
                             _AGAIN) from error
+
+
+def apply_fitting(
+    calibrations: Sequence[InstrumentCalibration], image: Image, *, force: bool = False
+) -> Image:
+    """Return the image calibrated by the one calibration that was taken like it.
+
+    Parameters
+    ----------
+    calibrations
+        Of several settings: magnifications, instruments.
+    image
+        Taken with one of these.
+    force
+        Apply a single calibration in spite of differences.
+
+    Raises
+    ------
+    CalibrationError
+        If none of them fits, or several do: what a file does not state is not compared.
+    """
+    if len(calibrations) == 1:
+        return calibrations[0].apply(image, force=force)
+    check_stated(image)
+    setting = Setting.of(image)
+    compared = [one.setting.compared(setting) for one in calibrations]
+    fitting = sorted((len(unknown), i) for i, (different, unknown) in enumerate(compared)
+                     if not different)
+    if not fitting:
+        raise CalibrationError(image.name, "was taken differently from the images of all "
+                               f"{len(calibrations)} calibrations", "make one with these settings, "
+                               "or leave the image out")
+    if len(fitting) > 1 and fitting[0][0] == fitting[1][0]:
+        raise CalibrationError(image.name, f"fits {len(fitting)} of {len(calibrations)} "
+                               "calibrations, as the file states too few of its settings",
+                               "give the one that it was taken with")
+    return calibrations[fitting[0][1]].apply(image)
+
 
 def _toml(calibration: InstrumentCalibration) -> str:
     """Return the calibration as TOML, with the meaning of each number beside it."""

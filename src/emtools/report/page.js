@@ -20,6 +20,21 @@ for (const [name, table] of Object.entries(held.tables)) {
   chooser.append(element("option", { value: name, text: `${name} (${table.rows})` }));
 }
 
+// A range to be typed: what dragging over a histogram does for the mouse.
+function rangeInputs(title, choose) {
+  const [low, high] = ["from", "to"].map((end) =>
+    element("input", { type: "number", step: "any", "aria-label": `${title} ${end}` }));
+  const told = () => {
+    const range = [low.value === "" ? -Infinity : Number(low.value), high.value === "" ? Infinity : Number(high.value)];
+    choose(low.value === "" && high.value === "" ? null : range);
+  };
+  [low, high].forEach((input) => input.addEventListener("change", told));
+  return {
+    place: element("p", { class: "filter range" }, "rows from ", low, " to ", high),
+    show: (range) => { [low.value, high.value] = range ? range.map((end) => Number(end.toPrecision(4))) : ["", ""]; },
+  };
+}
+
 async function showObjects(name) {
   const table = held.tables[name];
   const ranges = new Map();
@@ -31,15 +46,23 @@ async function showObjects(name) {
   const made = objectTable(held, name, rows, { withImage: true, choose: (row) => go(table.at[row], name, row) });
   const charts = element("div", { class: "charts" });
   for (const one of specs.tables.filter((spec) => spec.table === name)) {
-    charts.append(await chart(one.spec, one.note, (range) => {
-      if (range) ranges.set(one.column, [Math.min(...range), Math.max(...range)]);
+    const choose = (range) => {
+      if (range) ranges.set(one.column, range);
       else ranges.delete(one.column);
       made.table.search.fixed("range", ranges.size ? (_, row) => kept(row) : null).draw();
-    }));
+    };
+    const ends = rangeInputs(one.title, choose);
+    const figure = await chart(one.spec, one.note, (range) => {
+      const sorted = range ? [Math.min(...range), Math.max(...range)] : null;
+      ends.show(sorted);
+      choose(sorted);
+    });
+    figure.append(ends.place);
+    charts.append(figure);
   }
   const fewer = table.at.length < table.rows ? `${table.at.length} of ${table.rows} rows; all are in the data files. ` : "";
   objects.replaceChildren(charts, element("p", { class: "note",
-    text: `${fewer}${table.meaning} Choose a row to see it in its image; drag over a histogram to see the rows of a range.` }), made.place);
+    text: `${fewer}${table.meaning} Choose a row to see it in its image; drag over a histogram, or type, to see the rows of a range.` }), made.place);
 }
 
 if (chooser.options.length) {
