@@ -401,6 +401,24 @@ def test_results_in_a_folder_that_may_not_be_written_to_can_be_read(measured, tm
     connection.close()
 
 
+def test_pictures_that_were_thrown_away_are_drawn_anew(tmp_path):
+    images, output = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    shutil.copy(SAMPLES / "pbs_hrtem_001.mrc", images / "a.mrc")
+    run(images, output, Recipe(("lattice",)), Effort(1))
+    (picture,) = (output / "pictures").iterdir()
+    content = picture.read_bytes()
+    picture.unlink()
+    (images / "a.mrc").rename(images / "b.mrc")
+    assert run(images, output, Recipe(("lattice",)), Effort(1)).reused == 0
+    (again,) = (output / "pictures").iterdir()
+    assert again.read_bytes()[:8] == content[:8]
+    with Results(output) as results:
+        assert pictures(results) == {f"pictures/{again.name}"}
+        assert len(results.table("lattice.reflections")) > 0
+    assert run(images, output, Recipe(("lattice",)), Effort(1)).reused == 1
+
+
 def test_a_signal_stops_in_order_and_the_second_at_once():
     from emtools.cli.monitoring import monitoring
 

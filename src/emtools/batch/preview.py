@@ -96,7 +96,7 @@ def preview(folder: Path, output: Path, recipe: Recipe | None = None) -> Preview
     with ExitStack() as stack:
         store = stack.enter_context(Store(output)) if (output / DATABASE).is_file() else None
         known_by = None if store is None else (
-            Contents(store.connection), Stored(store.connection, KeyBook(recipe)))
+            Contents(store.connection), Stored(store.connection, KeyBook(recipe), output))
         for path in files.files:
             name = name_of_file(path, folder)
             try:

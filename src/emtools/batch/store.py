@@ -136,10 +136,14 @@ class Stored:
         To the database.
     keys
         Digests of a recipe.
+    folder
+        Of the results: a result whose pictures are gone from it does not count as stored.
     """
 
-    def __init__(self, connection: sqlite3.Connection, keys: KeyBook) -> None:
-        self._connection, self._keys = connection, keys
+    def __init__(
+        self, connection: sqlite3.Connection, keys: KeyBook, folder: Path | None = None
+    ) -> None:
+        self._connection, self._keys, self._folder = connection, keys, folder
 
     def keys(self, name: str, content: str) -> frozenset[str]:
         """Keys of the results that are there of those that a file is to have."""
@@ -166,8 +170,14 @@ class Stored:
 
     def result(self, key: str) -> int | None:
         """Number of the result of a key."""
-        found = self._connection.execute("SELECT id FROM result WHERE key = ?", (key,)).fetchone()
-        return None if found is None else int(found[0])
+        found = self._connection.execute("SELECT id, pictures FROM result WHERE key = ?",
+                                         (key,)).fetchone()
+        if found is None:
+            return None
+        if self._folder is not None and not all(
+                (self._folder / path).exists() for path in json.loads(found[1]).values()):
+            return None
+        return int(found[0])
 
     def _images(self, content: str) -> list[_Image]:
         return [_Image(*row) for row in self._connection.execute(
@@ -195,7 +205,7 @@ class RunOfFiles:
     def __init__(self, store: Store, number: int, keys: KeyBook) -> None:
         self.store, self.number, self.keys = store, number, keys
         self._connection = store.connection
-        self._stored = Stored(store.connection, keys)
+        self._stored = Stored(store.connection, keys, store.folder)
         self._rows = _Rows(store.connection, number, keys)
 
     def known(self, name: str, content: str) -> frozenset[str]:
@@ -304,6 +314,9 @@ class _Rows:
     ) -> int:
         there = self._known.result(key)
         if there is not None:
+            if found is not None:  # its pictures were gone, and are drawn anew
+                self._connection.execute("UPDATE result SET pictures = ? WHERE id = ?",
+                                         (json.dumps(found["pictures"]), there))
             return there
         said = found or {"why": reason, "summary": {}, "parameters": {}, "pictures": {},
                          "tables": {}}
