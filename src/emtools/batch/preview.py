@@ -14,7 +14,8 @@ from emtools.batch.contents import Contents
 from emtools.batch.keys import KeyBook
 from emtools.batch.plan import Recipe, calibrated, split
 from emtools.batch.run import files_of, name_of_file
-from emtools.batch.store import Store, Stored
+from emtools.batch.store import Store
+from emtools.batch.stored import Stored
 from emtools.errors import ReadError
 from emtools.results.schema import DATABASE
 

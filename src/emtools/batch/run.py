@@ -21,7 +21,7 @@ from emtools.io.finding import Found
 from emtools.report import write_report
 from emtools.results.export import export
 from emtools.results.reading import Results
-from emtools.results.records import pictures, without_images
+from emtools.results.records import image_name, pictures, without_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -374,7 +374,7 @@ def _finish(output: Path, reused: int, *, written: bool) -> Outcome:
         if not (written and (output / "index.html").is_file()):
             _write(results)
         found, number = results.images, results.run
-    failed = tuple((f"{file} [{image}]" if image else file, reason) for file, image, reason in
+    failed = tuple((image_name(file, image), reason) for file, image, reason in
                    found.loc[found["status"] == "failed", ["file", "image", "reason"]]
                    .itertuples(index=False))
     counts = found["status"].value_counts()

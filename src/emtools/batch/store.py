@@ -13,12 +13,13 @@ import json
 import os
 import platform
 import sqlite3
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from emtools._version import __version__
 from emtools.batch import contents
 from emtools.batch.effective import effective
 from emtools.batch.keys import KeyBook
+from emtools.batch.stored import Stored
 from emtools.errors import ParameterError
 from emtools.results import schema
 from emtools.results.schema import DATABASE, check_format, stored_name
@@ -116,77 +117,6 @@ def forget(folder: Path, run: int) -> None:
         for table, column in (("run", "id"), ("file", "run"), ("seen", "run"), ("found", "run")):
             store.connection.execute(f"DELETE FROM {table} WHERE {column} = ?",  # noqa: S608
                                      (run,))
-
-
-class _Image(NamedTuple):
-    """A stored image."""
-
-    key: str
-    number: int
-    signal: str
-    modality: str | None
-
-
-class Stored:
-    """What is stored of files' contents.
-
-    Parameters
-    ----------
-    connection
-        To the database.
-    keys
-        Digests of a recipe.
-    folder
-        Of the results: a result whose pictures are gone from it does not count as stored.
-    """
-
-    def __init__(
-        self, connection: sqlite3.Connection, keys: KeyBook, folder: Path | None = None
-    ) -> None:
-        self._connection, self._keys, self._folder = connection, keys, folder
-
-    def keys(self, name: str, content: str) -> frozenset[str]:
-        """Keys of the results that are there of those that a file is to have."""
-        return frozenset(key for image in self._images(content)
-                         for key in self._asked(name, content, image)
-                         if self.result(key) is not None)
-
-    def whole(self, name: str, content: str) -> list[tuple[_Image, list[int]]] | None:
-        """Images with their results, if all that a file is to have is there."""
-        images = self._images(content)
-        read = self._connection.execute(
-            "SELECT images FROM reading WHERE content = ? AND settings = ?",
-            (content, self._keys.image)).fetchone()
-        if read is None or read[0] != len(images):
-            return None
-        found = []
-        for image in images:
-            results = [self.result(key) for key in self._asked(name, content, image)]
-            there = [result for result in results if result is not None]
-            if len(there) < len(results):
-                return None
-            found.append((image, there))
-        return found
-
-    def result(self, key: str) -> int | None:
-        """Number of the result of a key."""
-        found = self._connection.execute("SELECT id, pictures FROM result WHERE key = ?",
-                                         (key,)).fetchone()
-        if found is None:
-            return None
-        if self._folder is not None and not all(
-                (self._folder / path).exists() for path in json.loads(found[1]).values()):
-            return None
-        return int(found[0])
-
-    def _images(self, content: str) -> list[_Image]:
-        return [_Image(*row) for row in self._connection.execute(
-            "SELECT key, number, signal, modality FROM image WHERE content = ? AND settings = ? "
-            "ORDER BY number", (content, self._keys.image))]
-
-    def _asked(self, name: str, content: str, image: _Image) -> list[str]:
-        keys = self._keys.of(name, image.modality)
-        return [keys.of_result(content, image.number, measurement) for measurement in keys.asked]
 
 
 class RunOfFiles:

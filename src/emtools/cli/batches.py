@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path  # noqa: TC003  (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,12 +79,12 @@ def batch(
         from emtools.cli.recipes import read_recipe
 
         given = read_recipe(recipe).with_(given)
+    effort = room.Effort(workers, scheduler, timeout_s, rehash)
     if dry_run:
         from emtools.cli.planning import print_preview
 
-        print_preview(room.preview(folder, output, given), workers or os.cpu_count() or 1)
+        print_preview(room.preview(folder, output, given), effort.processes)
         return
-    effort = room.Effort(workers, scheduler, timeout_s, rehash)
     failed: tuple[tuple[str, str], ...] = ()
     try:
         with monitoring(bar=not (quiet or as_json), lines=as_json, log=log) as monitor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from emtools.measure import load, names
+from emtools.results.records import image_name
 
 if TYPE_CHECKING:
     from emtools.batch import Preview
@@ -21,8 +22,8 @@ def print_preview(preview: Preview, workers: int) -> None:
     by_plan: dict[tuple[str, ...], list[str]] = defaultdict(list)
     why_not: Counter[str] = Counter()
     for one in preview.planned:
-        label = f"{one.file} [{one.image}]" if one.image else one.file
-        by_plan[tuple(name for name, _ in one.measurements)].append(label)
+        by_plan[tuple(name for name, _ in one.measurements)].append(
+            image_name(one.file, one.image))
         why_not.update(f"{name}: {why}" for name, why in one.skipped if not one.measurements)
     for chosen, images in sorted(by_plan.items(), reverse=True):
         what = ", ".join(chosen) if chosen else "nothing"

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from emtools.model.image import used_part
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from emtools.model import Axis, Image
 
 
@@ -36,14 +34,9 @@ def describe(image: Image) -> dict[str, Any]:
         "acquisition": {key: value for key, value in asdict(image.acquisition).items()
                         if value is not None},
         "audit": list(image.audit),
-    } | ({} if image.mask is None else {"used": _used(image.mask)})
-
-
-def _used(mask: NDArray[np.bool_]) -> dict[str, list[int]]:
-    """First and last row and column (and one more) of what may be used."""
-    seen = {"y": np.flatnonzero(mask.any(axis=1)), "x": np.flatnonzero(mask.any(axis=0))}
-    return {axis: [int(of[0]), int(of[-1]) + 1] if len(of) else [0, 0]
-            for axis, of in seen.items()}
+    } | ({} if image.mask is None else {
+        "used": {axis: list(ends) for axis, ends in zip(
+            "yx", zip(*used_part(image.mask), strict=True), strict=True)}})
 
 
 def _describe_axis(axis: Axis) -> dict[str, Any]:

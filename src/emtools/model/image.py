@@ -338,3 +338,11 @@ def same_scan(image: Image, sister: Image) -> bool:
         and math.isclose(one.size * one.pixel_size, other.size * other.pixel_size,
                          rel_tol=_SAME_FIELD)
         for one, other in zip(image.plane_axes, sister.plane_axes, strict=True))
+
+
+def used_part(mask: NDArray[np.bool_]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First row and column that hold what may be used, and those after the last; else zeros."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return (0, 0), (0, 0)
+    return (int(rows[0]), int(columns[0])), (int(rows[-1]) + 1, int(columns[-1]) + 1)

@@ -172,7 +172,7 @@ def _images_apart(
     """
     if quantity.statistic is None:
         none = np.zeros(0)
-        return _row(quantity, two_samples(none, none, confidence, rng), (none, none))
+        return row_of_two(quantity, two_samples(none, none, confidence, rng), (none, none))
     seen = np.zeros(both.n_units, dtype=bool)
     seen[quantity.units] = True
     in_a = np.arange(both.n_units) < split[0]
@@ -185,7 +185,7 @@ def _images_apart(
         test = two_samples(*values, confidence, rng)
     else:
         test = two_estimates(quantity.statistic, members, values, confidence, rng)
-    return _row(quantity, test, values, hedges(*values, confidence))
+    return row_of_two(quantity, test, values, hedges(*values, confidence))
 
 
 def _undirected(found: list[Quantity]) -> list[Quantity]:
@@ -220,8 +220,8 @@ def _chains_apart(
     test = two_samples(*values, confidence, None if mixed else rng)
     poorer = pair[0] if pair[0].statistic is None else pair[1]
     if mixed:  # the spread of images and that of chains are not the same thing
-        return _row(poorer, test, values)
-    return _row(poorer, test, values, hedges(*values, confidence))
+        return row_of_two(poorer, test, values)
+    return row_of_two(poorer, test, values, hedges(*values, confidence))
 
 
 def _of_parts(quantity: Quantity, pooled: Pooled) -> Floats:
@@ -235,7 +235,7 @@ def _of_parts(quantity: Quantity, pooled: Pooled) -> Floats:
     return values[np.isfinite(values)]
 
 
-def _row(
+def row_of_two(
     quantity: Quantity, test: Difference, values: tuple[Floats, Floats],
     effect: tuple[float, float, float] = (np.nan, np.nan, np.nan),
 ) -> dict[str, Any]:

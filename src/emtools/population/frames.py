@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emtools.errors import ParameterError
+from emtools.model.image import used_part
 from emtools.population.ends import Course, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -105,22 +106,30 @@ class Frame:
         if result.measurement != "chains":
             raise ParameterError("result", f"is of {result.measurement}, not of chains")
         sizes = np.array(image.pixel_size("nm"))
-        seen = np.ones(image.shape[-2:], dtype=bool) if image.mask is None else image.mask
         # A banner is no part of the frame: what lies around all that may be used.
-        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-        if len(rows) == 0:
+        first, stop = ((0, 0), image.shape[-2:]) if image.mask is None else used_part(image.mask)
+        if stop[0] <= first[0]:
             raise ParameterError(image.name, "is masked everywhere")
-        first = np.array([rows[0], columns[0]])
-        sides = sizes * (np.array([rows[-1], columns[-1]]) + 1 - first)
-        # The integer is the centre of a pixel: the corner lies half a pixel before it.
-        corner = sizes * (first - 0.5)
-        return cls(result.tables, (float(sides[0]), float(sides[1])), group, sample, image.name,
-                   image.calibration("nm").scale_err, (float(corner[0]), float(corner[1])))
+        sides, corner = area_of(sizes, first, stop)
+        return cls(result.tables, sides, group, sample, image.name,
+                   image.calibration("nm").scale_err, corner)
 
     @property
     def area_nm2(self) -> float:
         """Of what was seen."""
         return float(self.shape_nm[0] * self.shape_nm[1])
+
+
+def area_of(
+    pixel_sizes: Sequence[float] | Floats, first: Sequence[int], stop: Sequence[int]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Sides of a part of an image, from its first row and column up to, and its corner.
+
+    The integer is the centre of a pixel: the corner lies half a pixel before it.
+    """
+    (height, width), (top, left) = pixel_sizes, first
+    return ((float(height * (stop[0] - top)), float(width * (stop[1] - left))),
+            (float(height * (top - 0.5)), float(width * (left - 0.5))))
 
 
 @dataclass(frozen=True)

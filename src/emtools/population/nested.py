@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import norm
 
 from emtools.errors import ParameterError
-from emtools.population.compare import judged, level_of
+from emtools.population.compare import judged, level_of, row_of_two
 from emtools.population.differences import hedges, two_samples
 from emtools.population.spread import (
     ANY,
@@ -239,11 +239,6 @@ def _row(
     mixed = pair[0].by_image != pair[1].by_image  # rows of one image against means of several
     test = two_samples(a, b, confidence, None if mixed else rng)
     effect = (np.nan, np.nan, np.nan) if mixed else hedges(a, b, confidence)
-    return {
-        "quantity": pair[0].name, "unit": pair[0].unit, "group_a": names[0], "group_b": names[1],
-        "value_a": float(a.mean()), "value_b": float(b.mean()),
-        "difference": test.difference, "low": test.low, "high": test.high,
-        "effect_size": effect[0], "effect_low": effect[1], "effect_high": effect[2],
-        "p_value": test.p_value, "method": test.method, "_reason": "", "_level": level,
-        "images_a": len(np.unique(pair[0].images)), "images_b": len(np.unique(pair[1].images)),
-    }
+    return row_of_two(pair[0].quantity(), test, (a, b), effect) | {
+        "group_a": names[0], "group_b": names[1], "_level": level,
+        "images_a": len(np.unique(pair[0].images)), "images_b": len(np.unique(pair[1].images))}

@@ -58,16 +58,13 @@ def write_report(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # A file name that is not valid text holds lone surrogates, which UTF-8 refuses.
-        write_whole(target, lambda file: _write(file, page.encode("utf-8", "backslashreplace")))
+        content = page.encode("utf-8", "backslashreplace")
+        write_whole(target, lambda file: file.write_bytes(content))
     except OSError as error:
         raise ParameterError(str(target), f"cannot be written to ({error})",
                              "make room or give another place; what was measured is safe, start "
                              "the same command again") from error
     return target
-
-
-def _write(file: Path, page: bytes) -> None:
-    file.write_bytes(page)
 
 
 def _title(results: Results) -> str:

@@ -12,10 +12,11 @@ import numpy as np
 
 from emtools.measure import load
 from emtools.report.wording import error_of, items, link, split_unit, text
+from emtools.results.records import image_name
 from emtools.tables import in_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -125,12 +126,6 @@ def _courses(points: pd.DataFrame, most: int, n_points: int) -> dict[str, Any]:
     return found
 
 
-def image_name(record: Record) -> str:
-    """Return file and image: what an image is called on the page."""
-    file, image = str(record["file"]), str(record["image"])
-    return f"{file} [{image}]" if image else file
-
-
 def outcome(record: Record) -> str:
     """Return what was found, in words; what was not measurable comes last."""
     said = [str(entry["summary"].get("outcome", "")) for entry in record["measurements"]]
@@ -144,7 +139,8 @@ def _image(record: Record) -> dict[str, Any]:
     if record["source_sha256"]:
         facts.append(("SHA-256 of the file", str(record["source_sha256"])))
     return {
-        "name": image_name(record), "group": record["group"], "sample": record["sample"],
+        "name": image_name(record["file"], record["image"]), "group": record["group"],
+        "sample": record["sample"],
         **_extent(record), "audit": [str(sentence) for sentence in record["audit"]],
         "facts": facts, "seconds": record["seconds"],
         "measurements": [_measurement(entry) for entry in record["measurements"]],
@@ -171,8 +167,3 @@ def _measurement(entry: Mapping[str, Any]) -> dict[str, Any]:
             "outcome": text(entry["summary"].get("outcome", "")), "facts": items(summary),
             "parameters": items(entry["parameters"]),
             "pictures": [(kind, address) for kind, address in pictures if address]}
-
-
-def size_of(parts: Sequence[str]) -> int:
-    """Bytes of some text in UTF-8."""
-    return sum(len(part.encode("utf-8", "backslashreplace")) for part in parts)

@@ -12,7 +12,7 @@ from emtools.results import rows
 from emtools.results.records import records as records_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from emtools.results.groups import Groups
     from emtools.results.reading import Results
@@ -69,6 +69,12 @@ class Held:
         return self.tables.get(name, pd.DataFrame({"at": np.zeros(0, dtype=np.int64)}))
 
 
+def measurements_of(records: Sequence[Record]) -> list[str]:
+    """Names of the measurements that any of the images has, as they appear."""
+    return list(dict.fromkeys(str(entry["measurement"]) for record in records
+                              for entry in record["measurements"]))
+
+
 def held(results: Results, groups: Groups | None = None) -> Held:
     """Read the images that a page holds.
 
@@ -88,14 +94,13 @@ def held(results: Results, groups: Groups | None = None) -> Held:
     measured = outcomes[outcomes["status"] == "measured"]
     chosen = _drawn(measured)
     ids = list(zip(chosen["file"], chosen["number"].astype(int), strict=True))
-    found = [record | {"group": group, "sample": sample} for record, group, sample in zip(
-        records_of(results, ids, tables=False), chosen["group"], chosen["sample"], strict=True)]
+    found = tuple(records_of(results, chosen, tables=False))
     places = {one: at for at, one in enumerate(ids)}
-    names = {str(entry["measurement"]) for record in found for entry in record["measurements"]}
+    names = measurements_of(found)
     tables = {name: _placed(pd.concat(list(rows.parts(
         results.connection, results.run, name, ("", ()), ids))), places)
         for name in results.names if name.split(".", 1)[0] in names}
-    return Held(tuple(found), tables, len(measured), outcomes, order)
+    return Held(found, tables, len(measured), outcomes, order)
 
 
 def _drawn(measured: pd.DataFrame) -> pd.DataFrame:

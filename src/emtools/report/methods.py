@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from emtools.measure import load
 from emtools.population import population
+from emtools.report.held import measurements_of
 from emtools.report.wording import label, plural, text
 
 if TYPE_CHECKING:
@@ -53,8 +54,6 @@ def methods(
     versions
         Of the programs.
     """
-    measured = dict.fromkeys(str(entry["measurement"]) for record in held.records
-                             for entry in record["measurements"])
     kinds = Counter(held.outcomes.loc[held.outcomes["status"] == "measured", "modality"])
     said = ", ".join(f"{n} {kind or 'of unknown modality'}" for kind, n in kinds.most_common())
     one = held.n_measured == 1
@@ -62,7 +61,7 @@ def methods(
                   "measured with emtools "
                   f"{versions.get('emtools', '')} (Python {versions.get('python', '')})."]
     sources: list[str] = []
-    for name in measured:
+    for name in measurements_of(held.records):
         function = load(name).function
         paragraphs.append(f"{name.capitalize()}: {_described(function)}{_changed(name, recipe)}")
         sources += _references(function)

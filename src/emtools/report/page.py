@@ -10,7 +10,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from emtools.report import bundles, charts
-from emtools.report.content import MOST_ROWS, content, encoded, image_name, outcome, size_of
+from emtools.report.content import MOST_ROWS, content, encoded, outcome
 from emtools.report.methods import methods
 from emtools.report.wording import (
     ends_of,
@@ -21,6 +21,7 @@ from emtools.report.wording import (
     text,
     thumbnail,
 )
+from emtools.results.records import image_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
     from emtools.report.histograms import Histogram
     from emtools.report.summary import Summary
     from emtools.results.reading import Results
+    from emtools.results.records import Record
 
 MOST_BYTES = 14_500_000
 _FEWEST_ROWS = 3
 _LEAST_POINTS = 4  # of a centreline
 _MOST_REASONS = 2000  # files that were not measured, one by one
+_DATA = '<script type="application/octet-stream" id="data">'
 _SCRIPTS = ("data.js", "tables.js", "charts.js", "image.js", "page.js")
 
 
@@ -73,21 +76,24 @@ def render(
     scripts = {"vega": bundles.vega(), "tables": table_script,
                "own": "\n".join(_asset(name) for name in _SCRIPTS)}
     styles = [table_style, _asset("page.css")]
+    compared = [_compared(one.compared) for one in summaries]
     drawn = {"tables": [_histogram(one) for one in counted],
-             "summaries": [_charts(one) for one in summaries]}
+             "summaries": [_charts(one, rows) for one, rows in zip(summaries, compared,
+                                                                   strict=True)]}
 
-    def page(data: str) -> str:
-        return environment.get_template("page.jinja").render(
-            title=title, versions=versions, recipe=results.recipe, data=data, charts=encoded(drawn),
-            images=[_card(record) for record in held.records], n_measured=held.n_measured,
-            groups=[(name, held.measured_in(name)) for name in held.groups],
-            summaries=[_summary(one) for one in summaries],
-            methods=methods(held, summaries, results.recipe, versions),
-            others=_others(held.outcomes), scripts=scripts, styles=styles,
-            script_hashes=[_hash(script) for script in scripts.values()],
-            style_hashes=[_hash(style) for style in styles])
-
-    return page(_fitting(held, beside, size_of([page("")])))
+    page = environment.get_template("page.jinja").render(
+        title=title, versions=versions, recipe=results.recipe, charts=encoded(drawn),
+        images=[_card(record) for record in held.records], n_measured=held.n_measured,
+        groups=[(name, held.measured_in(name)) for name in held.groups],
+        summaries=[_summary(one, rows) for one, rows in zip(summaries, compared, strict=True)],
+        methods=methods(held, summaries, results.recipe, versions),
+        others=_others(held.outcomes), scripts=scripts, styles=styles,
+        script_hashes=[_hash(script) for script in scripts.values()],
+        style_hashes=[_hash(style) for style in styles])
+    # What is left of the room is for the data.  Text of files is escaped: it cannot hold the mark.
+    before, mark, after = page.partition(_DATA)
+    data = _fitting(held, beside, len(page.encode("utf-8", "backslashreplace")))
+    return "".join((before, mark, data, after))
 
 
 def _fitting(held: Held, beside: bool, used: int) -> str:
@@ -116,11 +122,11 @@ def _histogram(counted: Histogram) -> dict[str, Any]:
             "spec": charts.histogram(counted)}
 
 
-def _charts(summary: Summary) -> dict[str, Any]:
+def _charts(summary: Summary, compared: Sequence[dict[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {"measurement": summary.measurement}
     if len(summary.survival):
         found["survival"] = charts.survival(summary.survival)
-    sized = [row for row in _compared(summary.compared) if row["effect_size"] is not None]
+    sized = [row for row in compared if row["effect_size"] is not None]
     if sized:
         found["effects"] = charts.effects(sized)
     return found
@@ -145,11 +151,11 @@ def _compared(table: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _summary(summary: Summary) -> dict[str, Any]:
+def _summary(summary: Summary, compared: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"measurement": summary.measurement, "note": summary.note,
             "grouped": bool(len(summary.population)) and summary.population["group"].any(),
             "rows": [_quantity(row) for row in summary.population.to_dict("records")],
-            "compared": _compared(summary.compared), "survival": bool(len(summary.survival))}
+            "compared": compared, "survival": bool(len(summary.survival))}
 
 
 def _quantity(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -168,8 +174,8 @@ def _quantity(row: Mapping[Any, Any]) -> dict[str, Any]:
         "note": row["note"]}
 
 
-def _card(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": image_name(dict(record)), "outcome": outcome(dict(record)),
+def _card(record: Record) -> dict[str, Any]:
+    return {"name": image_name(record["file"], record["image"]), "outcome": outcome(record),
             "thumbnail": thumbnail(record["thumbnail"] or ""), "group": record["group"],
             "audit": [str(sentence) for sentence in record["audit"]]}
 
@@ -184,7 +190,7 @@ def _others(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
                                       "read, and why"),
     ):
         own = outcomes[outcomes["status"] == status]
-        rows = [{"name": image_name({"file": file, "image": image}),
+        rows = [{"name": image_name(file, image),
                  "reason": reason or "no measurement fits it"}
                 for file, image, reason in own[["file", "image", "reason"]].head(
                     _MOST_REASONS).itertuples(index=False)]

@@ -10,6 +10,8 @@ import numpy as np
 
 from emtools.measure import load
 from emtools.population import Frame, Nested
+from emtools.population.frames import area_of
+from emtools.report.held import measurements_of
 from emtools.report.wording import error_of, split_unit
 
 if TYPE_CHECKING:
@@ -36,17 +38,13 @@ def frames(held: Held, places: Sequence[int]) -> list[Frame]:
     for at in places:
         record = held.records[at]
         seen = _seen(record)
-        if seen is None or "chains" not in _measured(record):
+        if seen is None or "chains" not in measurements_of([record]):
             continue
         tables = {name: of.get(at, needed[name].iloc[:0]) for name, of in by_image.items()}
         sides, corner, scale_err = seen
         found.append(Frame(tables, sides, record["group"], record["sample"], str(record["file"]),
                            scale_err, corner))
     return found
-
-
-def _measured(record: Record) -> list[str]:
-    return [str(entry["measurement"]) for entry in record["measurements"]]
 
 
 def _seen(
@@ -57,14 +55,11 @@ def _seen(
     if not {"y", "x"} <= set(axes) or any(axes[name]["unit"] != "nm" for name in "yx"):
         return None
     used = record["description"].get("used", {})
-    sides, corner = [], []
-    for name in "yx":
-        first, stop = used.get(name, (0, axes[name]["size"]))
-        if stop <= first:
-            return None
-        sides.append((stop - first) * axes[name]["pixel_size"])
-        corner.append((first - 0.5) * axes[name]["pixel_size"])
-    return (sides[0], sides[1]), (corner[0], corner[1]), scale_err(record)
+    first, stop = zip(*(used.get(name, (0, axes[name]["size"])) for name in "yx"), strict=True)
+    if stop[0] <= first[0]:
+        return None
+    sides, corner = area_of([axes[name]["pixel_size"] for name in "yx"], first, stop)
+    return sides, corner, scale_err(record)
 
 
 def scale_err(record: Record) -> float:

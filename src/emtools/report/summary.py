@@ -15,7 +15,7 @@ from emtools.population import (
     nested_means,
     population,
 )
-from emtools.report.held import UNGROUPED
+from emtools.report.held import UNGROUPED, measurements_of
 from emtools.report.quantities import frames, nested
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ class Summary:
 
 def summaries(held: Held) -> list[Summary]:
     """Return the population of each measurement that has any."""
-    names = dict.fromkeys(str(entry["measurement"]) for record in held.records
-                          for entry in record["measurements"])
-    found = [_summary(held, name) for name in names]
+    found = [_summary(held, name) for name in measurements_of(held.records)]
     told = [one for one in found if len(one.population) or one.note]
     return sorted(told, key=lambda one: -int(one.population["n_images"].max())
                   if len(one.population) else 0)
@@ -116,8 +114,7 @@ def _frames(
     held: Held, groups: dict[str, list[int]]
 ) -> tuple[dict[str, list[Frame]], str]:
     """Frames of each group that has any, and which images are not among them."""
-    measured = [at for at, record in enumerate(held.records)
-                if any(entry["measurement"] == "chains" for entry in record["measurements"])]
+    measured = [record for record in held.records if "chains" in measurements_of([record])]
     of_groups = {name: frames(held, places) for name, places in groups.items()}
     n_frames = sum(map(len, of_groups.values()))
     notes = []

@@ -41,22 +41,12 @@ def error_of(name: str) -> str:
     return f"{name}_err"
 
 
-def common_decimals(values: Sequence[Any]) -> int | None:
-    """Return the decimals that suit a column of numbers; None where each needs its own."""
-    sizes = [abs(v) for v in values if isinstance(v, float) and math.isfinite(v) and v != 0]
-    if not sizes or min(sizes) < 1e-3 * max(sizes):
-        return None
-    return max(0, min(6, 3 - math.floor(math.log10(max(sizes)))))
-
-
-def number(value: Any, err: Any = None, decimals: int | None = None) -> str:
-    """Return a number with digits that its uncertainty, its column or its size allows."""
+def number(value: Any, err: Any = None) -> str:
+    """Return a number with digits that its uncertainty or its size allows."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     if isinstance(err, (int, float)) and math.isfinite(err) and err > 0:
         return str(Measured(float(value), float(err)))
-    if isinstance(value, float) and decimals is not None:
-        return f"{value:.{decimals}f}"
     if isinstance(value, float) and not value.is_integer():
         return f"{value:.4g}"
     return str(int(value)) if abs(value) < 1e15 else f"{value:.4g}"

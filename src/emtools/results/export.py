@@ -65,7 +65,7 @@ def export(results: Results, folder: Path, to: Format = "csv") -> list[Path]:
     return written
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Have a function write a file, whole or not at all."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     os.close(handle)

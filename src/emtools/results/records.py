@@ -10,12 +10,18 @@ from emtools.results.reading import NOT_OPENED
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+
+    import pandas as pd
 
     from emtools.results.reading import Results
-    from emtools.results.rows import ImageId
 
 Record = dict[str, Any]
+
+
+def image_name(file: str, image: str) -> str:
+    """What an image is called: its file, and its own name where it has one."""
+    return f"{file} [{image}]" if image else file
 
 
 def without_images(name: str, status: str, reason: str) -> Record:
@@ -26,7 +32,7 @@ def without_images(name: str, status: str, reason: str) -> Record:
 
 
 def records(
-    results: Results, images: Sequence[ImageId] | None = None, *, tables: bool = True
+    results: Results, images: pd.DataFrame | None = None, *, tables: bool = True
 ) -> Iterator[Record]:
     """Yield one record for each image, and one for each file without, by file and image.
 
@@ -35,20 +41,19 @@ def records(
     results
         Of a batch.
     images
-        Only of these.
+        Only of these: rows of `Results.images`.
     tables
         Whether their rows are read too.
     """
-    chosen = None if images is None else set(images)
-    for file, number, image, _, status, reason, *_ in results.images.itertuples(index=False):
-        if chosen is not None and (file, number) not in chosen:
-            continue
+    chosen = results.images if images is None else images
+    for file, number, image, _, status, reason, group, sample in chosen.itertuples(index=False):
         found = results.connection.execute(
             "SELECT image.source_sha256, description, audit, thumbnail, image.seconds FROM seen "
             "JOIN image ON image.key = seen.image "
             "WHERE seen.run = ? AND seen.name = ? AND seen.number = ?",
             (results.run, schema.stored_name(file), number)).fetchone()
-        record = without_images(file, status, reason) | {"image": image, "index": number}
+        record = without_images(file, status, reason) | {
+            "image": image, "index": number, "group": group, "sample": sample}
         yield record if found is None else _whole(record, found, results, tables)
 
 
