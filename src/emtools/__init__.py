@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from emtools._version import __version__
 
 if TYPE_CHECKING:
-    from emtools import simulate
+    from emtools import probe, simulate
+    from emtools.corrections import Correction, Drawing, corrected
     from emtools.errors import (
         CalibrationError,
         EmtoolsError,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         ReadError,
         UnitError,
     )
-    from emtools.instrument import InstrumentCalibration, calibrate
+    from emtools.instrument import InstrumentCalibration, calibrate, calibrate_distance
     from emtools.io import read, read_one
     from emtools.measure.attachment import attachment
     from emtools.measure.chains import chains
@@ -36,6 +37,8 @@ _PUBLIC = {
     "Acquisition": "emtools.model",
     "Axis": "emtools.model",
     "CalibrationError": "emtools.errors",
+    "Correction": "emtools.corrections",
+    "Drawing": "emtools.corrections",
     "EmtoolsError": "emtools.errors",
     "Image": "emtools.model",
     "ImageError": "emtools.errors",
@@ -49,7 +52,9 @@ _PUBLIC = {
     "UnitError": "emtools.errors",
     "attachment": "emtools.measure.attachment",
     "calibrate": "emtools.instrument",
+    "calibrate_distance": "emtools.instrument",
     "chains": "emtools.measure.chains",
+    "corrected": "emtools.corrections",
     "eds": "emtools.measure.eds",
     "lattice": "emtools.measure.lattice",
     "read": "emtools.io",
@@ -60,6 +65,8 @@ __all__ = [
     "Acquisition",
     "Axis",
     "CalibrationError",
+    "Correction",
+    "Drawing",
     "EmtoolsError",
     "Image",
     "ImageError",
@@ -73,10 +80,13 @@ __all__ = [
     "__version__",
     "attachment",
     "calibrate",
+    "calibrate_distance",
     "chains",
+    "corrected",
     "eds",
     "lattice",
     "open_results",
+    "probe",
     "read",
     "read_one",
     "simulate",
@@ -84,8 +94,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "simulate":
-        return importlib.import_module("emtools.simulate")
+    if name in ("probe", "simulate"):
+        return importlib.import_module(f"emtools.{name}")
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
     # A measurement added later is public by its name alone.

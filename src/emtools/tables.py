@@ -41,6 +41,10 @@ class Column:
     meaning: str
 
 
+# Of objects that a person may judge; measurements leave it empty.
+MARK = Column("mark", "str", "accepted or rejected by hand, empty if nobody said")
+
+
 @dataclass(frozen=True)
 class Table:
     """The declaration of a table.

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from emtools import figures, io
@@ -17,8 +15,11 @@ from emtools.instrument import apply_fitting
 from emtools.measure import Run
 from emtools.model.result import plain
 from emtools.results.records import without_images
+from emtools.results.single import picture_stem
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from emtools.batch.keys import KeyBook
     from emtools.measure import Measurement
     from emtools.model import Image, Result
@@ -200,9 +201,3 @@ def _draw(image: Image, result: Result, task: Task, stem: str) -> dict[str, str]
         figures.save(figure, task.output / relative)
         paths[kind] = relative
     return paths
-
-
-def picture_stem(file: str, key: str) -> str:
-    """Return a name that is safe on every file system and unique for a result."""
-    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(file).stem)[:60].strip("._") or "image"
-    return f"{readable}-{key[:10]}"

@@ -187,7 +187,9 @@ def _show(showing: Any, image: Image, result: Result, common: dict[str, Any]) ->
     else:
         showing.print_result(image, result)
     if common["output"] is not None:
-        showing.write_result(image, result, common["output"])
+        from emtools.results.single import write_result
+
+        write_result(image, result, common["output"])
 
 
 def _images(

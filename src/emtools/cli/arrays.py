@@ -1,4 +1,4 @@
-"""Files with labels or masks -> arrays that are parameters of a measurement."""
+"""Files with labels, masks or places -> arrays that are parameters of a measurement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _NUMPY = (".npy", ".npz")
 
 
-def read_array(name: str, path: Path) -> Given:
+def read_array(name: str, path: Path, *, whole: bool = True) -> Given:
     """Read the array that a parameter needs, together with where it is from.
 
     Parameters
@@ -24,6 +24,8 @@ def read_array(name: str, path: Path) -> Given:
         Of the parameter.
     path
         ``.npy``, ``.npz`` with one array (or one of the parameter's name), or any single picture.
+    whole
+        Whether its numbers have to be whole ones: labels, or a mask.
 
     Raises
     ------
@@ -37,7 +39,10 @@ def read_array(name: str, path: Path) -> Given:
     if values.ndim != 2 or values.dtype.kind not in "biuf":
         shape = " x ".join(str(n) for n in values.shape)
         raise ParameterError(name, f"{path} holds {values.dtype} of shape {shape or '()'}",
-                             "give whole numbers or a mask with axes y, x")
+                             "give whole numbers or a mask with axes y, x" if whole else
+                             "give an (n, 2) array of numbers")
+    if not whole:
+        return Given(values.astype(np.float64), str(path))
     if values.dtype.kind == "f":
         if not (np.isfinite(values).all() and (values == np.rint(values)).all()):
             raise ParameterError(name, f"{path} holds numbers that are not whole",

@@ -42,7 +42,7 @@ def from_text(option: Option, value: Any) -> Any:
     if option.type == "array" and value is not None:
         from emtools.cli.arrays import read_array
 
-        return read_array(option.name, Path(value))
+        return read_array(option.name, Path(value), whole=option.item != "float")
     if option.type == "lines" and value is not None:
         from emtools.cli.lines import read_lines
 
@@ -51,22 +51,7 @@ def from_text(option: Option, value: Any) -> Any:
         from emtools.cli.numbers import read_numbers
 
         return read_numbers(option.name, Path(value))
-    if not isinstance(value, str):
-        return value
-    try:
-        if option.type == "tuple":
-            parts = [part.strip() for part in value.split(",") if part.strip()]
-            return tuple(_SCALARS[option.item](part) for part in parts)
-        if option.type == "bool":
-            return {"true": True, "yes": True, "1": True, "false": False, "no": False,
-                    "0": False}[value.lower()]
-        converted = _SCALARS[option.type](value)
-    except (KeyError, ValueError) as error:
-        raise ParameterError(option.name, f"{value!r} is not a {option.type}") from error
-    if option.choices and converted not in option.choices:
-        raise ParameterError(option.name, f"{value!r} is not known",
-                             f"give one of {', '.join(option.choices)}")
-    return converted
+    return option.from_text(value) if isinstance(value, str) else value
 
 
 def with_signature(

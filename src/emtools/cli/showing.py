@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ from emtools.model.result import Measured, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from rich.console import Console
 
@@ -145,28 +143,3 @@ def _cell(row: Mapping[str, Any], column: str) -> str:
     if math.isnan(value):
         return "-"
     return str(Measured(value, float("nan") if err is None else err))
-
-
-def write_result(image: Image, result: Result, folder: Path) -> None:
-    """Write the tables of a result as CSV and its pictures as PNG."""
-    import pandas as pd
-
-    from emtools import figures
-    from emtools.batch.work import picture_stem
-
-    folder.mkdir(parents=True, exist_ok=True)
-    source = image.source
-    # A file name may hold bytes that are no text.
-    named = f"{source.file}\0{source.signal}\0{source.index}".encode("utf-8", "surrogateescape")
-    stem = picture_stem(source.file or "image", hashlib.sha256(named).hexdigest())
-    for name, frame in result.tables.items():
-        # A column of text could not hold a name of bytes that are none.
-        file = pd.Series([source.file or ""] * len(frame), index=frame.index, dtype=object)
-        led = frame.assign(file=file, image=source.signal)
-        led = led[["file", "image", *frame.columns]]
-        led.to_csv(folder / f"{stem}.{result.measurement}.{name}.csv", index=False,
-                   errors="surrogateescape")
-    for kind, figure in figures.pictures(image, result).items():
-        figures.save(figure, folder / f"{stem}.{result.measurement}.{kind}.png")
-
-

@@ -94,7 +94,7 @@ def picture(image: Image, most_pixels: int = MOST_PIXELS) -> Picture:
     n = min(n, *pixels.shape)
     values = _block_means(pixels, n)
     unit, sizes = _pixel_sizes(image)
-    logarithmic = image.acquisition.modality in _LOGARITHMIC or unit == "1/nm"
+    logarithmic = is_logarithmic(image)
     if logarithmic:
         values = _logarithm(values)
     open_rows = _open_rows(image, pixels)
@@ -106,6 +106,25 @@ def picture(image: Image, most_pixels: int = MOST_PIXELS) -> Picture:
         quantity=f"log. {quantity}" if logarithmic else quantity, notes=tuple(notes),
         open_rows=open_rows,
     )
+
+
+def contrast_limits(image: Image) -> tuple[float, float]:
+    """Return the pixel values that are shown black and white, not as a logarithm.
+
+    Raises
+    ------
+    ImageError
+        If the image has no axes y and x.
+    """
+    pixels, _ = _plane_pixels(image)
+    n = max(1, max(pixels.shape) // MOST_PIXELS)
+    shown = np.asarray(pixels[: _open_rows(image, pixels) : n, ::n], dtype=np.float32)
+    return _limits(shown, _PERCENTILES_LOG if is_logarithmic(image) else _PERCENTILES)
+
+
+def is_logarithmic(image: Image) -> bool:
+    """Whether an image spans so many decades that it is shown by its logarithm, or with gamma."""
+    return image.acquisition.modality in _LOGARITHMIC or _pixel_sizes(image)[0] == "1/nm"
 
 
 def _plane_pixels(image: Image) -> tuple[NDArray[Any], list[str]]:

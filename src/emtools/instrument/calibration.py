@@ -70,7 +70,7 @@ class InstrumentCalibration:
         tell it, so it is a number that the user gives; it is added in quadrature to the errors of
         the fit when the calibration is applied.
     phase, zone_axis
-        The crystal, and the directions in which it was seen.
+        The crystal, and the directions in which it was seen; empty where a distance was known.
     n_reflections
         How many reflections were fitted.
     setting
@@ -107,6 +107,11 @@ class InstrumentCalibration:
     def square(self) -> SquareDeparture:
         """Scale, anisotropy and shear of the matrix."""
         return square_departure(self.matrix)
+
+    @property
+    def known(self) -> str:
+        """What was known in the image: the phase, or ``a known distance``."""
+        return self.phase or "a known distance"
 
     def apply(self, image: Image, *, force: bool = False) -> Image:
         """Return the image with its plane calibrated.
@@ -161,7 +166,7 @@ class InstrumentCalibration:
 
     def _notes(self, different: list[str], unknown: list[str]) -> list[str]:
         plane = self.square
-        notes = [f"plane calibrated with {self.phase} in {self.source_file or 'an image'}: lengths "
+        notes = [f"plane calibrated with {self.known} in {self.source_file or 'an image'}: lengths "
                  f"times {plane.scale:.5f}, ratio of y to x times {1 + plane.anisotropy:.5f}, "
                  f"angle of the axes {90 - plane.shear_deg:.2f} deg"]
         if unknown:
@@ -250,7 +255,8 @@ def _toml(calibration: InstrumentCalibration) -> str:
     """Return the calibration as TOML, with the meaning of each number beside it."""
     plane = calibration.square
     lines = [
-        "# Calibration of an instrument's image plane, made by `emtools calibrate`.",
+        "# Calibration of an instrument's image plane, made "
+        + ("by `emtools calibrate`." if calibration.phase else "of a distance that is known."),
         f"# Lengths are {plane.scale:.5f} times the stated ones, along y "
         f"{1 + plane.anisotropy:.5f} times as much as along x;",
         f"# the axes of the picture are {90 - plane.shear_deg:.3f} degrees apart.",

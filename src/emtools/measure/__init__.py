@@ -3,6 +3,7 @@
 from emtools.measure._discovery import (
     Measurement,
     Option,
+    as_image,
     load,
     names,
     options_of,
@@ -10,5 +11,5 @@ from emtools.measure._discovery import (
 from emtools.measure._given import Given, said_of
 from emtools.measure._run import Run, needed_by
 
-__all__ = ["Given", "Measurement", "Option", "Run", "load", "names", "needed_by", "options_of",
-           "said_of"]
+__all__ = ["Given", "Measurement", "Option", "Run", "as_image", "load", "names", "needed_by",
+           "options_of", "said_of"]

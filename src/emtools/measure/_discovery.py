@@ -13,7 +13,7 @@ import pkgutil
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -24,11 +24,11 @@ from emtools.model import Image, Result
 from emtools.units import LENGTH, PIXEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from emtools.tables import Table
 
 P = ParamSpec("P")
+_SCALARS: dict[str, Callable[[str], Any]] = {"float": float, "int": int, "str": str}
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Option:
     choices
         The values that a ``str`` can have, where they are limited.
     item
-        Type of the items of a ``tuple``.
+        Type of the items of a ``tuple``, and ``float`` of an ``array`` of other than whole numbers.
     """
 
     name: str
@@ -64,6 +64,27 @@ class Option:
     def required(self) -> bool:
         """Whether it has no default."""
         return self.default is inspect.Parameter.empty
+
+    def from_text(self, text: str) -> Any:
+        """Return the value that a text says, of a number, a word or a list with commas.
+
+        Raises
+        ------
+        ParameterError
+            If it says none of this type, or one that is not among the choices.
+        """
+        try:
+            if self.type == "tuple":
+                parts = [part.strip() for part in text.split(",") if part.strip()]
+                return tuple(_SCALARS[self.item](part) for part in parts)
+            value = _TRUTH[text.strip().lower()] if self.type == "bool" \
+                else _SCALARS[self.type](text)
+        except (KeyError, ValueError) as error:
+            raise ParameterError(self.name, f"{text!r} is not a {self.type}") from error
+        if self.choices and value not in self.choices:
+            raise ParameterError(self.name, f"{text!r} is not known",
+                                 f"give one of {', '.join(self.choices)}")
+        return value
 
 
 @dataclass(frozen=True)
@@ -281,7 +302,12 @@ def _without_none(hint: Any) -> Any:
 
 
 def _item(hint: Any) -> str:
+    import numpy as np
+
     items = typing.get_args(_without_none(hint))
+    if any(np.floating in (typing.get_origin(part), part)
+           for one in items for part in typing.get_args(one)):
+        return "float"
     plain = bool(items) and isinstance(items[0], type) and not typing.get_args(items[0])
     return str(items[0].__name__) if plain else "other"
 

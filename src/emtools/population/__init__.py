@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from emtools.population.clustering import pair_correlation
 from emtools.population.compare import compare
-from emtools.population.frames import Frame
+from emtools.population.frames import Frame, counted
 from emtools.population.lengths import length_distribution
 from emtools.population.nested import Nested, compare_nested, nested_means
 from emtools.population.summary import population
 
-__all__ = ["Frame", "Nested", "compare", "compare_nested", "length_distribution", "nested_means",
-           "pair_correlation", "population"]
+__all__ = ["Frame", "Nested", "compare", "compare_nested", "counted", "length_distribution",
+           "nested_means", "pair_correlation", "population"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,8 @@ _NEEDED = {
              "touches_edge"),
     "axes": ("chain", "s_nm", "y_nm", "x_nm", "width_nm"),
 }
+# Objects that a person may reject, and their numbers' column.
+_MARKED = {"chains": "chain", "dots": "dot", "grains": "grain"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Frame:
     Parameters
     ----------
     tables
-        ``chains``, ``gaps``, ``dots`` and ``axes`` of `emtools.chains`, in nm.
+        ``chains``, ``gaps``, ``dots`` and ``axes`` of `emtools.chains`, in nm.  What is marked as
+        rejected by hand is left out here.
     shape_nm
         Height and width of the frame.
     group
@@ -55,6 +58,8 @@ class Frame:
         common to all images.
     origin_nm
         Where the frame's corner lies in the places of the tables.
+    left_out
+        How many chains and dots were rejected by hand.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -64,6 +69,7 @@ class Frame:
     name: str = ""
     scale_err: float = 0.0
     origin_nm: tuple[float, float] = (0.0, 0.0)
+    left_out: Mapping[str, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         subject = self.name or "frame"
@@ -80,6 +86,9 @@ class Frame:
             if missing:
                 raise ParameterError(subject, f"table {table!r} lacks {', '.join(missing)}",
                                      "measure an image that is calibrated in nm")
+        tables, left_out = counted(self.tables)
+        object.__setattr__(self, "tables", tables)
+        object.__setattr__(self, "left_out", left_out)
 
     @classmethod
     def of(
@@ -118,6 +127,41 @@ class Frame:
     def area_nm2(self) -> float:
         """Of what was seen."""
         return float(self.shape_nm[0] * self.shape_nm[1])
+
+
+def counted(
+    tables: Mapping[str, pd.DataFrame], *beside: str
+) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+    """Leave out what was rejected by hand, with all that belongs to it.
+
+    Parameters
+    ----------
+    tables
+        Of a measurement, by name.
+    *beside
+        Columns that tell images apart, where the tables hold several.
+
+    Returns
+    -------
+    tuple
+        The tables, and how many objects were left out of each that has any.
+    """
+    found, left_out = dict(tables), {}
+    for name, number in _MARKED.items():
+        table = found.get(name)
+        if table is None or "mark" not in table:
+            continue
+        keys = [*beside, number]
+        rejected = table[(table["mark"] == "rejected").to_numpy()][keys]
+        if not len(rejected):
+            continue
+        left_out[name] = len(rejected)
+        gone = set(rejected.itertuples(index=False, name=None))
+        for other, rows in found.items():
+            if set(keys) <= set(rows.columns):
+                own = rows[keys].itertuples(index=False, name=None)
+                found[other] = rows[[key not in gone for key in own]].reset_index(drop=True)
+    return found, left_out
 
 
 def area_of(
@@ -166,6 +210,14 @@ class Pooled:
     def by_image(self) -> bool:
         """Whether the units are the images."""
         return len(self.frames) > 1
+
+    @property
+    def left_out(self) -> str:
+        """What was rejected by hand, in words; empty if nothing was."""
+        number = {name: sum(frame.left_out.get(name, 0) for frame in self.frames)
+                  for name in _MARKED}
+        said = [f"{n} {name[:-1] if n == 1 else name}" for name, n in number.items() if n]
+        return f"{' and '.join(said)} left out by hand" if said else ""
 
     @cached_property
     def areas(self) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,7 +109,7 @@ def quantities(
     reach
         Up to where the means of censored quantities go, if not as far as possible.
     """
-    return [
+    found = [
         _of_chains(pooled, "width", "width_nm", "width_err_nm"),
         *length_quantities(pooled, reach),
         gap_quantity(pooled),
@@ -122,6 +123,9 @@ def quantities(
         clark_evans(pooled, rng),
         *side_by_side(pooled),
     ]
+    said = pooled.left_out
+    return [replace(one, note="; ".join(part for part in (one.note, said) if part))
+            for one in found] if said else found
 
 
 def _of_chains(pooled: Pooled, name: str, column: str, err_column: str) -> Quantity:

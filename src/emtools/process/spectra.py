@@ -12,6 +12,7 @@ import numpy as np
 
 from emtools.errors import CalibrationError, ImageError
 from emtools.process.frames import drift_of, summed_in_place
+from emtools.stages import stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +107,7 @@ class Spectra:
         if chunks is not None and chunks[0][0] < rows:  # whole chunks: each is read once
             step = max(1, step // chunks[0][0]) * chunks[0][0]
         for start in range(0, rows, step):
+            stage("reading spectra", start / rows)
             part = slice(start, min(start + step, rows))
             block = np.asarray(self.counts[part]).reshape(-1, channels).astype(np.float32)
             if self.mask is not None:

@@ -48,10 +48,7 @@ def export(results: Results, folder: Path, to: Format = "csv") -> list[Path]:
     ParameterError
         If the format is unknown, a table is too long for it, or the folder cannot be written to.
     """
-    if to not in get_args(Format):
-        raise ParameterError("--to", f"{to!r} is not known", f"give one of "
-                             f"{', '.join(get_args(Format))}")
-    write = {"csv": _csv, "parquet": _parquet, "xlsx": _xlsx}[to]
+    write = _writer(to)
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +60,24 @@ def export(results: Results, folder: Path, to: Format = "csv") -> list[Path]:
         raise ParameterError(str(folder), f"cannot be written to ({error})",
                              "give another folder with -o") from error
     return written
+
+
+def write_table(table: pd.DataFrame, path: Path, to: Format = "csv") -> None:
+    """Write one table to a file, whole or not at all; cells as in `export`.
+
+    Raises
+    ------
+    ParameterError
+        If the format is unknown, or the table is too long for it.
+    """
+    write_whole(path, partial(_writer(to), iter((table,))))
+
+
+def _writer(to: Format) -> Callable[[Iterator[pd.DataFrame], Path], None]:
+    if to not in get_args(Format):
+        raise ParameterError("--to", f"{to!r} is not known", f"give one of "
+                             f"{', '.join(get_args(Format))}")
+    return {"csv": _csv, "parquet": _parquet, "xlsx": _xlsx}[to]
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -136,6 +151,8 @@ def _harmless(part: pd.DataFrame) -> pd.DataFrame:
 
 def _readable(part: pd.DataFrame) -> pd.DataFrame:
     """Names that are no text, as far as they are."""
+    if "file" not in part:
+        return part
     return part.assign(file=[name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
                              for name in part["file"]])
 

@@ -48,6 +48,7 @@ def chains(
     labels: NDArray[np.integer[Any]] | None = None,
     centrelines: (Sequence[NDArray[np.floating[Any]]]
                   | Mapping[int, NDArray[np.floating[Any]]] | None) = None,
+    dots: NDArray[np.floating[Any]] | None = None,
 ) -> Result:
     """Measure chains of dots: widths, lengths, aspect ratios, gaps, and the dots themselves.
 
@@ -80,6 +81,12 @@ def chains(
     centrelines
         The same as drawn lines, points ``(n, 2)`` (y, x) in nm, in px without a calibration; in a
         mapping by their numbers.  What lies within half a width of a line is its chain.
+    dots
+        Middles of dots ``(n, 2)`` (y, x), in the same unit, as a person saw or corrected them: each
+        is fitted from there, however faint or close to others, and no others are sought.  Those on
+        one of the `centrelines` are its chain, the rest are single; a line without dots on it is
+        measured as a line.  Without `centrelines` they are linked by themselves, and what was taken
+        for a line is none if three of them lie on it.
 
     Returns
     -------
@@ -110,7 +117,7 @@ def chains(
     """
     _check(min_width_nm, max_width_nm, max_gap_nm, min_dots, false_alarm_rate)
     plane = as_plane(image)
-    drawn = drawing(labels, centrelines, plane)
+    drawn = drawing(labels, centrelines, dots, plane)
     in_px = plane.unit == "px"
     widths = _WIDTHS_PX if in_px else (min_width_nm, max_width_nm)
     view = square(plane, widths[0] / _FITTED_PX)

@@ -39,7 +39,7 @@ _LARGE = 6.0  # squared widths: of something larger that nothing stands out of, 
 _ONE_DOT = 0.5  # widths: an undrawn body nearer to a drawn one is the same
 _LOOSE = 2.0  # widths: a broader label says nothing of the course inside of it
 _EIGHT = np.ones((3, 3), dtype=bool)
-_FEWEST = 3  # dots of a chain
+FEWEST = 3  # dots of a chain
 
 
 def zones(drawn: Drawn, width_px: float) -> NDArray[np.int32]:
@@ -73,17 +73,7 @@ def outline_as_drawn(
     rate
         Accepted probability that noise shows any body where something was drawn.
     """
-    from emtools.measure.chains._segment_kernels import find_runs
-
-    area = np.bincount(zone.ravel(), minlength=len(drawn.numbers) + 1)[1:]
-    large = area > _LARGE * auto.width_px**2
-    seen, hidden = _seen(ground, zone, rate, auto.sought_px[0], ~large)
-    region = _parted(seen)
-    runs = find_runs(region > 0)
-    objects = Objects(runs, region.shape, auto.sought_px,
-                      (region[runs[:, 0], runs[:, 1]], len(drawn.numbers)))
-    if not objects.usable.any():
-        objects.width = auto.width_px
+    region, objects, hidden = _regions(ground, auto, drawn, zone, rate)
     maxima, line = np.zeros((0, 2)), np.ones(len(drawn.numbers), dtype=bool)
     if objects.width >= FITTABLE_PX:
         maxima, owner = find_maxima(ground, objects)
@@ -95,10 +85,41 @@ def outline_as_drawn(
     if len(maxima) and len(others):
         others = others[cKDTree(maxima).query(others)[0] > _ONE_DOT * objects.width]
     rows = ~line & (objects.length > objects.least_length)
-    region = np.where(np.concatenate([[False], hidden])[zone], zone, region)
     return Outline(np.vstack([maxima, others]),
                    _shapes(drawn, region, objects, line), objects.width, [],
                    _shapes(drawn, region, objects, rows), auto.sought_px)
+
+
+def lines_as_drawn(
+    ground: Ground, auto: Outline, drawn: Drawn, zone: NDArray[np.int32], rate: float,
+    chosen: NDArray[np.bool_],
+) -> list[Shape]:
+    """Return some of what was drawn as lines, whatever they show; the parameters as above."""
+    if not chosen.any():
+        return []
+    region, objects, _ = _regions(ground, auto, drawn, zone, rate)
+    return _shapes(drawn, region, objects, chosen)
+
+
+def _regions(
+    ground: Ground, auto: Outline, drawn: Drawn, zone: NDArray[np.int32], rate: float
+) -> tuple[NDArray[np.int32], Objects, NDArray[np.bool_]]:
+    """What is seen of each that was drawn, as objects; and which of them show nothing.
+
+    Of these it is all that was drawn.
+    """
+    from emtools.measure.chains._segment_kernels import find_runs
+
+    area = np.bincount(zone.ravel(), minlength=len(drawn.numbers) + 1)[1:]
+    large = area > _LARGE * auto.width_px**2
+    seen, hidden = _seen(ground, zone, rate, auto.sought_px[0], ~large)
+    region = _parted(seen)
+    runs = find_runs(region > 0)
+    objects = Objects(runs, region.shape, auto.sought_px,
+                      (region[runs[:, 0], runs[:, 1]], len(drawn.numbers)))
+    if not objects.usable.any():
+        objects.width = auto.width_px
+    return np.where(np.concatenate([[False], hidden])[zone], zone, region), objects, hidden
 
 
 def all_lines(
@@ -144,7 +165,7 @@ def rows_as_drawn(
         if number in lines:
             continue
         own = np.flatnonzero(owner == place)
-        if len(own) < min(min_dots, _FEWEST):
+        if len(own) < min(min_dots, FEWEST):
             few += own.tolist()
             continue
         path, width = _course(drawn, place)
@@ -189,13 +210,19 @@ def rejected_as_drawn(
         if place and not (one.reason == FAINT and drawn.numbers[place - 1] in lines):
             kept.append(one)
             named.add(drawn.numbers[place - 1])
+    return kept + missing(drawn, zone, named)
+
+
+def missing(drawn: Drawn, zone: NDArray[np.int32], named: set[int]) -> list[Rejected]:
+    """Return what was drawn and shows nothing: all but those that are `named`."""
+    found = []
     for place, number in enumerate(drawn.numbers, start=1):
         if number not in named:
             mask = zone == place
             path, width = _course(drawn, place)
             y, x = np.argwhere(mask).mean(axis=0).tolist() if mask.any() else (0.0, 0.0)
-            kept.append(Rejected(y, x, max(float(len(path.points)), width), width, NOTHING))
-    return kept
+            found.append(Rejected(y, x, max(float(len(path.points)), width), width, NOTHING))
+    return found
 
 
 def _seen(

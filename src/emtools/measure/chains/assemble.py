@@ -13,6 +13,8 @@ from emtools.measure.chains.centreline import Centreline, persistence_length, th
 from emtools.model.calibration import line_angle_deg
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from emtools.measure.chains.dots import Dots
@@ -42,10 +44,13 @@ class Tables:
 
 
 def add_chain(
-    tables: Tables, dots: Dots, chain: list[int], frame: Frame, max_gap_px: float,
+    tables: Tables, dots: Dots, chain: list[int], frame: Frame, widest: Sequence[float],
     drawn: int | None = None,
 ) -> None:
-    """Add the rows of one chain of resolved dots; its number is the next one unless `drawn`."""
+    """Add the rows of one chain of resolved dots; its number is the next one unless `drawn`.
+
+    Of each two neighbours, what is wider than the `widest` is no gap.
+    """
     number = len(tables.chains) + 1 if drawn is None else drawn
     axis = through(dots.centre[chain])
     widths = [_Extent(dots, i, normal) for i, normal in zip(chain, axis.normals, strict=True)]
@@ -55,8 +60,8 @@ def add_chain(
             for n, pair in enumerate(pairwise(chain))]
     # Beneath a chain that crosses it a dot is hidden, and what looks like a gap is none; nor is one
     # where bodies lie over each other.
-    gaps = [gap for gap in gaps
-            if -RESOLVED_SIGMAS * gap.err < gap.value <= max_gap_px] or gaps
+    gaps = [gap for gap, limit in zip(gaps, widest, strict=True)
+            if -RESOLVED_SIGMAS * gap.err < gap.value <= limit] or gaps
     ends = _ends(axis, lengths, gaps, frame)
     tables.steps += [{"chain": number, "distance_nm": frame.pixel * gap.distance,
                       "distance_err_nm": frame.pixel * gap.distance_variance**0.5} for gap in gaps]

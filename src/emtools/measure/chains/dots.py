@@ -11,30 +11,39 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from emtools.measure.chains.body import SHAPES
-from emtools.measure.chains.fit import EXTENT, PIXEL, SURELY, Fit, Fitter, tensors
-from emtools.measure.chains.rejected import FAINT, bodies
+from emtools.measure.chains.fit import (
+    BRIGHT,
+    EXTENT,
+    PIXEL,
+    SURELY,
+    Demand,
+    Fit,
+    Fitter,
+    Known,
+    tensors,
+)
+from emtools.measure.chains.rejected import FAINT, NOTHING, Rejected, bodies
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emtools.measure.chains.fit import Equations
     from emtools.measure.chains.ground import Ground
-    from emtools.measure.chains.rejected import Rejected
 
 _STEPS = 40
 _SUBSET = 40  # dots that decide the shape
 _LARGEST_BLUR = 0.75  # of the radius: beyond it extent and blur cannot be told apart
-SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have,
-_COLOURED = 1.6  # times more at most where noise goes together over several pixels
+_COLOURED = 1.6  # times more height, at most, where noise goes together over several pixels
 _SEEN = 1e-6  # pixels of the body, squared heights added up: one that lies under a mask has less
 _SMALLEST_PX = 1.5  # radius
 _OVERLAP = 0.6  # of the sum of the radii: closer centres are one dot fitted twice
+_SAME = 0.25  # the same of two dots that a person placed
 _CLEAR_EVIDENCE = 60.0  # in chi squared, against the sphere: no real body is a model exactly
 _OVERDISPERSED = 8.0  # by how much differences of chi squared overstate what is known of the shape
 _FRESNEL = 0.05  # of the radius: where in the fringes of a TEM image the edge lies
@@ -59,6 +68,10 @@ class Dots:
         Exponent of the body.
     model
         ``(y, x)``, all dots drawn.
+    starts
+        ``(n,)``, which of the first guesses each comes from.
+    known
+        What is common to all of them.
     """
 
     parameters: NDArray[np.float64]
@@ -68,6 +81,8 @@ class Dots:
     blur_err: float
     shape: float
     model: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    starts: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+    known: Known | None = None
 
     def __len__(self) -> int:
         return len(self.parameters)
@@ -126,10 +141,25 @@ class Dots:
         vectors = np.linalg.eigh(self.tensor(dot))[1]
         return vectors[:, 1], vectors[:, 0]
 
-    def only(self, keep: NDArray[np.bool_]) -> Dots:
-        """Return some of the dots."""
+    def only(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> Dots:
+        """Return some of the dots, in another order where their numbers are given."""
         return replace(self, parameters=self.parameters[keep], covariance=self.covariance[keep],
-                       common=self.common[:, keep])
+                       common=self.common[:, keep],
+                       starts=self.starts[keep] if len(self.starts) else self.starts)
+
+
+class _Common(NamedTuple):
+    """What is common to all dots, from a few: the fits of all shapes, the likeliest, the noise."""
+
+    trials: list[Fit]
+    best: Fit
+    noise: float
+
+    def first(self, start: NDArray[np.float64]) -> Fit:
+        """Return a fit that starts with it."""
+        size = np.median(self.best.parameters[:, EXTENT], axis=0)
+        start[:, 2] = start[:, 4] = np.sqrt(max(size[0] * size[2] - size[1] ** 2, 1e-6))
+        return Fit(start, self.best.blur, self.best.shape, self.best.gain)
 
 
 def _radii(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -139,7 +169,7 @@ def _radii(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def fit_dots(
-    ground: Ground, maxima: NDArray[np.float64], width_px: float, least_snr: float = SIGNIFICANT
+    ground: Ground, maxima: NDArray[np.float64], width_px: float, demand: Demand = BRIGHT
 ) -> tuple[Dots | None, list[Rejected]]:
     """Fit a dot at each of the maxima.
 
@@ -151,8 +181,8 @@ def fit_dots(
         ``(n, 2)`` first guesses of the centres.
     width_px
         First guess of the width.
-    least_snr
-        Height over its error that a dot has to have.
+    demand
+        What a dot has to show.
 
     Returns
     -------
@@ -161,50 +191,75 @@ def fit_dots(
     """
     if len(maxima) == 0:
         return None, []
-    start = _start(ground, maxima, width_px)
+    start = start_of(ground, maxima, width_px)
+    least_snr = min(demand.least_snr, demand.placed_snr)
+    common, faintest = _in_common(ground, start, width_px, least_snr)
+    if common is None:
+        return None, given_up(faintest, maxima, width_px, demand)
+    fit = common.first(start)
+    settled = settle(fit, ground, width_px, demand)
+    faint = given_up(fit, maxima, width_px, demand)
+    if settled is None:
+        return None, faint
+    open_shape = float(np.hypot(_open_shape(*common), _open_outline(fit.shape)))
+    if ground.contrast == "dark":
+        open_shape = float(np.hypot(open_shape, _FRESNEL))
+    return uncertain(fit, settled, ground, open_shape), faint
+
+
+def _in_common(
+    ground: Ground, start: NDArray[np.float64], width_px: float, least_snr: float
+) -> tuple[_Common | None, Fit]:
+    """What is common to all dots, from a few of them; None, with the fit, if none is significant.
+
+    Only a fit of all dots is certain that there are none.
+    """
+    demand = Demand(least_snr)
     left_out: NDArray[np.float64] | None
     few, left_out = _typical(start, width_px)
     sphere = Fit(few, _first_blur(width_px), SHAPES[0])
-    if _settled(sphere, ground, width_px, least_snr, left_out) is None:
+    if settle(sphere, ground, width_px, demand, left_out) is None:
         sphere, left_out = Fit(start.copy(), _first_blur(width_px), SHAPES[0]), None
-        if _settled(sphere, ground, width_px, least_snr) is None:
-            return None, bodies(sphere.faint, FAINT)
+        if settle(sphere, ground, width_px, demand) is None:
+            return None, sphere
     subset = Fitter(ground, sphere.parameters, width_px, left_out)
     gain = subset.gain(sphere)
     trials = [Fit(sphere.parameters.copy(), sphere.blur, shape, gain) for shape in SHAPES]
     variances = [np.median(subset.run(trial, _STEPS).residual) for trial in trials]
     noise = ground.correlation * max(ground.noise**2, float(min(variances)))
-    best = _likeliest(trials, noise)
-    size = np.median(best.parameters[:, EXTENT], axis=0)
-    start[:, 2] = start[:, 4] = np.sqrt(max(size[0] * size[2] - size[1] ** 2, 1e-6))
-    fit = Fit(start, best.blur, best.shape, gain)
-    settled = _settled(fit, ground, width_px, least_snr)
-    faint = bodies(fit.faint, FAINT)
-    if settled is None:
-        return None, faint
-    open_shape = float(np.hypot(_open_shape(trials, best, noise), _open_outline(best.shape)))
-    if ground.contrast == "dark":
-        open_shape = float(np.hypot(open_shape, _FRESNEL))
-    return _uncertain(fit, settled, ground, open_shape), faint
+    return _Common(trials, _likeliest(trials, noise), noise), sphere
+
+
+def given_up(
+    fit: Fit, maxima: NDArray[np.float64], width_px: float, demand: Demand
+) -> list[Rejected]:
+    """Return what turned out to be no dot; where dots were placed, of these alone."""
+    if not demand.placed:
+        return bodies(fit.faint, FAINT)
+    out = np.sort(fit.faint_starts[fit.faint_starts < demand.placed])
+    near = np.zeros(len(out), dtype=bool)
+    if len(fit.parameters):
+        near[:] = cKDTree(fit.parameters[:, :2]).query(maxima[out])[0] < width_px
+    return [Rejected(y, x, width_px, width_px, FAINT if beside else NOTHING)
+            for (y, x), beside in zip(maxima[out].tolist(), near.tolist(), strict=True)]
 
 
 def _first_blur(width_px: float) -> float:
     return float(np.hypot(0.1 * width_px, np.sqrt(PIXEL)))
 
 
-def _settled(
-    fit: Fit, ground: Ground, width_px: float, least_snr: float,
+def settle(
+    fit: Fit, ground: Ground, width_px: float, demand: Demand,
     left_out: NDArray[np.float64] | None = None,
 ) -> tuple[Fitter, Equations] | None:
     """Fit until only separate, significant dots are left; None if there are none."""
     while len(fit.parameters):
         fitter = Fitter(ground, fit.parameters, width_px, left_out)
         equations = fitter.run(fit, _STEPS)
-        keep = _separate(fit.parameters, equations, ground, least_snr)
+        keep = _separate(fit, equations, ground, demand)
         if keep.all():
             return fitter, equations
-        fit.faint = np.vstack([fit.faint, fit.parameters[~keep]])
-        fit.parameters = fit.parameters[keep]
+        fit.give_up(~keep)
     return None
 
 
@@ -229,34 +284,41 @@ def _typical(
 
 
 def _separate(
-    parameters: NDArray[np.float64], equations: Equations, ground: Ground, least_snr: float
+    fit: Fit, equations: Equations, ground: Ground, demand: Demand
 ) -> NDArray[np.bool_]:
     """Which dots are significant, and not a second fit of a brighter neighbour."""
+    parameters, placed = fit.parameters, fit.starts < demand.placed
     # Of the height alone: how well it is told from the size does not matter here.
     known = equations.hessian[:, 5, 5]
     variance = np.full(len(known), np.inf)
     np.divide(equations.variance(ground), known, out=variance, where=known > _SEEN)
     height_err = np.sqrt(variance + ground.level_err_at(parameters[:, :2]) ** 2)
     coloured = min(float(np.sqrt(ground.correlation)), _COLOURED)
+    least_snr = np.where(placed, demand.placed_snr, demand.least_snr)
     keep = parameters[:, 5] > least_snr * coloured * height_err
     radius = _radii(parameters)
     pairs = cKDTree(parameters[:, :2]).query_pairs(2 * _OVERLAP * float(radius.max()),
                                                    output_type="ndarray")
     distance = np.linalg.norm(parameters[pairs[:, 0], :2] - parameters[pairs[:, 1], :2], axis=-1)
-    pairs = pairs[distance < _OVERLAP * radius[pairs].sum(axis=1)]
-    # The brighter of two stays, the brightest of all first.
-    brighter = np.where(parameters[pairs[:, 0], 5] >= parameters[pairs[:, 1], 5], 0, 1)
+    overlap = np.where(placed[pairs].all(axis=1), _SAME, _OVERLAP)
+    pairs = pairs[distance < overlap * radius[pairs].sum(axis=1)]
+    # The brighter of two stays, the brightest of all first; but one that a person placed always.
+    rank = parameters[:, 5] + np.where(placed, 2.0 * np.abs(parameters[:, 5]).max(), 0.0)
+    brighter = np.where(rank[pairs[:, 0]] >= rank[pairs[:, 1]], 0, 1)
     each = np.arange(len(pairs))
     pairs = np.stack([pairs[each, brighter], pairs[each, 1 - brighter]], axis=-1)
-    for bright, faint in pairs[np.argsort(-parameters[pairs[:, 0], 5], kind="stable")].tolist():
+    for bright, faint in pairs[np.argsort(-rank[pairs[:, 0]], kind="stable")].tolist():
         keep[faint] &= not keep[bright]
     return np.asarray(keep)
 
 
-def _start(
+def start_of(
     ground: Ground, maxima: NDArray[np.float64], width_px: float
 ) -> NDArray[np.float64]:
-    rows, cols = np.rint(maxima).astype(int).T
+    """Return the parameters that dots at the maxima start from."""
+    # What a person placed may lie just outside, as a dot that the border cuts does.
+    last = np.array(ground.signal.shape) - 1
+    rows, cols = np.clip(np.rint(maxima).astype(int), 0, last).T
     height = np.maximum(ground.signal[rows, cols], ground.threshold)
     c = np.full(len(maxima), (0.5 * width_px) ** 2)
     return np.column_stack([maxima, c, np.zeros_like(c), c, height]).astype(float)
@@ -288,15 +350,18 @@ def _open_outline(shape: float) -> float:
     return math.sqrt(area / math.pi) - 1.0
 
 
-def _uncertain(
-    fit: Fit, settled: tuple[Fitter, Equations], ground: Ground, open_shape: float
+def uncertain(
+    fit: Fit, settled: tuple[Fitter, Equations], ground: Ground, open_shape: float,
+    square_err: float | None = None,
 ) -> Dots:
+    """Return fitted dots with their errors, at a blur whose error is known already or not."""
     fitter, equations = settled
     variance = equations.variance(ground)
     response = -equations.solve((equations.mixed,), SURELY, 1e-6)[0]
     curvature = equations.blur_hessian + float(np.sum(equations.mixed * response))
-    square_err = float(np.sqrt(np.median(variance)
-                               / max(curvature, 1e-9 * equations.blur_hessian, 1e-300)))
+    if square_err is None:
+        square_err = float(np.sqrt(np.median(variance)
+                                   / max(curvature, 1e-9 * equations.blur_hessian, 1e-300)))
     by_shape = np.zeros_like(fit.parameters)
     by_shape[:, EXTENT] = 2.0 * open_shape * fit.parameters[:, EXTENT]
     by_level = equations.raised() * ground.level_err_at(fit.parameters[:, :2])[:, None]
@@ -304,4 +369,5 @@ def _uncertain(
     blur_err = 0.5 * square_err / max(blur, float(np.sqrt(square_err)))
     return Dots(fit.parameters, equations.covariance * variance[:, None, None],
                 np.stack([response * square_err, by_shape, by_level]), blur, blur_err, fit.shape,
-                fitter.drawn(fit))
+                fitter.drawn(fit), fit.starts,
+                Known(fit.blur, square_err, fit.gain, open_shape))

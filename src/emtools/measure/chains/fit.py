@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.sparse import bsr_array
@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 
 from emtools.measure.chains.body import table_of
 from emtools.process.threads import in_spans
+from emtools.stages import stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,8 +39,51 @@ _RESTING = 1e-2  # squared step over squared error: a body that has arrived
 _ARRIVED = 0.98  # of the bodies
 _RISE = 1e-3  # of the sum of squares: its weights follow the model, and it may rise with them
 _SOLVED = 1e-3  # relative residual of a step
+SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have
 SURELY = 1e-9  # damping of what is no step but an answer
 _COVERED = 0.65  # of the width: how far from its centre a body is seen
+
+
+class Known(NamedTuple):
+    """What is common to all dots, for those that are fitted beside them.
+
+    Parameters
+    ----------
+    blur
+        1 sigma in pixels, the pixel's own width included.
+    square_err
+        1 sigma of its square.
+    gain
+        Variance of the noise for each unit of signal.
+    open_shape
+        Relative change of the radius that the choice of the shape leaves open, 1 sigma.
+    """
+
+    blur: float
+    square_err: float
+    gain: float
+    open_shape: float
+
+
+class Demand(NamedTuple):
+    """What a dot has to show.
+
+    Parameters
+    ----------
+    least_snr
+        Height over its error.
+    placed
+        How many of the first guesses, the first ones, a person placed.
+    placed_snr
+        Height over its error of these.
+    """
+
+    least_snr: float = SIGNIFICANT
+    placed: int = 0
+    placed_snr: float = SIGNIFICANT
+
+
+BRIGHT = Demand()
 
 
 @dataclass(eq=False)
@@ -57,18 +101,35 @@ class Fit:
         Exponent of the bodies.
     gain
         Variance of the noise for each unit of signal (counting statistics).
+    blur_known
+        Whether the blur is not fitted.
     chi2
         Sum of squared residuals, relative to the noise of the ground.
-    faint
-        ``(m, 6)``, bodies that were given up.
+    starts
+        ``(n,)``, which of the first guesses each body comes from.
+    faint, faint_starts
+        ``(m, 6)``, bodies that were given up, and their first guesses.
     """
 
     parameters: NDArray[np.float64]
     blur: float
     shape: float
     gain: float = 0.0
+    blur_known: bool = False
     chi2: float = np.inf
+    starts: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
     faint: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 6)))
+    faint_starts: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+
+    def __post_init__(self) -> None:
+        if len(self.starts) != len(self.parameters):
+            self.starts = np.arange(len(self.parameters))
+
+    def give_up(self, out: NDArray[np.bool_]) -> None:
+        """Fit on without some of the bodies."""
+        self.faint = np.vstack([self.faint, self.parameters[out]])
+        self.faint_starts = np.concatenate([self.faint_starts, self.starts[out]])
+        self.parameters, self.starts = self.parameters[~out], self.starts[~out]
 
 
 def tensors(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -137,8 +198,10 @@ class Equations:
         """Change of the parameters, ``(n, 6)``, at a given blur with a signal higher by 1."""
         return self.solve((self.level,), SURELY)[0]
 
-    def step(self, damping: float) -> tuple[NDArray[np.float64], float]:
+    def step(self, damping: float, *, blur_known: bool) -> tuple[NDArray[np.float64], float]:
         """Step of the bodies, and of the square of the blur."""
+        if blur_known:
+            return self.solve((self.gradient,), damping)[0], 0.0
         towards, response = self.solve((self.gradient, self.mixed), damping)
         curvature = self.blur_hessian * (1 + damping) - float(np.sum(self.mixed * response))
         pull = self.blur_gradient - float(np.sum(self.mixed * towards))
@@ -262,7 +325,8 @@ class Fitter:
         equations = self.equations(fit)
         damping, least, most = _DAMPING
         for _ in range(steps):
-            step, blur = equations.step(damping)
+            stage("fitting bodies", 0.4)
+            step, blur = equations.step(damping, blur_known=fit.blur_known)
             trial = self._stepped(fit, step, blur)
             renewed = self.equations(trial)
             if trial.chi2 > fit.chi2 * (1 + _RISE):

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from emtools.measure.chains.as_placed import Placed
     from emtools.measure.chains.dots import Dots
     from emtools.measure.chains.given import Drawn
     from emtools.measure.chains.ground import Ground
@@ -37,11 +38,12 @@ class Linked(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What the stages of the measurement found."""
+    """What the stages of the measurement found, with what a person drew and placed."""
 
     ground: Ground
     outline: Outline
     dots: Dots | None
     rejected: list[Rejected]
     traced: Traced | None = None
+    placed: Placed | None = None
     linked: Linked | None = None

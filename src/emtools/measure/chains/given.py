@@ -1,4 +1,4 @@
-"""What a person drew or corrected: labels or centrelines, checked and brought to the pixels."""
+"""What a person drew or corrected: labels, centrelines, dots; checked, and on the pixels."""
 
 from __future__ import annotations
 
@@ -33,11 +33,14 @@ class Drawn(NamedTuple):
         ``(y, x)``: place in `numbers` + 1 of what was drawn there, 0 = nothing.
     courses
         Of drawn lines, ``(n, 2)`` pixels at steps of one; none where labels were drawn.
+    lines
+        The same with the points that were drawn, also those outside of the picture.
     """
 
     numbers: tuple[int, ...]
     seeds: NDArray[np.int32]
     courses: tuple[Floats, ...]
+    lines: tuple[Floats, ...] = ()
 
 
 class Drawing(NamedTuple):
@@ -48,43 +51,56 @@ class Drawing(NamedTuple):
     numbers
         Of the chains.
     labels
-        ``(y, x)`` on the image's pixels, as `Drawn.seeds`; None where lines were drawn.
+        ``(y, x)`` on the image's pixels, as `Drawn.seeds`; None where none were drawn.
     lines
-        Each ``(n, 2)`` in the image's unit.
+        Each ``(n, 2)`` in the image's unit; None where none were drawn, not even an empty set.
+    dots
+        ``(n, 2)`` in the image's unit; None where dots are sought.
     """
 
     numbers: tuple[int, ...]
     labels: NDArray[np.int32] | None
-    lines: tuple[Floats, ...]
+    lines: tuple[Floats, ...] | None
+    dots: Floats | None = None
 
-    def on(self, view: Square) -> Drawn:
-        """Bring it to the pixels that are measured."""
+    def dots_on(self, view: Square) -> Floats | None:
+        """Bring the dots to the pixels that are measured."""
+        return None if self.dots is None else np.asarray((self.dots - view.origin) / view.pixel)
+
+    def on(self, view: Square) -> Drawn | None:
+        """Bring labels or lines to the pixels that are measured; None where none were drawn."""
         if self.labels is not None:
             return Drawn(self.numbers, labels_on(view, self.labels), ())
+        if self.lines is None:
+            return None
         shape = view.plane.values.shape
         seeds = np.zeros(shape, dtype=np.int32)
         courses = []
-        for number, line in enumerate(self.lines, start=1):
-            points = (line - view.origin) / view.pixel
+        lines = tuple((line - view.origin) / view.pixel for line in self.lines)
+        for number, points in enumerate(lines, start=1):
             courses.append(_inside(_stepped(points, 1.0), shape))
             places = np.rint(_inside(_stepped(points, _PAINTED_PX), shape)).astype(int)
             seeds[tuple(places.T)] = number
-        return Drawn(self.numbers, seeds, tuple(courses))
+        return Drawn(self.numbers, seeds, tuple(courses), lines)
 
 
-def drawing(labels: Any, centrelines: Any, plane: Plane) -> Drawing | None:
+def drawing(labels: Any, centrelines: Any, dots: Any, plane: Plane) -> Drawing | None:
     """Check what was drawn; None if nothing was.
 
     Raises
     ------
     ParameterError
-        If it is no map of labels of the image's shape, or no lines in the image.
+        If it is no map of labels of the image's shape, or no lines or dots in the image.
     """
-    if labels is not None and centrelines is not None:
-        raise ParameterError("labels, centrelines", "are both given", "give one of them")
     if labels is not None:
+        if centrelines is not None or dots is not None:
+            other = "centrelines" if centrelines is not None else "dots"
+            raise ParameterError(f"labels, {other}", "are both given", "give one of them")
         return _from_labels(labels, plane)
-    return None if centrelines is None else _from_lines(centrelines, plane)
+    places = None if dots is None else _from_dots(dots, plane)
+    if centrelines is None:
+        return None if places is None else Drawing((), None, None, places)
+    return _from_lines(centrelines, plane, may_be_empty=places is not None)._replace(dots=places)
 
 
 def _from_labels(given: Any, plane: Plane) -> Drawing:
@@ -100,10 +116,25 @@ def _from_labels(given: Any, plane: Plane) -> Drawing:
         raise ParameterError("labels", "holds no label, all are 0", "draw a chain")
     first = int(numbers[0] == 0)
     return Drawing(tuple(numbers[first:].tolist()),
-                   (places.reshape(labels.shape) + 1 - first).astype(np.int32), ())
+                   (places.reshape(labels.shape) + 1 - first).astype(np.int32), None)
 
 
-def _from_lines(given: Any, plane: Plane) -> Drawing:
+def _from_dots(given: Any, plane: Plane) -> Floats:
+    advice = "give an (n, 2) array of places y, x in the image's unit"
+    try:
+        places = np.asarray(given, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ParameterError("dots", "holds no numbers", advice) from error
+    if places.ndim != 2 or places.shape[1] != 2:
+        raise ParameterError("dots", f"has the shape {places.shape}", advice)
+    if not np.isfinite(places).all():
+        raise ParameterError("dots", "has places that are no finite numbers", advice)
+    if len(places) and not _in_frame(places, plane).any():
+        raise ParameterError("dots", f"lie outside of the image ({_range(places, plane)})", advice)
+    return places
+
+
+def _from_lines(given: Any, plane: Plane, *, may_be_empty: bool) -> Drawing:
     advice = "give (n, 2) arrays of points y, x in the image's unit"
     if isinstance(given, Mapping):
         numbers, lines = list(given), list(given.values())
@@ -111,7 +142,7 @@ def _from_lines(given: Any, plane: Plane) -> Drawing:
         numbers, lines = list(range(1, len(given) + 1)), list(given)
     else:
         raise ParameterError("centrelines", f"is a {type(given).__name__}", advice)
-    if not lines:
+    if not lines and not may_be_empty:
         raise ParameterError("centrelines", "holds no line", advice)
     for number in numbers:
         if not isinstance(number, int | np.integer) or number < 1:
@@ -132,13 +163,20 @@ def _line(given: Any, number: int, plane: Plane, advice: str) -> Floats:
     if not np.isfinite(points).all():
         raise ParameterError(f"centrelines: {number}", "has points that are no finite numbers",
                              advice)
-    reach = plane.calibration.matrix @ np.array(plane.values.shape, dtype=float)
-    steps = _stepped(points, float(plane.calibration.pixel_size))
-    if not ((steps >= 0) & (steps < reach)).all(axis=1).any():
-        low, high = points.min(axis=0).round(3).tolist(), points.max(axis=0).round(3).tolist()
+    if not _in_frame(_stepped(points, float(plane.calibration.pixel_size)), plane).any():
         raise ParameterError(f"centrelines: {number}",
-                             f"lies outside of the image ({low} ... {high} {plane.unit})", advice)
+                             f"lies outside of the image ({_range(points, plane)})", advice)
     return points
+
+
+def _in_frame(points: Floats, plane: Plane) -> NDArray[np.bool_]:
+    reach = plane.calibration.matrix @ np.array(plane.values.shape, dtype=float)
+    return np.asarray(((points >= 0) & (points < reach)).all(axis=1))
+
+
+def _range(points: Floats, plane: Plane) -> str:
+    low, high = points.min(axis=0).round(3).tolist(), points.max(axis=0).round(3).tolist()
+    return f"{low} ... {high} {plane.unit}"
 
 
 def _stepped(points: Floats, step: float) -> Floats:

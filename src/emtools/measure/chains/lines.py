@@ -29,6 +29,7 @@ from emtools.measure.chains.ridge import (
 from emtools.measure.chains.skeleton import find_skeleton
 from emtools.measure.chains.strokes import meetings as where_they_meet
 from emtools.process.straighten import arc_lengths
+from emtools.stages import stage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,7 +119,8 @@ def measure_lines(ground: Ground, outline: Outline) -> tuple[list[Line], list[Re
     traced: list[_Traced] = []
     rejected: list[Rejected] = []
     crossed = where_they_meet([shape.stroke.path.points for shape in outline.lines if shape.stroke])
-    for shape in outline.lines:
+    for n, shape in enumerate(outline.lines):
+        stage("tracing lines", 0.8 + 0.1 * n / len(outline.lines))
         found, refused = _follow(picture, shape.stroke, crossed) if shape.stroke \
             else _trace(ground, picture, shape)
         traced += found
@@ -135,6 +137,7 @@ def measure_lines(ground: Ground, outline: Outline) -> tuple[list[Line], list[Re
     clear = widths.height * np.sqrt(sizes) > _CLEAR * noise
     lines: list[Line] = []
     for number, one in enumerate(traced):
+        stage("fitting lines", 0.9 + 0.1 * number / len(traced))
         reason = _refusal(one, widths, number, outline.sought_px) if clear[number] else NOTHING
         made = _refused(one.strip.axis.points, float(widths.width[number]), reason) if reason \
             else _line(picture, one, widths, (number, rows[number], ground.contrast == "dark"))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _BRIDGE = 2.2  # pitches over which a chain is followed beneath one that crosses it
 _BRIDGE_DEG = 25.0
+_BESIDE = 0.75  # pitches: another chain's dot so near to the middle of a gap lies in it
 
 Chain = list[int]
 Joints = dict[tuple[int, int], tuple[int, int]]  # (chain, side) -> (chain, side)
@@ -44,10 +45,11 @@ def link_dots(dots: Dots, max_gap_px: float, min_dots: int) -> list[Chain]:
     picks = [_pick(dots, i, neighbours, max_gap_px) for i in range(len(dots))]
     links = untangled(dots, neighbours, picks, max_gap_px)
     chains = _bridge(rows_of(links), dots)
-    return [_from_corner(chain, dots) for chain in chains if len(chain) >= min_dots]
+    return [from_corner(chain, dots) for chain in chains if len(chain) >= min_dots]
 
 
-def _from_corner(chain: Chain, dots: Dots) -> Chain:
+def from_corner(chain: Chain, dots: Dots) -> Chain:
+    """Return a row of dots from its end that is nearer to the corner of pixel 0, 0."""
     first, last = (float(np.hypot(*dots.centre[i])) for i in (chain[0], chain[-1]))
     return chain if first <= last else chain[::-1]
 
@@ -136,6 +138,21 @@ def _end(chain: Chain, number: int, side: int, dots: Dots) -> _End:
     return _End(number, side, dots.centre[chain[side]], away / length, length / steps)
 
 
+def hidden_gaps(chains: list[Chain], single: Chain, dots: Dots) -> list[list[bool]]:
+    """Whether a dot of another chain, or of none, lies between neighbours, for each chain."""
+    if not chains:
+        return []
+    others = _Others([*chains, *([dot] for dot in single)], dots)
+    found = []
+    for number, chain in enumerate(chains):
+        places = dots.centre[chain]
+        pitch = float(np.median(np.hypot(*np.diff(places, axis=0).T)))
+        middles = 0.5 * (places[1:] + places[:-1])
+        near = others.tree.query_ball_point(middles, _BESIDE * pitch)
+        found.append([bool(np.any(others.chain[one] != number)) for one in near])
+    return found
+
+
 class _Others:
     """The dots of all chains, to ask whose lie where."""
 
@@ -161,7 +178,7 @@ def _faces(a: _End, b: _End, others: _Others) -> bool:
     distance, pitch = float(np.hypot(*(b.place - a.place))), 0.5 * (a.pitch + b.pitch)
     if not 0.5 * pitch < distance < _BRIDGE * pitch or _turn(a, b) > _BRIDGE_DEG:
         return False
-    return others.near(0.5 * (a.place + b.place), 0.75 * pitch, (a.chain, b.chain))
+    return others.near(0.5 * (a.place + b.place), _BESIDE * pitch, (a.chain, b.chain))
 
 
 def _far(side: int) -> int:

@@ -16,6 +16,7 @@ BROADER = "broader than max_width_nm: ground of what lies on it"
 WIDER = "wider than max_width_nm"
 NARROWER = "narrower than min_width_nm"
 NOTHING = "nothing stands out where it was drawn"
+OUTSIDE = "outside of the image"
 FAINT = "not significant beside its neighbours"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emtools.tables import Column, Table
+from emtools.tables import MARK, Column, Table
 
 _CHAINS = Table("One chain of at least three bodies, or one line-like object.", (
     Column("chain", "int", "number of the chain, from 1"),
@@ -29,6 +29,7 @@ _CHAINS = Table("One chain of at least three bodies, or one line-like object.", 
     Column("helix_pitch_err_nm", "float", "1 sigma"),
     Column("helix_radius_nm", "float", "from the helix's axis to the strand's centre"),
     Column("helix_radius_err_nm", "float", "1 sigma"),
+    MARK,
 ))
 
 _GAPS = Table("One gap between neighbouring dots of a chain.", (
@@ -53,6 +54,7 @@ _DOTS = Table("One dot.", (
     Column("length_nm", "float", "extent along the chain's axis; chain 0: the longer axis"),
     Column("width_nm", "float", "extent across the chain's axis; chain 0: the shorter axis"),
     Column("touches_edge", "bool", "cut by the border of the frame"),
+    MARK,
 ))
 
 _AXES = Table("One sample of a chain's centreline.", (

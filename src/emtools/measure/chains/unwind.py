@@ -21,6 +21,7 @@ _FARTHEST = 5.0  # sigma from either strand
 _ROOM = 0.1  # of the radius, beside the dots' errors: no helix is one exactly
 _UNEVEN = 0.15  # 1 sigma of the spacing of dots along a strand, relative
 _MISSED = 4.0  # chi squared of a dot that was not found
+_AS_DRAWN = 0.75  # of the dots of two rows that lie on the strands that they are
 _KEPT = 64  # ways of telling the strands apart that are followed
 
 
@@ -72,6 +73,35 @@ def unwound_rows(
         left = [run for row in left for run in _runs(row, used, min_dots)]
     return left + strands, [Coiled(helix, (len(left) + n, len(left) + n + 1))
                             for helix, n in coiled]
+
+
+def coiled_rows(
+    centres: Floats, err: Floats, rows: Sequence[list[int]], min_dots: int
+) -> list[Coiled]:
+    """Say which of given rows are the two strands of a double helix, without changing the rows.
+
+    A helix whose dots are shared otherwise between the rows than between its strands is none.
+
+    Parameters
+    ----------
+    centres, err, rows, min_dots
+        As of `unwound_rows`.
+    """
+    taken = {dot for row in rows for dot in row}
+    pieces = [*rows, *([dot] for dot in range(len(centres)) if dot not in taken)]
+    found = []
+    for helix in find_helices([Strand(centres[piece], err[piece]) for piece in pieces]):
+        members = [member for member in helix.members if len(pieces[member]) >= min_dots]
+        if len(members) != 2:
+            continue
+        dots = np.array([dot for member in members for dot in pieces[member]])
+        first, second, _ = unwind(helix, centres[dots], err[dots])
+        n = len(pieces[members[0]])
+        # Where the strands cross, either may be right.
+        as_found = sum(dot < n for dot in first) + sum(dot >= n for dot in second)
+        if max(as_found, len(first) + len(second) - as_found) >= _AS_DRAWN * len(dots):
+            found.append(Coiled(helix, (members[0], members[1])))
+    return found
 
 
 def _runs(row: list[int], used: set[int], min_dots: int) -> list[list[int]]:

@@ -23,6 +23,7 @@ from emtools.measure.eds.fit import (
     refitted,
 )
 from emtools.measure.eds.model import Model
+from emtools.stages import stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -263,6 +264,7 @@ class _Search:
         """Add the element that explains most, as long as one is significant."""
         while len(self.elements(fit)) < _MOST:
             own = self.elements(fit)
+            stage(f"looking for elements, {len(own)} found", 0.2)
             left = [one for one in self.columns if one not in own]
             best, score = self._best(fit, left, fit.state.response)
             if score < self.threshold * _overdispersion(fit, self.counts):

@@ -27,6 +27,7 @@ from emtools.measure.lattice.refine import refine
 from emtools.measure.lattice.reflections import FAINTEST, grains_in
 from emtools.measure.lattice.remainder import Remainder
 from emtools.measure.lattice.spots import spot
+from emtools.stages import stage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,6 +86,7 @@ def _explain(
             break
         if known[n]:
             continue
+        stage(f"measuring grain {len(grains) + 1}", 0.4 + 0.5 * n / len(seeds))
         seed = seeds[n]
         domain = grow(left.values, seed)
         if domain is None or any(repeats(grain, domain, seed.peak) for grain in grains):

@@ -14,6 +14,7 @@ import numpy as np
 
 from emtools.crystal import hkl_text
 from emtools.measure.lattice.free import collinear
+from emtools.stages import stage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -124,6 +125,7 @@ def index_grains(
     The grain that is explained best, with most spots, shows the scale; the others are indexed
     again with it.
     """
+    stage("indexing grains", 0.9)
     verdicts = [index_grain(grain, phases, tolerance, modality) for grain in grains]
     sure = [(v.best.score * len(grain.spots), n) for n, (v, grain) in
             enumerate(zip(verdicts, grains, strict=True))

@@ -17,6 +17,7 @@ from emtools.measure.lattice.cells import lay_out
 from emtools.measure.lattice.noise import noise_floor
 from emtools.measure.lattice.peaks import Peaks, find_peaks, hann_weight, transform, window
 from emtools.process.threads import in_threads
+from emtools.stages import stage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -165,7 +166,8 @@ class Search:
             half = transform(values) if half is None else half
             peaks = find_peaks(half[None], self.frame_cells, hann_weight(self.frame), share)
             found.append(_seeds(peaks, (frame[None] - 1) / 2, frame))
-        for side in self.sides:
+        for n, side in enumerate(self.sides):
+            stage(f"searching windows of {side} px", 0.4 * n / len(self.sides))
             rows = _rows_of_windows(self.frame, side)
             n_windows = sum(len(lefts) for lefts in rows.values())
             if again is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emtools.tables import Column, Table
+from emtools.tables import MARK, Column, Table
 
 _REFLECTIONS = Table("One set of lattice fringes, the two Friedel mates merged.", (
     Column("reflection", "int", "number of the reflection, from 1"),
@@ -44,6 +44,7 @@ _GRAINS = Table("One crystal domain.", (
     Column("v_err_nm", "float", "1 sigma, statistical"),
     Column("uv_angle_deg", "float", "angle between u and v"),
     Column("uv_angle_err_deg", "float", "1 sigma, statistical"),
+    MARK,
 ))
 
 _STRAIN = Table("Strain of a grain against the reference lattice (on request).", (

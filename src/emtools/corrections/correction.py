@@ -1,0 +1,231 @@
+"""A correction of one measurement of one image, and the result with it."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emtools.corrections.drawing import Drawing
+from emtools.corrections.marks import NUMBERED, Marks
+from emtools.errors import ParameterError
+from emtools.measure import as_image, load
+from emtools.model import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from emtools.measure import Measurement
+    from emtools.model import Image
+    from emtools.model.result import Layer
+
+_LABELS = ("labels", "regions")  # parameters that take what was painted
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """What a person changed in one measurement of one image.
+
+    Parameters
+    ----------
+    drawing
+        Chains and dots as they were corrected; None, or one without changes, leaves them as found.
+    labels
+        ``(y, x)`` what was painted on the image, 0 = none, in place of a drawing.
+    marks
+        What was accepted or rejected by hand, by the numbers of the corrected result.
+    comment
+        In the person's own words.
+    """
+
+    drawing: Drawing | None = None
+    labels: NDArray[np.integer[Any]] | None = None
+    marks: Marks = field(default_factory=Marks)
+    comment: str = ""
+
+    def __post_init__(self) -> None:
+        if self.labels is None:
+            return
+        if self.drawing is not None and self.drawing.changes:
+            raise ParameterError("correction", "has both a drawing and labels", "give one of them")
+        labels = np.asarray(self.labels)
+        if labels.ndim != 2 or labels.dtype.kind not in "biu":
+            raise ParameterError("correction: labels", f"are {labels.dtype} of shape "
+                                 f"{labels.shape}, not whole numbers with axes y, x")
+        labels = labels.copy()
+        labels.flags.writeable = False
+        object.__setattr__(self, "labels", labels)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Correction) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.drawing, self.marks, self.comment))
+
+    def __bool__(self) -> bool:
+        return bool(self.given or self.marks or self.comment)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What the measurement is given beside its parameters; ``labels`` by that name."""
+        if self.labels is not None:
+            return {"labels": self.labels}
+        if self.drawing is None or not self.drawing.changes:
+            return {}
+        return {"centrelines": self.drawing.centrelines, "dots": self.drawing.dots}
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What was done, one thing each."""
+        drawn = self.drawing.changes if self.drawing is not None else ()
+        painted = ("drawn as labels",) if self.labels is not None else ()
+        marks = Counter((mark, table) for table, own in self.marks.objects.items()
+                        for mark in own.values())
+        said = [f"{n} {table[:-1] if n == 1 else table} {mark}"
+                for (mark, table), n in sorted(marks.items())]
+        if self.marks.image is not None:
+            said.append(f"image {self.marks.image}")
+        return (*drawn, *painted, *said, *([self.comment] if self.comment else []))
+
+    def measure(
+        self, image: Image, measurement: str, parameters: Mapping[str, Any] | None = None
+    ) -> Result:
+        """Measure an image with it, see `corrected`."""
+        return corrected(image, measurement, parameters, self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values that JSON can hold; what is empty is left out."""
+        said: dict[str, Any] = {}
+        if self.drawing is not None:
+            said["drawing"] = self.drawing.to_dict()
+        if self.labels is not None:
+            content = zlib.compress(np.ascontiguousarray(self.labels).tobytes(), 9)
+            said["labels"] = {"shape": list(self.labels.shape), "dtype": self.labels.dtype.str,
+                              "zlib": base64.b64encode(content).decode("ascii")}
+        if self.marks:
+            said["marks"] = self.marks.to_dict()
+        return {**said, "comment": self.comment} if self.comment else said
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Correction:
+        """Return the correction of `to_dict`.
+
+        Raises
+        ------
+        ParameterError
+            If it is none.
+        """
+        unknown = sorted(set(given) - {"drawing", "labels", "marks", "comment"})
+        if unknown:
+            raise ParameterError("correction", f"holds {', '.join(unknown)}",
+                                 "known are drawing, labels, marks, comment")
+        drawing, labels = given.get("drawing"), given.get("labels")
+        return cls(None if drawing is None else Drawing.from_dict(drawing),
+                   None if labels is None else _labels(labels),
+                   Marks.from_dict(given.get("marks", {})), str(given.get("comment", "")))
+
+
+def _labels(given: Mapping[str, Any]) -> NDArray[np.integer[Any]]:
+    try:
+        content = zlib.decompress(base64.b64decode(given["zlib"], validate=True))
+        return np.frombuffer(content, np.dtype(given["dtype"])).reshape(given["shape"])
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
+        raise ParameterError("correction: labels", f"cannot be read ({error!r})") from error
+
+
+def corrected(
+    image: Image | Result, measurement: str, parameters: Mapping[str, Any] | None,
+    correction: Correction,
+) -> Result:
+    """Measure an image as a person corrected it, by the very same measurement.
+
+    Parameters
+    ----------
+    image
+        The image; or what it was measured to be, where nothing was drawn and only marks are set.
+    measurement
+        Name of the measurement.
+    parameters
+        Its parameters, as without the correction.
+    correction
+        What was drawn, painted and marked.
+
+    Returns
+    -------
+    Result
+        With the column ``mark`` in its tables, and ``edited_by_hand`` in its summary: what was
+        done, in sentences.  Where nothing was done it is the measurement's own.
+
+    Raises
+    ------
+    ParameterError
+        If the measurement takes no such correction, or the result is of another one.
+    """
+    if isinstance(image, Result):
+        if image.measurement != measurement:
+            raise ParameterError("result", f"is of {image.measurement}, not of {measurement}")
+        if correction.given:
+            raise ParameterError("result", "is measured already, without what was drawn",
+                                 "give the image")
+        result = image
+    else:
+        found = load(measurement)
+        result = found(image, **dict(parameters or {}), **_given(found, image, correction))
+    if not correction:
+        return result
+    return _marked(result, correction)
+
+
+def _given(measurement: Measurement, image: Image, correction: Correction) -> dict[str, Any]:
+    """What is given to the measurement, by the names of its parameters."""
+    known = [option.name for option in measurement.options]
+    given = correction.given
+    if "labels" in given:
+        name = next((name for name in _LABELS if name in known), None)
+        if name is None:
+            raise ParameterError(measurement.name, "takes no labels")
+        return {name: given["labels"]}
+    missing = [name for name in given if name not in known]
+    if missing:
+        raise ParameterError(measurement.name, f"takes no {' or '.join(missing)}")
+    if given and correction.drawing is not None:
+        unit = as_image(image).calibration().unit
+        if unit != correction.drawing.unit:
+            raise ParameterError("drawing", f"is in {correction.drawing.unit}, the image in {unit}",
+                                 "calibrate the image as it was when it was drawn on")
+    return given
+
+
+def _marked(result: Result, correction: Correction) -> Result:
+    """Write marks into the tables and layers, and what was done into the summary."""
+    tables = dict(result.tables)
+    said = list(correction.sentences)
+    columns = {}
+    for name, marks in correction.marks.objects.items():
+        if name not in tables or "mark" not in tables[name]:
+            raise ParameterError(f"marks: {name}", f"{result.measurement} has no such table")
+        number = NUMBERED[name]
+        tables[name] = tables[name].assign(
+            mark=tables[name][number].map(marks).fillna("").astype(tables[name]["mark"].dtype))
+        columns[number] = tables[name]["mark"].to_numpy()
+        gone = sorted(set(marks) - set(tables[name][number]))
+        if gone:
+            said.append(f"marked, and not there: {number} {', '.join(map(str, gone))}")
+    layers = tuple(_with_marks(layer, columns) for layer in result.layers)
+    return replace(result, tables=tables, layers=layers,
+                   summary={**result.summary, "edited_by_hand": "; ".join(said)})
+
+
+def _with_marks(layer: Layer, columns: Mapping[str, NDArray[Any]]) -> Layer:
+    data, kwargs, kind = layer
+    features = kwargs.get("features", {})
+    number = next(iter(features), "")
+    if "mark" not in features or number not in columns:
+        return layer
+    return data, {**kwargs, "features": {**features, "mark": columns[number]}}, kind
