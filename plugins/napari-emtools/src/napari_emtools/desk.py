@@ -1,0 +1,261 @@
+"""What is known of the images in a viewer: results, and their corrections with the way back.
+
+Qt-free: panels look here, and are told of what changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from psygnal import Signal
+
+from emtools.corrections import Correction, corrected
+from emtools.measure import Run, load
+from napari_emtools.found import result_layers
+from napari_emtools.shown import geometry, key_of, origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from emtools.model import Image, Result
+
+
+@dataclass
+class Finding:
+    """The result of a measurement of an image, with its corrections.
+
+    Parameters
+    ----------
+    image
+        That was measured.
+    parameters
+        That the user gave.
+    automatic
+        What the measurement found by itself.
+    result
+        As it stands, corrected.
+    history
+        The corrections, one after another; the last counts, none before the first.
+    undone
+        Those that were taken back, the nearest last.
+    """
+
+    image: Image
+    parameters: dict[str, Any]
+    automatic: Result
+    result: Result
+    history: list[tuple[Correction, Result]] = field(default_factory=list)
+    undone: list[tuple[Correction, Result]] = field(default_factory=list)
+
+    @property
+    def correction(self) -> Correction:
+        """The correction that counts."""
+        return self.history[-1][0] if self.history else Correction()
+
+    def correct(self, correction: Correction, result: Result) -> None:
+        """Take a correction with what it gave."""
+        self.history.append((correction, result))
+        self.undone.clear()
+        self.result = result
+
+    def undo(self) -> bool:
+        """Go one correction back; False if there is none."""
+        if not self.history:
+            return False
+        self.undone.append(self.history.pop())
+        self.result = self.history[-1][1] if self.history else self.automatic
+        return True
+
+    def redo(self) -> bool:
+        """Make the correction again that was taken back last; False if there is none."""
+        if not self.undone:
+            return False
+        self.history.append(self.undone.pop())
+        self.result = self.history[-1][1]
+        return True
+
+
+class Desk:
+    """Results of the images in one viewer.
+
+    Parameters
+    ----------
+    viewer
+        Its layers are replaced when a result changes.
+
+    Attributes
+    ----------
+    changed
+        Signal: a measurement of an image has another result, or none; its key and the measurement.
+    chosen
+        Signal: an object was chosen; key, measurement, table, row.
+    recalibrated
+        Signal: an image has another calibration; its key.
+    """
+
+    changed = Signal(str, str)
+    chosen = Signal(str, str, str, int)
+    recalibrated = Signal(str)
+
+    def __init__(self, viewer: Any) -> None:
+        self._layers = viewer.layers
+        self.findings: dict[tuple[str, str], Finding] = {}
+
+    def of(self, image: Image, measurement: str) -> Finding | None:
+        """Return what a measurement found in an image, if it was made."""
+        return self.findings.get((key_of(image), measurement))
+
+    def images(self) -> list[Image]:
+        """Return the images that are open, each once, in the order of the layers."""
+        found: dict[str, Image] = {}
+        for layer in self._layers:
+            origin = origin_of(layer)
+            if origin is not None and origin.role in ("image", "sum"):
+                found.setdefault(origin.key, origin.image)
+        return list(found.values())
+
+    def sisters(self, image: Image) -> tuple[Image, ...]:
+        """Return the other images of the same file."""
+        return tuple(one for one in self.images()
+                     if one.source.file == image.source.file and key_of(one) != key_of(image))
+
+    def put(
+        self, image: Image, result: Result, parameters: Mapping[str, Any],
+        correction: Correction | None = None, automatic: Result | None = None,
+    ) -> Finding:
+        """Take the result of a measurement in place of the one before, and show it."""
+        finding = Finding(image, dict(parameters), automatic or result, result)
+        if correction:
+            finding.history.append((correction, result))
+        self.findings[key_of(image), result.measurement] = finding
+        self.show(finding)
+        return finding
+
+    def correct(self, finding: Finding, correction: Correction, result: Result) -> None:
+        """Take a correction, and show what it gave."""
+        finding.correct(correction, result)
+        self.show(finding)
+
+    def step(self, finding: Finding, *, back: bool) -> bool:
+        """Undo or redo a correction; False if there is none."""
+        moved = finding.undo() if back else finding.redo()
+        if moved:
+            self.show(finding)
+        return moved
+
+    def show(self, finding: Finding) -> None:
+        """Put a result's layers in the place of those that it had."""
+        result = finding.result
+        before = {layer.metadata["layer"]: layer
+                  for layer in self._layers_of(finding.image, result.measurement)}
+        for data, shown, kind in result_layers(finding.image, result):
+            old = before.pop(shown["metadata"]["layer"], None)
+            replaced(self._layers, old, (data, shown, kind))
+        for layer in before.values():
+            if "quantity" not in layer.metadata:
+                self._layers.remove(layer)
+        self.changed.emit(key_of(finding.image), result.measurement)
+
+    def forget(self, image: Image) -> None:
+        """Take away all results of an image, whose calibration has changed."""
+        for key, measurement in list(self.findings):
+            if key == key_of(image):
+                for layer in self._layers_of(image, measurement):
+                    self._layers.remove(layer)
+                del self.findings[key, measurement]
+                self.changed.emit(key, measurement)
+
+    def recalibrate(self, image: Image) -> None:
+        """Show an image with its new calibration; results with the old one go."""
+        self.forget(image)
+        for layer in self._layers:
+            origin = origin_of(layer)
+            if origin is not None and origin.key == key_of(image) and origin.role != "result":
+                layer.metadata["emtools"] = replace(origin, image=image)
+                set_geometry(layer, image)
+        self.recalibrated.emit(key_of(image))
+
+    def _layers_of(self, image: Image, measurement: str) -> list[Any]:
+        found = []
+        for layer in self._layers:
+            origin = origin_of(layer)
+            if origin is not None and origin.key == key_of(image) \
+                    and origin.measurement == measurement and origin.role == "result":
+                found.append(layer)
+        return found
+
+
+_desks: WeakKeyDictionary[Any, Desk] = WeakKeyDictionary()
+
+
+def desk_of(viewer: Any) -> Desk:
+    """Return the desk of a viewer."""
+    if viewer not in _desks:
+        _desks[viewer] = Desk(viewer)
+    return _desks[viewer]
+
+
+def set_geometry(layer: Any, image: Image) -> None:
+    """Give a layer scale, unit and distortion of an image."""
+    import numpy as np
+
+    own = geometry(image, layer.ndim)
+    layer.scale, layer.units = own["scale"], own["units"]
+    layer.affine = own.get("affine", np.eye(layer.ndim + 1))
+
+
+def replaced(layers: Any, old: Any, new: tuple[Any, dict[str, Any], str]) -> Any:
+    """Put a layer in the place of an old one, as visible as that was; or on top of all."""
+    from napari.layers import Layer
+
+    data, shown, kind = new
+    if old is None:
+        layer = Layer.create(data, shown, kind)
+        layers.append(layer)
+        return layer
+    layer = Layer.create(data, {**shown, "visible": old.visible, "opacity": old.opacity}, kind)
+    place, was_active = layers.index(old), layers.selection.active is old
+    mode = str(old.mode) if hasattr(old, "mode") else ""
+    layers.remove(old)
+    layers.insert(place, layer)
+    if was_active:
+        layers.selection.active = layer
+        if mode:
+            layer.mode = mode
+    return layer
+
+
+def measured(
+    image: Image, name: str, parameters: Mapping[str, Any], supplied: Mapping[str, Result],
+    sisters: tuple[Image, ...] = (), correction: Correction | None = None,
+) -> tuple[Result, Result]:
+    """Measure an image, and again as it was corrected.
+
+    Parameters
+    ----------
+    image
+        The image.
+    name
+        Of the measurement.
+    parameters
+        Given by the user.
+    supplied
+        Results of other measurements of the same image, as they stand.
+    sisters
+        Images of the same file.
+    correction
+        That is kept.
+
+    Returns
+    -------
+    tuple of Result
+        What the measurement finds by itself, and with the correction.
+    """
+    rests_on = {option.name for option in load(name).rests_on}
+    given = {**parameters, **{key: result for key, result in supplied.items() if key in rests_on}}
+    automatic = Run(image, {name: given}, (), sisters).result(name)
+    if not correction:
+        return automatic, automatic
+    return automatic, corrected(image, name, given, correction)

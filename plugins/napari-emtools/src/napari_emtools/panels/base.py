@@ -1,0 +1,194 @@
+"""What the panels have in common: the choice of an image, and listening that ends with the panel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_emtools.desk import desk_of
+from napari_emtools.shown import frame_of, image_of, key_of, origin_of, title_of
+from napari_emtools.viewers import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emtools.model import Image
+
+_NARROWEST = 260
+_WIDE, _HIGH = 330, 600
+
+
+class Panel(QWidget):
+    """A widget beside a viewer.
+
+    Parameters
+    ----------
+    viewer
+        The viewer.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        # napari hands out a proxy, another one for each panel; what is private is not used.
+        self.viewer = viewer = getattr(viewer, "__wrapped__", viewer)
+        self.desk = desk_of(viewer)
+        prepare(viewer)
+        self._heard: list[tuple[Any, Any]] = []
+        self.box = QVBoxLayout(self)
+        self.box.setContentsMargins(6, 6, 6, 6)
+        self.setMinimumWidth(_NARROWEST)
+        heard = self._heard  # not the panel: it is gone when this is called
+        self.destroyed.connect(lambda: _unheard(heard))
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Return a width that leaves most of a small screen to the image."""
+        return QSize(_WIDE, _HIGH)
+
+    def listen(self, emitter: Any, slot: Callable[..., None]) -> None:
+        """Connect a signal of the viewer or the desk for as long as the panel lives."""
+        emitter.connect(slot)
+        self._heard.append((emitter, slot))
+
+    def deaf(self) -> None:
+        """Stop listening."""
+        _unheard(self._heard)
+
+
+def _unheard(heard: list[tuple[Any, Any]]) -> None:
+    for emitter, slot in heard:
+        try:
+            emitter.disconnect(slot)
+        except (ValueError, KeyError, TypeError, RuntimeError):  # its viewer is gone
+            continue
+    heard.clear()
+
+
+class ImageChoice(QComboBox):
+    """The images of a viewer that a panel can work on; follows the layer that is active.
+
+    Parameters
+    ----------
+    panel
+        That it is part of.
+    why_not
+        Why an image is none for this panel, or None; by default each is one.
+
+    Attributes
+    ----------
+    chosen
+        Signal: another image, or the same with another calibration.
+    """
+
+    chosen = Signal()
+
+    def __init__(self, panel: Panel, why_not: Callable[[Image], str | None] | None = None) -> None:
+        super().__init__(panel)
+        self._viewer, self._desk = panel.viewer, panel.desk
+        self._why_not = why_not or (lambda image: None)
+        self._images: list[Image] = []
+        self.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(12)
+        layers = panel.viewer.layers
+        panel.listen(layers.events.inserted, self.renew)
+        panel.listen(layers.events.removed, self.renew)
+        panel.listen(layers.selection.events.active, self._follow)
+        panel.listen(panel.desk.recalibrated, self.renew)
+        self.activated.connect(lambda: self.chosen.emit())
+        self.renew()
+
+    @property
+    def image(self) -> Image | None:
+        """The image that is chosen; of a stack the frame that is shown."""
+        place = self.currentIndex()
+        if not 0 <= place < len(self._images):
+            return None
+        return frame_of(self._images[place], self._viewer.dims.current_step)
+
+    @property
+    def whole(self) -> Image | None:
+        """The image that is chosen, a stack with all its frames."""
+        place = self.currentIndex()
+        return self._images[place] if 0 <= place < len(self._images) else None
+
+    def renew(self, event: Any = None) -> None:
+        """Look again which images there are."""
+        before = self.whole
+        for layer in self._viewer.layers:
+            image_of(layer)  # layers of other programs become images
+        step = self._viewer.dims.current_step
+        images = [one for one in self._desk.images()
+                  if self._why_not(frame_of(one, step)) is None]
+        if [id(one) for one in images] == [id(one) for one in self._images]:
+            return
+        self._images = images
+        self.clear()
+        for one in images:
+            self.addItem(title_of(one))
+            self.setItemData(self.count() - 1, one.name, Qt.ItemDataRole.ToolTipRole)
+        keys = [key_of(one) for one in images]
+        active = origin_of(self._viewer.layers.selection.active) \
+            if self._viewer.layers.selection.active is not None else None
+        wanted = [before and key_of(before), active and active.key]
+        place = next((keys.index(key) for key in wanted if key in keys), len(keys) - 1)
+        self.setCurrentIndex(place)
+        self.chosen.emit()
+
+    def choose(self, image: Image) -> None:
+        """Choose an image."""
+        for place, one in enumerate(self._images):
+            if key_of(one) == key_of(image) and place != self.currentIndex():
+                self.setCurrentIndex(place)
+                self.chosen.emit()
+
+    def _follow(self, event: Any = None) -> None:
+        layer = self._viewer.layers.selection.active
+        origin = None if layer is None else origin_of(layer)
+        if origin is not None:
+            self.choose(origin.image)
+
+
+def button(text: str, tip: str, clicked: Callable[[], Any]) -> QPushButton:
+    """Return a button that calls a function."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    made.clicked.connect(lambda: clicked())
+    return made
+
+
+def row(*widgets: QWidget) -> QHBoxLayout:
+    """Return widgets beside each other."""
+    made = QHBoxLayout()
+    made.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        made.addWidget(widget)
+    return made
+
+
+def form() -> QFormLayout:
+    """Return a layout of labels and fields that wraps where the panel is narrow."""
+    made = QFormLayout()
+    made.setContentsMargins(0, 0, 0, 0)
+    made.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+    made.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return made
+
+
+def note(text: str = "") -> QLabel:
+    """Return a text that wraps and can be copied."""
+    made = QLabel(text)
+    made.setWordWrap(True)
+    made.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    made.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    return made

@@ -1,0 +1,255 @@
+"""Correct chains by hand: what is changed in the layers is measured again, and can be undone."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtWidgets import QGridLayout, QLabel, QTextBrowser
+
+from emtools.corrections import corrected
+from emtools.errors import EmtoolsError
+from napari_emtools.editing import Editing
+from napari_emtools.panels.base import ImageChoice, Panel, button, note, row
+from napari_emtools.shown import key_of, origin_of
+from napari_emtools.work import Work, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emtools.corrections import Correction, Mark
+    from emtools.model import Image, Result
+    from napari_emtools.desk import Finding
+
+MEASUREMENT = "chains"
+_TABLES = ("chains", "dots", "gaps")
+_SHORT_CLICK = 3.0  # pixels on the screen that a hand moves in a click
+
+
+class CorrectPanel(Panel):
+    """Turns changes of the layers of a chains result into corrections.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        viewer = self.viewer
+        self.images = ImageChoice(self, self._no_chains)
+        self.work = Work(self)
+        self.said = note()
+        self.changes = QTextBrowser()
+        self._editing: Editing | None = None
+        self._layers: dict[str, Any] = {}
+        self._quiet = False
+        self._armed: Callable[[np.ndarray[Any, Any]], None] | None = None
+        self.undo_button = button("Undo", "Take the last correction back", lambda: self.step(True))
+        self.redo_button = button("Redo", "Make it again", lambda: self.step(False))
+        self._lay_out()
+        self.images.chosen.connect(self._renew)
+        self.listen(self.desk.changed, self._changed)
+        viewer.mouse_drag_callbacks.append(self._clicked)
+        callbacks, clicked = viewer.mouse_drag_callbacks, self._clicked
+        self.destroyed.connect(lambda: clicked in callbacks and callbacks.remove(clicked))
+        self._renew()
+
+    def _lay_out(self) -> None:
+        self.box.addWidget(self.images)
+        self.box.addWidget(note("Choose objects in the layers chains, dots and gaps, move or "
+                                "delete them there, or draw new ones; all is measured again."))
+        grid = QGridLayout()
+        lines: tuple[tuple[str, tuple[tuple[str, str, Callable[[], None]], ...]], ...] = (
+            ("chains", (
+                ("Draw", "Draw a new centreline", lambda: self._tool("chains", "add_path")),
+                ("Choose", "Choose chains", lambda: self._tool("chains", "select")),
+                ("Vertices", "Move single places of a centreline",
+                 lambda: self._tool("chains", "direct")),
+                ("Delete", "Delete the chosen chains", lambda: self.delete("chains")),
+                ("Join", "Join the two chosen chains at their nearest ends", self.join),
+                ("Split", "Then click where a chain is to be split", self.arm_split))),
+            ("dots", (
+                ("Add", "Click where dots are", lambda: self._tool("dots", "add")),
+                ("Choose", "Choose dots, and move them", lambda: self._tool("dots", "select")),
+                ("Delete", "Delete the chosen dots", lambda: self.delete("dots")),
+                ("Merge", "Make one of the two chosen dots", self.merge),
+                ("In two", "Make two of each chosen dot", self.split_dots))),
+            ("gaps", (
+                ("Add", "Click where a dot is to be divided", lambda: self._tool("gaps", "add")),
+                ("Choose", "Choose gaps, and move them", lambda: self._tool("gaps", "select")),
+                ("Close", "Close the chosen gaps: the dots beside are one",
+                 lambda: self.delete("gaps")))),
+        )
+        place = 0
+        for name, buttons in lines:
+            grid.addWidget(QLabel(name), place, 0)
+            for i, (text, tip, clicked) in enumerate(buttons):
+                grid.addWidget(button(text, tip, clicked), place + i // 3, 1 + i % 3)
+            place += 1 + (len(buttons) - 1) // 3
+        self.box.addLayout(grid)
+        self.box.addLayout(row(
+            button("Accept", "Say that the chosen objects are right", lambda: self.mark("accepted")),
+            button("Reject", "Say that the chosen objects are wrong: they stay in the table, "
+                   "marked, and count for nothing", lambda: self.mark("rejected")),
+            button("Unmark", "Say nothing of them", lambda: self.mark(None))))
+        self.box.addLayout(row(self.undo_button, self.redo_button))
+        self.box.addWidget(self.said)
+        self.box.addWidget(self.changes, 1)
+
+    @property
+    def finding(self) -> Finding | None:
+        """The chains of the chosen image."""
+        image = self.images.image
+        return None if image is None else self.desk.of(image, MEASUREMENT)
+
+    def delete(self, table: str) -> None:
+        """Delete the chosen objects of a layer."""
+        self._edit(lambda editing: editing.removed(table, self._chosen(table)))
+
+    def join(self) -> None:
+        """Join the two chosen chains."""
+        self._edit(lambda editing: editing.joined(self._chosen("chains")))
+
+    def arm_split(self) -> None:
+        """Split the chain that is clicked next."""
+        self.said.setText("Click where a chain is to be split.")
+        self._armed = lambda at: self._edit(lambda editing: editing.split(at))
+
+    def merge(self) -> None:
+        """Merge the two chosen dots."""
+        self._edit(lambda editing: editing.merged(self._chosen("dots")))
+
+    def split_dots(self) -> None:
+        """Make two of each chosen dot."""
+        self._edit(lambda editing: editing.dots_split(self._chosen("dots")))
+
+    def mark(self, mark: Mark | None) -> None:
+        """Accept or reject the chosen chains and dots."""
+        def change(editing: Editing) -> None:
+            for table in ("chains", "dots"):
+                editing.marked(table, self._chosen(table), mark)
+
+        self._edit(change)
+
+    def step(self, back: bool) -> None:
+        """Undo or redo a correction."""
+        finding = self.finding
+        self.work.stop()
+        if finding is not None and not self.desk.step(finding, back=back):
+            self.said.setText("There is nothing to undo." if back else "There is nothing to redo.")
+
+    def _edit(self, change: Callable[[Editing], None]) -> None:
+        """Make a change, and measure again; what is wrong with it is said, and nothing changes."""
+        editing = self._editing
+        if editing is None:
+            self.said.setText("Measure chains first.")
+            return
+        try:
+            change(editing)
+        except EmtoolsError as error:
+            tell(error)
+            self.said.setText(str(error))
+            self.desk.show(editing.finding)  # the layers as they were
+            return
+        finding, correction = editing.finding, editing.correction
+        if correction == finding.correction:
+            return
+        self.said.setText("measuring again")
+        image, parameters = finding.image, finding.parameters
+        self.work.start(lambda: corrected(image, MEASUREMENT, parameters, correction),
+                        lambda result: self._measured(finding, correction, result), self._failed)
+
+    def _measured(self, finding: Finding, correction: Correction, result: Result) -> None:
+        self.desk.correct(finding, correction, result)
+
+    def _failed(self, error: Exception) -> None:
+        tell(error)
+        finding = self.finding
+        if finding is not None:
+            self.desk.show(finding)
+        self.said.setText(str(error))
+
+    def _tool(self, table: str, mode: str) -> None:
+        layer = self._layers.get(table)
+        if layer is None:
+            self.said.setText(f"There is no layer of {table}: measure chains first.")
+            return
+        self.viewer.layers.selection.active = layer
+        layer.visible = True
+        layer.mode = mode
+
+    def _chosen(self, table: str) -> list[int]:
+        layer = self._layers.get(table)
+        return [] if layer is None else sorted(int(i) for i in layer.selected_data)
+
+    def _no_chains(self, image: Image) -> str | None:
+        return None if self.desk.of(image, MEASUREMENT) else "no chains measured"
+
+    def _changed(self, key: str, measurement: str) -> None:
+        if measurement == MEASUREMENT:
+            self.images.renew()
+            self._renew()
+
+    def _renew(self) -> None:
+        """Follow the layers of the result that is shown."""
+        for table, layer in self._layers.items():
+            layer.events.data.disconnect(getattr(self, f"_{table}_edited"))
+        self._layers = {}
+        finding = self.finding
+        self._editing = None if finding is None else Editing(finding)
+        self.undo_button.setEnabled(bool(finding and finding.history))
+        self.redo_button.setEnabled(bool(finding and finding.undone))
+        if finding is None:
+            self.changes.clear()
+            self.said.setText("Measure chains first.")
+            return
+        for layer in self.viewer.layers:
+            origin = origin_of(layer)
+            if origin is not None and origin.measurement == MEASUREMENT \
+                    and origin.key == key_of(finding.image) and origin.table in _TABLES:
+                self._layers[origin.table] = layer
+                layer.events.data.connect(getattr(self, f"_{origin.table}_edited"))
+        self.said.setText(finding.result.outcome)
+        said = finding.correction.sentences
+        self.changes.setHtml("<ol>" + "".join(f"<li>{html.escape(one)}</li>" for one in said)
+                             + "</ol>" if said else "Nothing is corrected.")
+
+    def _chains_edited(self, event: Any) -> None:
+        self._edited("chains", event)
+
+    def _dots_edited(self, event: Any) -> None:
+        self._edited("dots", event)
+
+    def _gaps_edited(self, event: Any) -> None:
+        self._edited("gaps", event)
+
+    def _edited(self, table: str, event: Any) -> None:
+        """Take over what was done to a layer with napari's own tools."""
+        action = str(getattr(event, "action", "")).rsplit(".", 1)[-1].lower()
+        layer = self._layers.get(table)
+        if layer is None or action not in ("added", "removed", "changed"):
+            return
+        data = layer.data
+        places = [int(i) % max(len(data) + (action == "removed"), 1) if int(i) < 0 else int(i)
+                  for i in np.atleast_1d(np.asarray(event.data_indices)).ravel()]
+        if action == "removed":
+            self._edit(lambda editing: editing.removed(table, places))
+        elif action == "added":
+            self._edit(lambda editing: editing.added(table, places, data))
+        else:
+            self._edit(lambda editing: editing.changed(table, places, data))
+
+    def _clicked(self, viewer: Any, event: Any) -> Any:
+        """Do what waits for a click."""
+        start = np.asarray(event.pos, dtype=float)
+        yield
+        while event.type == "mouse_move":
+            yield
+        if self._armed is None \
+                or np.hypot(*(np.asarray(event.pos, dtype=float) - start)) > _SHORT_CLICK:
+            return
+        armed, self._armed = self._armed, None
+        armed(np.asarray(event.position[-2:], dtype=float))

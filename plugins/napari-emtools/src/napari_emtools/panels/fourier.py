@@ -1,0 +1,300 @@
+"""The live Fourier transform: of a rectangle while it is dragged, with spots that can be clicked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCompleter, QDoubleSpinBox, QLineEdit, QTextBrowser
+
+from emtools import probe
+from emtools.crystal import known_phases
+from emtools.errors import EmtoolsError
+from emtools.process.fourier import bragg_filtered, fourier, log_display, prepared
+from napari_emtools.desk import replaced
+from napari_emtools.panels.base import ImageChoice, Panel, button, form, note, row
+from napari_emtools.panels.transform_view import TransformView
+from napari_emtools.shown import ORIGIN, Origin, geometry, image_layer, key_of, origin_of, title_of
+from napari_emtools.work import Work, tell
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from emtools.model import Image
+    from emtools.probe import PairOfSpots, PickedSpot
+
+    Box = tuple[int, int, int, int]
+
+AREA = "FFT area"
+_FIRST_PX = 512  # side of the first rectangle, at most
+_SMALLEST_PX = 16
+_MOST_CANDIDATES = 5
+
+
+class FourierPanel(Panel):
+    """Shows the transform of a rectangle on the chosen image.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        viewer = self.viewer
+        self.images = ImageChoice(self, _why_not)
+        self.transform = TransformView(self.pick)
+        self.phases = QLineEdit()
+        self.phases.setPlaceholderText("PbS, CuInS2, or CIF files")
+        self.phases.setCompleter(QCompleter(known_phases(), self.phases))
+        self.radius = QDoubleSpinBox()
+        self.radius.setDecimals(3)
+        self.radius.setRange(0.001, 1e3)
+        self.radius.setValue(0.3)
+        self.said = note()
+        self.text = QTextBrowser()
+        self.spots: list[PickedSpot] = []
+        self.work = Work(self)
+        self._layer: Any = None
+        self._ready: tuple[str, Image] | None = None
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(0)
+        self._later.timeout.connect(self.renew)
+        self._lay_out()
+        self.images.chosen.connect(self._image_chosen)
+        self.phases.editingFinished.connect(self._phases_changed)
+        self.listen(viewer.layers.events.removed, self._removed)
+        self._image_chosen()
+
+    def _lay_out(self) -> None:
+        self.box.addWidget(self.images)
+        self.box.addLayout(row(
+            button("Area", "Show a rectangle on the image that can be dragged", self.draw_area),
+            button("Whole", "See the whole transform", self.transform.whole),
+            button("Clear", "Forget the spots that were clicked", self.clear)))
+        self.transform.native.setMinimumHeight(220)
+        self.box.addWidget(self.transform.native, 3)
+        self.box.addWidget(self.said)
+        lines = form()
+        lines.addRow("phases", self.phases)
+        lines.addRow("filter radius (1/nm)", self.radius)
+        self.box.addLayout(lines)
+        self.box.addLayout(row(
+            button("Rings", "Draw the rings of the phases", self.draw_rings),
+            button("Filter", "Show the image that only the clicked spots make", self.filter)))
+        self.box.addWidget(self.text, 2)
+
+    @property
+    def area(self) -> Box | None:
+        """The rectangle in whole pixels: top, left, bottom, right."""
+        image = self.images.image
+        if self._layer is None or image is None or not len(self._layer.data):
+            return None
+        corners = np.asarray(self._layer.data[-1])[:, -2:]
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        size = np.array([axis.size for axis in image.plane_axes])
+        first = np.clip(np.rint(low).astype(int), 0, size - _SMALLEST_PX)
+        last = np.clip(np.rint(high).astype(int), first + _SMALLEST_PX, size)
+        return int(first[0]), int(first[1]), int(last[0]), int(last[1])
+
+    def draw_area(self) -> None:
+        """Put a rectangle on the middle of the image, to be dragged and resized."""
+        from napari.layers import Layer
+
+        image = self.images.image
+        if image is None:
+            tell(EmtoolsError("Fourier transform", "there is no picture in real space",
+                              "open one"))
+            return
+        if self._layer is None:
+            size = np.array([axis.size for axis in image.plane_axes])
+            half = np.minimum(size, _FIRST_PX) / 2
+            low, high = size / 2 - half, size / 2 + half
+            if (half * 2 >= size).all():
+                low, high = size / 4, 3 * size / 4
+            box = np.array([low, [low[0], high[1]], high, [high[0], low[1]]])
+            self._layer = Layer.create([box], {
+                "name": f"{AREA} · {title_of(image)}", "shape_type": "rectangle",
+                "edge_color": "#f0e442", "face_color": "transparent",
+                "edge_width": float(max(size)) / 300, **geometry(image),
+                "metadata": {ORIGIN: Origin(image, "tool")}}, "shapes")
+            self.viewer.layers.append(self._layer)
+            self._layer.events.set_data.connect(self._moved)
+        self._layer.mode = "select"
+        self._layer.selected_data = {0}
+        self.viewer.layers.selection.active = self._layer
+        self.renew()
+
+    def renew(self) -> None:
+        """Transform what lies in the rectangle now."""
+        image, box = self._prepared(), self.area
+        if image is None:
+            return
+        try:
+            transformed = fourier(image, box)
+        except EmtoolsError as error:
+            self.said.setText(str(error))
+            return
+        self.transform.show(transformed, *log_display(transformed))
+        if self.spots:
+            self._mark()
+        whole = box or (0, 0, *image.shape)
+        sides = [f"{n * size:.4g}" for n, size in zip(
+            (whole[2] - whole[0], whole[3] - whole[1]), _sizes(image), strict=True)]
+        self.said.setText(f"{whole[2] - whole[0]} × {whole[3] - whole[1]} px, "
+                          f"{' × '.join(sides)} {image.calibration().unit}; click a spot")
+
+    def pick(self, k_yx: NDArray[np.float64]) -> None:
+        """Measure the spot at a wave vector."""
+        image, box = self._prepared(), self.area
+        if image is not None:
+            self.said.setText("measuring the spot")
+            self.work.start(lambda: probe.spot(image, k_yx, box), self._picked)
+
+    def clear(self) -> None:
+        """Forget the spots."""
+        self.spots = []
+        self._mark()
+        self._say()
+
+    def draw_rings(self) -> None:
+        """Draw the rings of the phases out to the edge of the transform."""
+        names = self.phase_names()
+        seen = self.transform.transform
+        if not names or seen is None:
+            self.transform.draw_rings([], [])
+            return
+        if seen.plane_axes[0].unit != "1/nm":
+            self.said.setText("rings need a pixel size in nm: calibrate the image")
+            return
+        try:
+            found = probe.rings(names, -min(axis.offset for axis in seen.plane_axes))
+        except EmtoolsError as error:
+            tell(error)
+            return
+        self.transform.draw_rings(found["k_per_nm"].tolist(), found["hkl"].tolist())
+
+    def filter(self) -> None:
+        """Show the image that only the clicked spots make, as a layer on it."""
+        image = self.images.image
+        found = [one.k_yx for one in self.spots if one]
+        if image is None or not found:
+            self.said.setText("click spots first: the image that they make is shown")
+            return
+        radius = self.radius.value()
+        self.work.start(lambda: bragg_filtered(image, np.array(found), radius), self._filtered)
+
+    def phase_names(self) -> tuple[str, ...]:
+        """The phases that were named."""
+        return tuple(one.strip() for one in self.phases.text().split(",") if one.strip())
+
+    def _filtered(self, filtered: Image) -> None:
+        image = self.images.image
+        if image is None:
+            return
+        data, shown, kind = image_layer(filtered, name=f"Bragg filtered · {title_of(image)}")
+        shown["metadata"] = {ORIGIN: Origin(image, "tool"), "layer": "Bragg filtered"}
+        old = next((layer for layer in self.viewer.layers
+                    if layer.metadata.get("layer") == "Bragg filtered"
+                    and (own := origin_of(layer)) is not None and own.key == key_of(image)), None)
+        replaced(self.viewer.layers, old, (data, shown, kind))
+
+    def _prepared(self) -> Image | None:
+        """The image with what its transforms share made once."""
+        image = self.images.image
+        if image is None:
+            return None
+        key = f"{key_of(image)} {image.calibration().matrix.tolist()}"
+        if self._ready is None or self._ready[0] != key:
+            try:
+                self._ready = key, prepared(image)
+            except EmtoolsError as error:
+                self.said.setText(str(error))
+                return None
+        return self._ready[1]
+
+    def _image_chosen(self) -> None:
+        image = self.images.image
+        if self._layer is not None and (
+                image is None or key_of(image) != self._layer.metadata[ORIGIN].key):
+            self._layer = next((layer for layer in self.viewer.layers if image is not None
+                                and layer.name == f"{AREA} · {title_of(image)}"), None)
+        self.clear()
+        self.renew()
+
+    def _moved(self, event: Any = None) -> None:
+        if not self._later.isActive():
+            self._later.start()
+
+    def _removed(self, event: Any) -> None:
+        if event.value is self._layer:
+            self._layer.events.set_data.disconnect(self._moved)
+            self._layer = None
+            self.renew()
+
+    def _picked(self, spot: PickedSpot) -> None:
+        self.said.setText(str(spot))
+        if not spot:
+            return
+        self.spots.append(spot)
+        self._mark()
+        self._say()
+
+    def _mark(self) -> None:
+        self.transform.mark([one.k_yx for one in self.spots],
+                            [str(i) for i in range(1, len(self.spots) + 1)])
+
+    def _phases_changed(self) -> None:
+        self._say()
+
+    def _say(self) -> None:
+        """Say what the spots are, and what the last two are together."""
+        names = self.phase_names()
+        parts = []
+        try:
+            for i, one in enumerate(self.spots, start=1):
+                parts.append(f"<b>{i}</b>: {one}")
+                if names and one.unit == "nm":
+                    parts.append(_table(probe.planes(one, names),
+                                        ("phase", "hkl", "d_reference_nm", "sigmas")))
+            if len(self.spots) > 1:
+                parts.append(_together(len(self.spots), probe.pair(*self.spots[-2:], names)))
+        except EmtoolsError as error:
+            parts.append(str(error))
+        self.text.setHtml("<br>".join(parts))
+
+
+def _together(last: int, pair: PairOfSpots) -> str:
+    said = (f"<b>{last - 1} and {last}</b>: angle {pair.angle} (plane ± "
+            f"{pair.angle_plane_err_deg:.2g}°), ratio of spacings {pair.ratio}")
+    shown = _table(pair.candidates, tuple(
+        column for column in ("phase", "zone_axis", "hkl_1", "hkl_2", "hkl1", "hkl2", "score")
+        if column in pair.candidates))
+    return "<br>".join(part for part in (said, pair.reason, shown) if part)
+
+
+def _table(frame: pd.DataFrame, columns: tuple[str, ...]) -> str:
+    if not len(frame):
+        return "none of the phases fits"
+    cells = "".join(
+        "<tr>" + "".join(f"<td style='padding-right:8px'>"
+                         f"{value:.3g}</td>" if isinstance(value, float) else
+                         f"<td style='padding-right:8px'>{value}</td>" for value in values)
+        + "</tr>" for values in frame[list(columns)].head(_MOST_CANDIDATES).itertuples(index=False))
+    heads = "".join(f"<th align='left'>{name.replace('_', ' ')}</th>" for name in columns)
+    return f"<table><tr>{heads}</tr>{cells}</table>"
+
+
+def _sizes(image: Image) -> tuple[float, float]:
+    unit = image.calibration().unit
+    return (1.0, 1.0) if unit == "px" else image.pixel_size(unit)
+
+
+def _why_not(image: Image) -> str | None:
+    if not image.is_plane:
+        return "no single picture"
+    return None if image.calibration().unit in ("nm", "px") else "not in real space"

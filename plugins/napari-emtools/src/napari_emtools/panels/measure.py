@@ -1,0 +1,358 @@
+"""A panel for each measurement: a form derived from its signature, a run beside the window."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QCompleter,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QProgressBar,
+    QScrollArea,
+    QTextBrowser,
+    QToolButton,
+    QWidget,
+)
+
+from emtools.crystal import known_phases
+from emtools.errors import EmtoolsError
+from emtools.measure import load
+from emtools.model import Measured
+from napari_emtools.desk import measured
+from napari_emtools.fields import fields_of, labels_on, lines_of, numbers_in
+from napari_emtools.panels.base import ImageChoice, Panel, button, form, note, row
+from napari_emtools.shown import key_of
+from napari_emtools.work import Work, tell
+
+if TYPE_CHECKING:
+    from emtools.model import Image, Result
+    from napari_emtools.fields import Field
+
+_NONE = "none"
+_WIDE_TIP = 60
+_LAYERS = {"labels": "Labels", "lines": "Shapes"}
+
+
+class MeasurePanel(Panel):
+    """Measures the chosen image with the parameters of a form.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer.
+    """
+
+    NAME = ""  # of the measurement
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        viewer = self.viewer
+        self.measurement = load(self.NAME)
+        self.fields = fields_of(self.measurement.options)
+        self.editors: dict[str, QWidget] = {}
+        self.work = Work(self)
+        self.images = ImageChoice(self, self.measurement.why_not)
+        self.run_button = button("Measure", self.measurement.summary, self.run)
+        self.stop_button = button("Stop", "Stop measuring; nothing is changed", self.work.stop)
+        self.progress = QProgressBar()
+        self.outcome = note()
+        self.summary = QTextBrowser()
+        self._lay_out()
+        self.work.reached.connect(self._reached)
+        self.work.ended.connect(self._ended)
+        self.images.chosen.connect(self._show)
+        self.listen(self.desk.changed, self._changed)
+        self.listen(viewer.layers.events.inserted, self._renew_layers)
+        self.listen(viewer.layers.events.removed, self._renew_layers)
+        self._renew_layers()
+        self._ended()
+        self._show()
+
+    def _lay_out(self) -> None:
+        self.box.addWidget(note(self.measurement.summary))
+        self.box.addWidget(self.images)
+        inside = QWidget()
+        lines = form()
+        inside.setLayout(lines)
+        for field in self.fields:
+            self.editors[field.name] = editor = self._editor(field)
+            tip = f"<qt>{html.escape(field.tip)}</qt>"  # as rich text it is wrapped
+            editor.setToolTip(tip)
+            lines.addRow(field.label, editor)
+            lines.labelForField(editor).setToolTip(tip)
+        scroll = QScrollArea()
+        scroll.setWidget(inside)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.box.addWidget(scroll, 3)
+        self.box.addLayout(row(self.run_button, self.stop_button))
+        self.progress.setRange(0, 100)
+        self.box.addWidget(self.progress)
+        self.box.addWidget(self.outcome)
+        self.summary.setOpenExternalLinks(False)
+        self.box.addWidget(self.summary, 2)
+        self.box.addLayout(row(
+            button("Table", "Show the tables of the result", self._open_table),
+            button("Pictures", "Show the pictures of the result", self._open_pictures)))
+
+    def _editor(self, field: Field) -> QWidget:
+        if field.kind == "switch":
+            box = QCheckBox()
+            box.setChecked(field.option.default is True)
+            return box
+        if field.kind == "result":
+            box = QCheckBox("use it")
+            box.setChecked(True)
+            return box
+        if field.kind in ("choice", *_LAYERS):
+            combo = QComboBox()
+            combo.addItems(list(field.option.choices) or [_NONE])
+            if field.option.choices:
+                combo.setCurrentText(field.initial)
+            return combo
+        if field.kind == "file":
+            return _FileField()
+        line = QLineEdit(field.initial)
+        line.setPlaceholderText(field.hint)
+        if field.name == "phases":
+            line.setPlaceholderText("PbS, CuInS2, or CIF files")
+            line.setCompleter(QCompleter(known_phases(), line))
+        return line
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the form says.
+
+        Raises
+        ------
+        ParameterError
+            If a field holds no value of its kind.
+        """
+        image = self.images.image
+        return {field.name: self._value(field, image) for field in self.fields
+                if field.kind != "result"}
+
+    def _value(self, field: Field, image: Image | None) -> Any:
+        editor = self.editors[field.name]
+        if isinstance(editor, QCheckBox):
+            return editor.isChecked()
+        if isinstance(editor, _FileField):
+            text = editor.text().strip()
+            return numbers_in(field.name, text) if text else None
+        if isinstance(editor, QComboBox):
+            if field.kind == "choice":
+                return field.value(editor.currentText())
+            name = editor.currentText()
+            if name == _NONE or name not in self.viewer.layers or image is None:
+                return None
+            layer = self.viewer.layers[name]
+            return lines_of(layer) if field.kind == "lines" else labels_on(layer, image, field.name)
+        assert isinstance(editor, QLineEdit)
+        return field.value(editor.text())
+
+    def set_parameters(self, parameters: dict[str, Any]) -> None:
+        """Fill the form in."""
+        for field in self.fields:
+            if field.name not in parameters:
+                continue
+            value, editor = parameters[field.name], self.editors[field.name]
+            if isinstance(editor, QCheckBox):
+                editor.setChecked(bool(value))
+            elif isinstance(editor, QComboBox) and field.kind == "choice":
+                editor.setCurrentText(str(value))
+            elif isinstance(editor, QLineEdit):
+                editor.setText(", ".join(map(str, value)) if isinstance(value, tuple | list)
+                               else "" if value is None else str(value))
+
+    def run(self) -> None:
+        """Measure the chosen image; what it found before is replaced, corrections are kept."""
+        image = self.images.image
+        if image is None:
+            self.outcome.setText(self._why_none())
+            return
+        name = self.measurement.name
+        try:
+            parameters = self.parameters()
+        except EmtoolsError as error:
+            tell(error)
+            self.outcome.setText(str(error))
+            return
+        before = self.desk.of(image, name)
+        correction = before.correction if before else None
+        supplied = {field.name: found.result for field in self.fields if field.kind == "result"
+                    and self.editors[field.name].isChecked()  # type: ignore[attr-defined]
+                    and (found := self._other(image, field.name)) is not None}
+        sisters = self.desk.sisters(image)
+        self._begun()
+
+        def done(results: tuple[Result, Result]) -> None:
+            automatic, result = results
+            self.desk.put(image, result, parameters, correction, automatic)
+
+        self.work.start(
+            lambda: measured(image, name, parameters, supplied, sisters, correction), done,
+            self._failed)
+
+    def _other(self, image: Image, name: str) -> Any:
+        """What another measurement found in this image, or in one of the same scan."""
+        from emtools.model.image import same_scan
+
+        found = self.desk.of(image, name)
+        if found is None:
+            found = next((own for one in self.desk.sisters(image) if same_scan(image, one)
+                          and (own := self.desk.of(one, name)) is not None), None)
+        return found
+
+    def _why_none(self) -> str:
+        """Why no image can be measured, of each that is open."""
+        step = self.viewer.dims.current_step
+        from napari_emtools.shown import frame_of, title_of
+
+        reasons = [f"{title_of(one)}: {self.measurement.why_not(frame_of(one, step))}"
+                   for one in self.desk.images()]
+        return "\n".join(reasons) or "Open an image first."
+
+    def _begun(self) -> None:
+        self.run_button.setEnabled(False)
+        self.stop_button.setEnabled(True)
+        self.progress.setRange(0, 0)
+        self.progress.setFormat("measuring")
+        self.progress.show()
+
+    def _ended(self) -> None:
+        self.run_button.setEnabled(True)
+        self.stop_button.setEnabled(False)
+        self.progress.setRange(0, 100)
+        self.progress.reset()
+        self.progress.hide()
+
+    def _reached(self, words: str, done: float | None) -> None:
+        if not self.work.running:
+            return
+        self.progress.setRange(0, 0 if done is None else 100)
+        self.progress.setValue(0 if done is None else round(100 * done))
+        self.outcome.setText(words)
+
+    def _failed(self, error: Exception) -> None:
+        self.outcome.setText(str(error))
+        tell(error)
+
+    def _changed(self, key: str, measurement: str) -> None:
+        image = self.images.image
+        if measurement == self.measurement.name and image is not None and key_of(image) == key:
+            self._show()
+
+    def _show(self) -> None:
+        image = self.images.image
+        found = None if image is None else self.desk.of(image, self.measurement.name)
+        if found is None:
+            self.outcome.setText("" if image is not None else self._why_none())
+            self.summary.clear()
+            return
+        self.outcome.setText(found.result.outcome)
+        self.summary.setHtml(summary_text(found.result))
+
+    def _renew_layers(self, event: Any = None) -> None:
+        for field in self.fields:
+            editor = self.editors[field.name]
+            if field.kind not in _LAYERS or not isinstance(editor, QComboBox):
+                continue
+            wanted = [layer.name for layer in self.viewer.layers
+                      if type(layer).__name__ == _LAYERS[field.kind]]
+            chosen = editor.currentText()
+            editor.clear()
+            editor.addItems([_NONE, *wanted])
+            editor.setCurrentText(chosen if chosen in wanted else _NONE)
+
+    def _open_table(self) -> None:
+        from napari_emtools.panels import opened
+
+        image = self.images.image
+        if image is not None:
+            opened(self.viewer, "Table").take(image, self.measurement.name)
+
+    def _open_pictures(self) -> None:
+        from napari_emtools.panels.pictures import PicturesWindow
+
+        image = self.images.image
+        found = None if image is None else self.desk.of(image, self.measurement.name)
+        if found is not None:
+            self.pictures = PicturesWindow(found, self)
+            self.pictures.show()
+
+
+class LatticePanel(MeasurePanel):
+    """Measures lattices."""
+
+    NAME = "lattice"
+
+
+class ChainsPanel(MeasurePanel):
+    """Measures chains."""
+
+    NAME = "chains"
+
+
+class EdsPanel(MeasurePanel):
+    """Measures composition."""
+
+    NAME = "eds"
+
+
+class AttachmentPanel(MeasurePanel):
+    """Compares lattices with the axes of chains."""
+
+    NAME = "attachment"
+
+
+class _FileField(QWidget):
+    """The path of a file, typed or chosen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._line = QLineEdit()
+        choose = QToolButton()
+        choose.setText("…")
+        choose.clicked.connect(self._choose)
+        box = QHBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.addWidget(self._line)
+        box.addWidget(choose)
+
+    def text(self) -> str:
+        """The path."""
+        return self._line.text()
+
+    def _choose(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, filter="TOML or JSON (*.toml *.json)")
+        if path:
+            self._line.setText(path)
+
+
+def summary_text(result: Result) -> str:
+    """Return the summary of a result as a small table in HTML."""
+    rows = []
+    for key, value in result.summary.items():
+        if key == "outcome" or value in (None, ""):
+            continue
+        said = ", ".join(map(_said, value)) if isinstance(value, list | tuple) else _said(value)
+        rows.append(f"<tr><td style='padding-right:8px'>{html.escape(key.replace('_', ' '))}</td>"
+                    f"<td>{html.escape(said)}</td></tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, Measured):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_said(item)}" for key, item in value.items())
+    return str(value)

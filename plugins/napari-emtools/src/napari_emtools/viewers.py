@@ -1,0 +1,166 @@
+"""Which viewer shows what: each has one unit, nm, 1/nm or pixel.
+
+A viewer whose layers disagree about their unit has none: its scale bar counts pixels and places are
+compared as bare numbers.  So a diffraction pattern that is opened beside micrographs gets a viewer
+of its own.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from emtools.model import Axis
+from napari_emtools.shown import image_layer, origin_of, summed, title_of, unit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from emtools.model import Image
+    from napari_emtools.shown import LayerData
+
+_beside: dict[str, weakref.ref[Any]] = {}  # viewers that were opened for a unit
+
+
+def placed(images: Sequence[Image]) -> list[LayerData]:
+    """Return the layers of images that fit the viewer, and show the others elsewhere.
+
+    Parameters
+    ----------
+    images
+        Of opened files.
+
+    Returns
+    -------
+    list of tuple
+        Layer data for the current viewer, or for any if none is open.
+    """
+    import napari
+
+    viewer = napari.current_viewer()
+    pictures = [_with_rows(image) for image in images if image.has_axis("x")]
+    _say_no_picture([image for image in images if not image.has_axis("x")])
+    if not pictures:
+        return []
+    own = unit_in(viewer) if viewer is not None else None
+    own = own or unit_of(pictures[0])
+    if viewer is not None:
+        prepare(viewer)
+    for unit in dict.fromkeys(unit_of(image) for image in pictures):
+        if unit != own:
+            _show_beside(viewer, [image for image in pictures if unit_of(image) == unit], own)
+    return [image_layer(image) for image in pictures if unit_of(image) == own]
+
+
+def unit_in(viewer: Any) -> str | None:
+    """Return the unit of a viewer's layers, None of an empty one."""
+    for layer in viewer.layers:
+        origin = origin_of(layer)
+        if origin is not None and layer.ndim >= 2:
+            return unit_of(origin.image)
+    return None if not len(viewer.layers) else _spelled(str(viewer.layers[0].units[-1]))
+
+
+def _spelled(unit: str) -> str:
+    from emtools.errors import UnitError
+    from emtools.units import parse_unit
+
+    try:
+        return parse_unit(unit).name
+    except UnitError:
+        return unit
+
+
+def prepare(viewer: Any) -> None:
+    """Show the scale bar of a viewer, and fetch the sums of spectra that wait for it."""
+    scale_bar(viewer).visible = True
+    for layer in viewer.layers:
+        _fetch_sum(layer)
+    callbacks = viewer.layers.events.inserted
+    if _on_inserted not in callbacks.callbacks:
+        callbacks.connect(_on_inserted)
+
+
+def scale_bar(viewer: Any) -> Any:
+    """Return the scale bar, which napari 0.9 has moved."""
+    canvas = getattr(viewer, "canvas", None)
+    overlays = getattr(canvas, "overlays", None)
+    return viewer.scale_bar if overlays is None else overlays.scale_bar
+
+
+def camera(viewer: Any) -> Any:
+    """Return the camera of a viewer, which napari 0.9 has moved."""
+    scene = getattr(viewer, "scene", None)
+    return viewer.camera if scene is None else scene.camera
+
+
+def _on_inserted(event: Any) -> None:
+    _fetch_sum(event.value)
+
+
+def _fetch_sum(layer: Any) -> None:
+    origin = origin_of(layer)
+    if origin is None or not origin.waits:
+        return
+    from napari_emtools.shown import sum_of
+    from napari_emtools.work import Work
+
+    work = layer.metadata["emtools work"] = Work()  # lives as long as the layer
+    work.start(lambda: sum_of(origin.image), lambda values: summed(layer, values))
+
+
+def _with_rows(image: Image) -> Image:
+    """Return a line of spectra as an image of one row."""
+    if image.has_axis("y"):
+        return image
+    x = image.axis("x")
+    row = Axis("y", 1, pixel_size=x.pixel_size, unit=x.unit, pixel_size_err=x.pixel_size_err,
+               source=x.source)
+    return replace(image, data=image.data[None], axes=(row, *image.axes), mask=None)
+
+
+def _say_no_picture(images: list[Image]) -> None:
+    from napari.utils.notifications import show_info
+
+    for image in images:
+        axes = ", ".join(axis.name for axis in image.axes)
+        show_info(f"{title_of(image)} is no picture (its axis: {axes}): nothing is shown of it, "
+                  "`emtools eds` measures spectra")
+
+
+def _show_beside(viewer: Any, images: list[Image], own: str) -> None:
+    """Show images in a viewer of their unit, with a notice."""
+    from napari.utils.notifications import show_info
+
+    unit = unit_of(images[0])
+    names = ", ".join(title_of(image) for image in images)
+    if viewer is None:
+        show_info(f"{names}: in {unit}, not shown beside layers in {own}")
+        return
+    other = viewer_of(unit)
+    for image in images:
+        data, shown, kind = image_layer(image)
+        getattr(other, f"add_{kind}")(data, **shown)
+    show_info(f"{names}: in {unit}, shown in a window of its own, for this one is in {own}")
+
+
+def viewer_of(unit: str) -> Any:
+    """Return the second viewer for a unit, opened now if there is none."""
+    import napari
+
+    known = _beside.get(unit, lambda: None)()
+    if known is not None and is_open(known):
+        return known
+    viewer = napari.Viewer(title=f"napari ({unit})")
+    _beside[unit] = weakref.ref(viewer)
+    prepare(viewer)
+    return viewer
+
+
+def is_open(viewer: Any) -> bool:
+    """Whether the window of a viewer is still there."""
+    try:
+        return bool(viewer.window._qt_window.isVisible())
+    except (AttributeError, RuntimeError):
+        return False

@@ -1,0 +1,147 @@
+"""A real viewer window under a virtual display, and the folders with files."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+SAMPLES = REPOSITORY / "sample_images"
+
+
+def real_data_folder() -> Path | None:
+    """The folder with real microscope files and their catalogue, or None where it is absent."""
+    named = os.environ.get("EMTOOLS_REAL_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    return folder if (folder / "catalog.json").is_file() else None
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real microscope files."""
+    folder = real_data_folder()
+    if folder is None:
+        pytest.skip("real microscope files not tested: set EMTOOLS_REAL_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A virtual screen of 1920 x 1080, unless EMTOOLS_SHOW asks for the real one."""
+    os.environ["NAPARI_CONFIG"] = ""  # settings of the user are neither read nor written
+    os.environ["MPLBACKEND"] = "agg"
+    if os.environ.get("EMTOOLS_SHOW"):
+        yield
+        return
+    if shutil.which("Xvfb") is None:
+        pytest.skip("no virtual display: install Xvfb (see tests/install_system_packages.sh)")
+    read, write = os.pipe()
+    screen = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1920x1080x24", "-nolisten", "tcp"],
+        pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        number = answer.readline().strip()
+    assert number, "Xvfb did not start"
+    os.environ["DISPLAY"] = f":{number}"
+    os.environ["QT_QPA_PLATFORM"] = "xcb"
+    yield
+    screen.terminate()
+    screen.wait()
+
+
+class Window:
+    """A viewer with its window, and the patience that tests need."""
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+
+    def panel(self, title: str) -> Any:
+        """Open a panel from the menu."""
+        from napari_emtools.panels import opened
+
+        panel = opened(self.viewer, title)
+        self.settle()
+        return panel
+
+    def open(self, path: Path | str) -> list[Any]:
+        """Open a file as the menu does, with our reader."""
+        layers = self.viewer.open(str(path), plugin="napari-emtools")
+        self.settle()
+        return layers
+
+    def settle(self, seconds: float = 0.0) -> None:
+        """Let the window do what waits to be done."""
+        from qtpy.QtWidgets import QApplication
+
+        end = time.monotonic() + seconds
+        while True:
+            QApplication.processEvents()
+            if time.monotonic() >= end:
+                break
+            time.sleep(0.005)
+
+    def until(self, done: Callable[[], bool], seconds: float = 60.0) -> None:
+        """Wait until something is the case."""
+        end = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < end, "waited in vain"
+            self.settle(0.01)
+        self.settle()
+
+    def units(self) -> set[str]:
+        """Units of the planes of all layers."""
+        return {str(unit) for layer in self.viewer.layers for unit in layer.units[-2:]}
+
+
+@pytest.fixture
+def window() -> Iterator[Window]:
+    """A shown viewer, closed after the test."""
+    import napari
+
+    viewer = napari.Viewer(show=True)
+    viewer.window._qt_window.resize(1280, 800)
+    one = Window(viewer)
+    one.settle()
+    yield one
+    close_all()
+
+
+def close_all() -> None:
+    """Close every viewer."""
+    from napari._qt.qt_main_window import _QtMainWindow
+    from qtpy.QtWidgets import QApplication
+
+    for main in list(_QtMainWindow._instances):
+        with contextlib.suppress(RuntimeError):
+            main._qt_viewer.viewer.close()
+    for _ in range(5):
+        QApplication.sendPostedEvents(None, 52)  # deferred deletion
+        QApplication.processEvents()
+    gc.collect()
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """What is notified."""
+    from napari.utils.notifications import notification_manager
+
+    messages: list[str] = []
+
+    def take(notification: Any) -> None:
+        messages.append(str(notification.message))
+
+    notification_manager.notification_ready.connect(take)
+    yield messages
+    notification_manager.notification_ready.disconnect(take)

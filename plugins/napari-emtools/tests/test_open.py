@@ -1,0 +1,151 @@
+"""Files of all kinds in a real window: one layer for each signal, one unit for the whole viewer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import SAMPLES, real_data_folder
+
+_SAMPLES = sorted(path for path in SAMPLES.iterdir()
+                  if path.suffix in (".tif", ".hspy", ".emd", ".mrc", ".png"))
+
+
+def _real_files() -> list[Path]:
+    folder = real_data_folder()
+    if folder is None:
+        return []
+    from emtools.io import find_files
+
+    return find_files(folder).files
+
+
+@pytest.mark.parametrize("path", _SAMPLES, ids=lambda path: path.name)
+def test_each_sample_opens_as_it_is_calibrated(window: Any, path: Path) -> None:
+    import emtools
+    from napari_emtools.shown import origin_of
+
+    layers = window.open(path)
+    images = {image.source.signal: image for image in emtools.read(path)}
+    assert len(layers) == len(images)
+    assert len(window.units()) == 1
+    for layer in layers:
+        image = images[origin_of(layer).image.source.signal]
+        assert path.name in layer.name
+        if image.calibration().unit == "nm":
+            assert window.units() == {"nanometer"}
+            np.testing.assert_allclose(layer.scale, image.pixel_size("nm"))
+        else:
+            assert window.units() == {"pixel"}
+        low, high = layer.contrast_limits
+        assert low < high
+        values = np.asarray(layer.data)
+        inside = (values > low) & (values < high)
+        assert inside.mean() > 0.5 or image.has_axis("energy")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("path", _real_files(), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_each_real_file_opens_or_says_why_not(window: Any, told: list[str], path: Path) -> None:
+    import emtools
+    from emtools.errors import ReadError
+    from napari_emtools.viewers import is_open, viewer_of
+
+    try:
+        images = emtools.read(path)
+    except ReadError as error:
+        with pytest.raises(ReadError, match=str(error)[:20].replace("(", ".").replace("[", ".")):
+            window.open(path)
+        return
+    window.open(path)
+    assert len(window.units()) <= 1
+    pictures = [one for one in images if one.has_axis("x")]
+    units = list(dict.fromkeys(one.calibration().unit if one.has_axis("y") else one.axis("x").unit
+                               for one in pictures))
+    here = [one for one in pictures
+            if (one.calibration().unit if one.has_axis("y") else one.axis("x").unit) == units[0]]
+    assert len(window.viewer.layers) == len(here)
+    for unit in units[1:]:
+        other = viewer_of(unit)
+        assert is_open(other)
+        assert len(other.layers)
+    if len(units) > 1 or len(pictures) < len(images):
+        assert told  # what is not here is said
+
+
+def test_read_error_is_told_with_the_readers_words(window: Any, tmp_path: Path) -> None:
+    from emtools.errors import ReadError
+
+    broken = tmp_path / "broken.dm4"
+    broken.write_bytes(b"\0" * 100)
+    with pytest.raises(ReadError, match="broken.dm4"):
+        window.open(broken)
+
+
+def test_diffraction_goes_into_a_window_of_its_own(
+    window: Any, told: list[str], real_data: Path
+) -> None:
+    from napari_emtools.viewers import viewer_of
+
+    window.open(SAMPLES / "pbs_chains_overview.tif")
+    window.open(real_data / "openncem" / "Camera Ceta Diffraction Micro.emd")
+    assert window.units() == {"nanometer"}
+    other = viewer_of("1/nm")
+    assert {str(unit) for unit in other.layers[0].units} == {"1 / nanometer"}
+    assert any("window of its own" in text for text in told)
+
+
+def test_diffraction_stays_in_an_empty_window(window: Any, real_data: Path) -> None:
+    layer, = window.open(real_data / "openncem" / "Camera Ceta Diffraction Micro.emd")
+    assert window.units() == {"1 / nanometer"}
+    assert layer.gamma < 1
+
+
+def test_stack_is_a_slider_and_stays_lazy(window: Any, real_data: Path) -> None:
+    layer, = window.open(real_data / "rosettasciio/tia/old/03_Scanning Preview.emi")
+    assert layer.ndim == 3
+    assert not isinstance(layer.data, np.ndarray)
+    assert window.viewer.dims.nsteps[0] == 5
+    assert tuple(layer.axis_labels) == ("frame", "y", "x")
+    window.viewer.dims.set_current_step(0, 3)
+    panel = window.panel("Chains")
+    assert "frame 3" in panel.images.image.source.signal
+
+
+def test_manifest_names_what_the_reader_opens_and_every_measurement() -> None:
+    from npe2 import PluginManifest
+
+    from emtools import measure
+    from emtools.io import EXTENSIONS
+
+    contributed = PluginManifest.from_distribution("napari-emtools").contributions
+    patterns = set(contributed.readers[0].filename_patterns)
+    assert patterns == {f"*.{one}" for ending in EXTENSIONS for one in (ending, ending.upper())}
+    commands = {widget.command.removeprefix("napari-emtools.") for widget in contributed.widgets}
+    assert set(measure.names()) <= commands
+
+
+@pytest.mark.parametrize("ending", ["tif", "hspy"])
+def test_a_picture_is_saved_with_its_calibration(
+    window: Any, tmp_path: Path, ending: str
+) -> None:
+    import emtools
+
+    layer, = window.open(SAMPLES / "pbs_hrtem_001.mrc")
+    written = layer.save(str(tmp_path / f"saved.{ending}"), plugin="napari-emtools")
+    again = emtools.read_one(written[0])
+    np.testing.assert_allclose(again.pixel_size("nm"), layer.scale, rtol=1e-6)
+    np.testing.assert_array_equal(again.load(), np.asarray(layer.data))
+
+
+def test_settings_of_sample_data(window: Any) -> None:
+    from npe2 import PluginManifest
+
+    contributed = PluginManifest.from_distribution("napari-emtools").contributions
+    for sample in contributed.sample_data:
+        window.viewer.layers.clear()
+        window.viewer.open_sample("napari-emtools", sample.key)
+        window.settle()
+        assert len(window.viewer.layers), sample.key
