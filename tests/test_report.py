@@ -23,9 +23,10 @@ from emtools.report.histograms import histograms
 from emtools.report.methods import methods
 from emtools.report.quantities import frames, nested
 from emtools.report.summary import summaries
-from emtools.report.wording import error_of, items, link, number, split_unit, text, thumbnail
+from emtools.report.wording import items, link, number, split_unit, text, thumbnail
 from emtools.results import Groups, Results
 from emtools.results.records import without_images
+from emtools.tables import error_of
 
 NASTY = """"><script>alert(1)</script><img src=x onerror=alert(2)>'</script>{{ 7*7 }}&amp;\u202e"""
 PIXEL = ("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAA"

@@ -41,8 +41,9 @@ class Column:
     meaning: str
 
 
-# Of objects that a person may judge; measurements leave it empty.
+# Of objects that a person may judge, and their numbers' column; measurements leave it empty.
 MARK = Column("mark", "str", "accepted or rejected by hand, empty if nobody said")
+MARKED = {"chains": "chain", "dots": "dot", "grains": "grain"}
 
 
 @dataclass(frozen=True)
@@ -101,3 +102,11 @@ def in_unit(name: str, unit: str) -> str:
     if unit != PIXEL:
         return name
     return re.sub(r"_nm(2?)(?=_|$)", r"_px\1", name)
+
+
+def error_of(name: str) -> str:
+    """Return the name that the column with the uncertainty of another one has, if there is one."""
+    for tail in ("_per_nm", "_per_px", "_nm2", "_px2", "_nm", "_px", "_deg"):
+        if name.endswith(tail):
+            return f"{name.removesuffix(tail)}_err{tail}"
+    return f"{name}_err"

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from emtools.model.result import Measured, plain
+from emtools.tables import error_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,8 +102,9 @@ def _table(name: str, frame: Any, width: int) -> Any:
 
     shown = frame.dropna(axis="columns", how="all").head(_ROWS)
     rows = shown.to_dict("records")
+    errors = {error_of(column) for column in shown}
     cells = {column: [_cell(row, column) for row in rows] for column in shown
-             if not _is_error_of(column, shown)}
+             if column not in errors}
     hidden = _narrowed(cells, width)
     title = name if len(frame) <= _ROWS else f"{name} (first {_ROWS} of {len(frame)})"
     title += f" (without {', '.join(hidden)})" if hidden else ""
@@ -128,18 +130,12 @@ def _narrowed(cells: dict[str, list[str]], width: int) -> list[str]:
     return hidden
 
 
-def _is_error_of(column: str, frame: Any) -> bool:
-    return "_err" in column and column.replace("_err", "", 1) in frame
-
-
 def _cell(row: Mapping[str, Any], column: str) -> str:
     value = row[column]
     if isinstance(value, bool):
         return "yes" if value else ""
     if not isinstance(value, float):
         return str(value)
-    parts = column.rsplit("_", 1)
-    err = row.get(f"{parts[0]}_err_{parts[1]}" if len(parts) > 1 else "", row.get(f"{column}_err"))
     if math.isnan(value):
         return "-"
-    return str(Measured(value, float("nan") if err is None else err))
+    return str(Measured(value, row.get(error_of(column), math.nan)))

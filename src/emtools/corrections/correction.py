@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emtools.corrections.drawing import Drawing
-from emtools.corrections.marks import NUMBERED, Marks
+from emtools.corrections.marks import Marks
 from emtools.errors import ParameterError
 from emtools.measure import as_image, load
 from emtools.model import Result
+from emtools.tables import MARKED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -210,7 +211,7 @@ def _marked(result: Result, correction: Correction) -> Result:
     for name, marks in correction.marks.objects.items():
         if name not in tables or "mark" not in tables[name]:
             raise ParameterError(f"marks: {name}", f"{result.measurement} has no such table")
-        number = NUMBERED[name]
+        number = MARKED[name]
         tables[name] = tables[name].assign(
             mark=tables[name][number].map(marks).fillna("").astype(tables[name]["mark"].dtype))
         columns[number] = tables[name]["mark"].to_numpy()

@@ -10,6 +10,8 @@ import numpy as np
 
 from emtools.corrections import courses
 from emtools.errors import ParameterError
+from emtools.measure.chains.as_drawn import BESIDE_LINE
+from emtools.measure.chains.given import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-_ON_LINE = 0.6  # lengths of a dot to either side of a line: its dots, as in `emtools.chains`
 FEWEST = 2  # dots, or places, of a line
 
 
@@ -152,7 +153,7 @@ class Drawn:
 
     def nearest(self, which: NDArray[np.intp]) -> Ints:
         """Chain whose line each of some dots lies on, 0 = none."""
-        reach = _ON_LINE * self.usual
+        reach = BESIDE_LINE * self.usual  # in lengths of a dot here
         best, chains = np.full(len(which), reach), np.zeros(len(which), dtype=np.int64)
         for number, line in self.centrelines.items():
             if len(which):
@@ -170,15 +171,7 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 def as_points(given: ArrayLike, name: str, fewest: int = FEWEST) -> Floats:
     """Return ``(n, 2)`` places, checked."""
-    try:
-        points = np.asarray(given, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ParameterError(name, "holds no numbers") from error
-    if points.ndim != 2 or points.shape[1] != 2 or len(points) < fewest:
-        raise ParameterError(name, f"has the shape {points.shape}", "give (n, 2) places y, x")
-    if not np.isfinite(points).all():
-        raise ParameterError(name, "has places that are no finite numbers")
-    return _frozen(points)
+    return _frozen(places_of(given, name, fewest, "give (n, 2) places y, x"))
 
 
 def as_place(given: ArrayLike, name: str = "place") -> Floats:

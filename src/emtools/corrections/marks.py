@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from emtools.errors import ParameterError
+from emtools.tables import MARKED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Mark = Literal["accepted", "rejected"]
-# Tables whose objects can be marked, and their numbers' column.
-NUMBERED = {"chains": "chain", "dots": "dot", "grains": "grain"}
 IMAGE = "image"
 
 
@@ -88,9 +87,9 @@ class Marks:
 
 
 def _check(table: str, number: int | None, mark: str) -> None:
-    if table != IMAGE and table not in NUMBERED:
+    if table != IMAGE and table not in MARKED:
         raise ParameterError(f"marks: {table}", "cannot be marked",
-                             f"known are {', '.join([*NUMBERED, IMAGE])}")
+                             f"known are {', '.join([*MARKED, IMAGE])}")
     if table == IMAGE and number is not None:
         raise ParameterError("marks: image", f"has no number {number}")
     if table != IMAGE and (number is None or number < 1):

@@ -101,7 +101,7 @@ def picture(image: Image, most_pixels: int = MOST_PIXELS) -> Picture:
     shown = values[: max(1, open_rows // n)]
     quantity = _quantity(image, pixels.dtype.kind in "ui")
     return Picture(
-        values=values, limits=_limits(shown, _PERCENTILES_LOG if logarithmic else _PERCENTILES),
+        values=values, limits=limits_of(shown, _PERCENTILES_LOG if logarithmic else _PERCENTILES),
         shape=(values.shape[0] * n, values.shape[1] * n), pixel_size=sizes, unit=unit,
         quantity=f"log. {quantity}" if logarithmic else quantity, notes=tuple(notes),
         open_rows=open_rows,
@@ -119,7 +119,20 @@ def contrast_limits(image: Image) -> tuple[float, float]:
     pixels, _ = _plane_pixels(image)
     n = max(1, max(pixels.shape) // MOST_PIXELS)
     shown = np.asarray(pixels[: _open_rows(image, pixels) : n, ::n], dtype=np.float32)
-    return _limits(shown, _PERCENTILES_LOG if is_logarithmic(image) else _PERCENTILES)
+    return limits_of(shown, _PERCENTILES_LOG if is_logarithmic(image) else _PERCENTILES)
+
+
+def limits_of(
+    values: NDArray[np.float32], percentiles: tuple[float, float] = _PERCENTILES
+) -> tuple[float, float]:
+    """Return the values that are shown black and white, by their percentiles."""
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(finite, percentiles))
+    if low == high:  # hardly any pixel differs: show those that do
+        low, high = float(finite.min()), float(finite.max())
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
 def is_logarithmic(image: Image) -> bool:
@@ -183,16 +196,6 @@ def _logarithm(values: NDArray[np.float32]) -> NDArray[np.float32]:
     above = np.maximum(values - np.percentile(finite, 0.5), 0.0)
     ground = float(np.median(above[np.isfinite(above)])) or float(np.nanmax(above)) or 1.0
     return np.asarray(np.log1p(above / ground), dtype=np.float32)
-
-
-def _limits(values: NDArray[np.float32], percentiles: tuple[float, float]) -> tuple[float, float]:
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
-        return 0.0, 1.0
-    low, high = (float(v) for v in np.percentile(finite, percentiles))
-    if low == high:  # hardly any pixel differs: show those that do
-        low, high = float(finite.min()), float(finite.max())
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
 def _open_rows(image: Image, pixels: NDArray[Any]) -> int:

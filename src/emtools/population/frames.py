@@ -11,6 +11,7 @@ import numpy as np
 from emtools.errors import ParameterError
 from emtools.model.image import used_part
 from emtools.population.ends import Course, follow
+from emtools.tables import MARKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,8 +33,6 @@ _NEEDED = {
              "touches_edge"),
     "axes": ("chain", "s_nm", "y_nm", "x_nm", "width_nm"),
 }
-# Objects that a person may reject, and their numbers' column.
-_MARKED = {"chains": "chain", "dots": "dot", "grains": "grain"}
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def counted(
         The tables, and how many objects were left out of each that has any.
     """
     found, left_out = dict(tables), {}
-    for name, number in _MARKED.items():
+    for name, number in MARKED.items():
         table = found.get(name)
         if table is None or "mark" not in table:
             continue
@@ -215,7 +214,7 @@ class Pooled:
     def left_out(self) -> str:
         """What was rejected by hand, in words; empty if nothing was."""
         number = {name: sum(frame.left_out.get(name, 0) for frame in self.frames)
-                  for name in _MARKED}
+                  for name in MARKED}
         said = [f"{n} {name[:-1] if n == 1 else name}" for name, n in number.items() if n]
         return f"{' and '.join(said)} left out by hand" if said else ""
 

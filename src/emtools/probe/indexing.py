@@ -11,7 +11,12 @@ from emtools.crystal import hkl_text
 from emtools.crystal import phase as find_phase
 from emtools.errors import CalibrationError, ParameterError
 from emtools.measure.lattice.free import collinear
-from emtools.measure.lattice.index import MAX_ZONE_INDEX, Tolerance
+from emtools.measure.lattice.index import (
+    CLOSE,
+    MAX_ZONE_INDEX,
+    SMALLEST_UNSCALED_NM,
+    Tolerance,
+)
 from emtools.model import Measured
 from emtools.tables import Column, Table
 
@@ -36,16 +41,15 @@ _WITHIN_SIGMAS = 3.0  # what still counts as the same spacing
 _LEAST_SLACK = 0.002
 _LEAST_SLACK_DEG = 0.15
 _ACCEPTED = 0.05  # score below which a pair is not named
-_CLOSE = 0.5  # another pair with this part of the best score: ambiguous
-_SMALLEST_UNSCALED_NM = 0.1  # spacings tried where the image has no scale
 _UNKNOWN_SCALE = 10.0  # relative error of the scale there
 _SAME_ANGLE_DEG = 0.01
 
 _PHASE = Column("phase", "str", "name of the phase")
+_HKL = Column("hkl", "str", "Miller indices of one plane of the family")
 _D = Column("d_reference_nm", "float", "spacing in the phase")
 PLANES = Table("one family of planes that a spot can be", (
     _PHASE,
-    Column("hkl", "str", "Miller indices of one plane of the family"),
+    _HKL,
     _D,
     Column("difference_percent", "float", "measured minus reference spacing"),
     Column("sigmas", "float", "that difference over its error, with the pixel size's"),
@@ -66,7 +70,7 @@ PAIRS = Table("one way to index two spots", (
 ))
 RINGS = Table("one family of planes that is not absent", (
     _PHASE,
-    Column("hkl", "str", "Miller indices of one plane of the family"),
+    _HKL,
     _D,
     Column("k_per_nm", "float", "1 / d: radius of the ring"),
     Column("multiplicity", "int", "planes of the family, Friedel mates included"),
@@ -312,7 +316,7 @@ def _of_phase(
     phase: Phase, seen: _Seen, modality: Modality, parallel: bool
 ) -> list[Row]:
     """Ways to index the spots with one phase."""
-    smallest = _SMALLEST_UNSCALED_NM
+    smallest = SMALLEST_UNSCALED_NM
     if seen.scaled:
         smallest = float(np.exp(min(seen.logs)) / (1 + 4 * np.sqrt(seen.plane[0, 0])))
     rows: dict[tuple[Any, ...], Row] = {}
@@ -348,7 +352,7 @@ def _judged(
         return False, "no plane of these phases fits" if asked else ""
     if parallel:
         return True, "both spots lie in one row, which tells no zone axis"
-    rivals = [row for row in rows[1:] if row["score"] > _CLOSE * rows[0]["score"]]
+    rivals = [row for row in rows[1:] if row["score"] > CLOSE * rows[0]["score"]]
     if not rivals:
         return False, ""
     one = rivals[0]

@@ -11,7 +11,7 @@ from emtools.errors import ParameterError
 from emtools.probe.bodies import Bodies, find_bodies
 from emtools.probe.fringes import FringesAlong, find_fringes
 from emtools.process.fourier import cropped
-from emtools.process.straighten import straighten
+from emtools.process.straighten import as_places, straighten
 from emtools.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -115,10 +115,7 @@ def profile(image: Image, places_yx: ArrayLike, width: float) -> Profile:
     """
     if not (np.isfinite(width) and width > 0):
         raise ParameterError("width", f"must be a positive length, not {width}")
-    places = np.asarray(places_yx, dtype=float)
-    if places.ndim != 2 or places.shape[1] != 2 or not np.isfinite(places).all():
-        raise ParameterError("places_yx", f"of shape {places.shape} is no list of finite places",
-                             "give (n, 2) numbers, y and x")
+    places = as_places(places_yx, "places_yx")
     calibration = image.calibration()
     part, first = _around(image, calibration.pixels(places), width / calibration.pixel_size)
     step = calibration.pixel_size

@@ -126,8 +126,9 @@ def fourier(image: Image, box: tuple[int, int, int, int] | None = None) -> Image
     """
     part, plane = _plane(image, box)
     flat = _flat(plane)
-    along_y, along_x = (_hann(n) for n in flat.shape)
-    values = _whole(np.abs(_half_transform(flat, along_y, along_x)), flat.shape[1])
+    windows = (hann(n) for n in flat.shape)
+    half = half_transform(flat, *(one / one.sum() for one in windows))
+    values = _whole(np.abs(half), flat.shape[1])
     acquisition = replace(image.acquisition, modality="FFT", fast_axis="x")
     return replace(part, data=values, axes=_transformed(part, plane.calibration.unit), mask=None,
                    distortion=_inverse(part, plane.calibration.unit), acquisition=acquisition,
@@ -241,13 +242,14 @@ def _flat(plane: Plane) -> Floats:
     return flatten(plane.values, plane.mask, float(max(plane.values.shape)))
 
 
-def _hann(n: int) -> Floats:
-    """Hann window over `n` pixels of sum 1."""
-    window: NDArray[np.float64] = np.sin(np.pi * (np.arange(n) + 0.5) / n) ** 2
-    return np.asarray(window / window.sum(), dtype=np.float32)
+def hann(n: int) -> Floats:
+    """Hann window over `n` pixels, centred on the middle of the frame."""
+    position = (np.arange(n) + 0.5) / n
+    return (np.sin(np.pi * position) ** 2).astype(np.float32)
 
 
-def _half_transform(flat: Floats, along_y: Floats, along_x: Floats) -> NDArray[np.complex64]:
+def half_transform(flat: Floats, along_y: Floats, along_x: Floats) -> NDArray[np.complex64]:
+    """Half transform of a plane under a window along y and one along x, as `rfft2` orders it."""
     from emtools.process._kernels import windowed_rows
 
     windowed = np.empty(flat.shape, dtype=np.float32)

@@ -93,16 +93,28 @@ def arc_lengths(points: NDArray[np.float64], least: float = 0.0) -> NDArray[np.f
     return np.concatenate([[0.0], np.cumsum(np.maximum(steps, least))])
 
 
+def as_places(given: ArrayLike, name: str) -> Floats:
+    """Return ``(n, 2)`` places (y, x) as numbers.
+
+    Raises
+    ------
+    ParameterError
+        If they are none, or not finite.
+    """
+    places = np.asarray(given, dtype=np.float64)
+    if places.ndim != 2 or places.shape[1] != 2 or not np.isfinite(places).all():
+        raise ParameterError(name, f"of shape {places.shape} is no list of finite places",
+                             "give (n, 2) numbers, y and x")
+    return places
+
+
 def _checked(course_yx: ArrayLike, half_width: float, step: float, beyond: float) -> Floats:
     for name, value in (("half_width", half_width), ("step", step)):
         if not (np.isfinite(value) and value > 0):
             raise ParameterError(name, f"must be a positive length, not {value}")
     if not (np.isfinite(beyond) and beyond >= 0):
         raise ParameterError("beyond", f"must be 0 or a positive length, not {beyond}")
-    course = np.asarray(course_yx, dtype=np.float64)
-    if course.ndim != 2 or course.shape[1] != 2 or not np.isfinite(course).all():
-        raise ParameterError("course_yx", f"of shape {course.shape} is no list of finite places",
-                             "give (n, 2) numbers, y and x")
+    course = as_places(course_yx, "course_yx")
     moved = np.ones(len(course), dtype=bool)
     moved[1:] = np.hypot(*np.diff(course, axis=0).T) > 1e-9 * max(step, half_width)
     course = course[moved]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emtools.measure import load
-from emtools.report.wording import error_of, items, link, split_unit, text
+from emtools.report.wording import items, link, split_unit, text
 from emtools.results.records import image_name
-from emtools.tables import in_unit
+from emtools.tables import error_of, in_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

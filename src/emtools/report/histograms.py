@@ -9,7 +9,8 @@ import numpy as np
 
 from emtools.measure import load
 from emtools.report.held import UNGROUPED
-from emtools.report.wording import error_of, split_unit
+from emtools.report.wording import split_unit
+from emtools.tables import error_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,8 @@ from emtools.measure import load
 from emtools.population import Frame, Nested
 from emtools.population.frames import area_of
 from emtools.report.held import measurements_of
-from emtools.report.wording import error_of, split_unit
+from emtools.report.wording import split_unit
+from emtools.tables import error_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -33,14 +33,6 @@ def split_unit(name: str) -> tuple[str, str]:
     return " ".join(_WORDS.get(part, part) for part in parts), unit
 
 
-def error_of(name: str) -> str:
-    """Return the name of the column that holds the uncertainty of another one."""
-    for tail in ("_per_nm", "_per_px", "_nm2", "_px2", "_nm", "_px", "_deg"):
-        if name.endswith(tail):
-            return f"{name.removesuffix(tail)}_err{tail}"
-    return f"{name}_err"
-
-
 def number(value: Any, err: Any = None) -> str:
     """Return a number with digits that its uncertainty or its size allows."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):

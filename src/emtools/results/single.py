@@ -11,6 +11,8 @@ from emtools.errors import ParameterError
 from emtools.results.export import Format, write_table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from emtools.model import Image, Result
 
 
@@ -42,8 +44,6 @@ def write_result(
     ParameterError
         If the folder cannot be written to.
     """
-    import pandas as pd
-
     from emtools import figures
 
     source = image.source
@@ -54,11 +54,8 @@ def write_result(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, frame in result.tables.items():
-            # A column of text could not hold a name of bytes that are none.
-            file = pd.Series([source.file or ""] * len(frame), index=frame.index, dtype=object)
-            led = frame.assign(file=file, image=source.signal)
             written.append(folder / f"{stem}.{result.measurement}.{name}.{to}")
-            write_table(led[["file", "image", *frame.columns]], written[-1], to)
+            write_table(led_by_image(image, frame), written[-1], to)
         for kind, figure in figures.pictures(image, result).items() if pictures else ():
             written.append(folder / f"{stem}.{result.measurement}.{kind}.png")
             figures.save(figure, written[-1])
@@ -66,6 +63,16 @@ def write_result(
         raise ParameterError(str(folder), f"cannot be written to ({error})",
                              "give another folder") from error
     return written
+
+
+def led_by_image(image: Image, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of an image with its file and name before their columns."""
+    import pandas as pd
+
+    # A column of text could not hold a name of bytes that are none.
+    file = pd.Series([image.source.file or ""] * len(rows), index=rows.index, dtype=object)
+    led = rows.assign(file=file, image=image.source.signal)
+    return led[["file", "image", *rows.columns]]
 
 
 def picture_stem(file: str, key: str) -> str:

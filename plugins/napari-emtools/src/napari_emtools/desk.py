@@ -149,20 +149,19 @@ class Desk:
         """Put a result's layers in the place of those that it had."""
         result = finding.result
         before = {layer.metadata["layer"]: layer
-                  for layer in self._layers_of(finding.image, result.measurement)}
+                  for layer in self.layers_of(finding.image, result.measurement)}
         for data, shown, kind in result_layers(finding.image, result):
             old = before.pop(shown["metadata"]["layer"], None)
             replaced(self._layers, old, (data, shown, kind))
         for layer in before.values():
-            if "quantity" not in layer.metadata:
-                self._layers.remove(layer)
+            self._layers.remove(layer)
         self.changed.emit(key_of(finding.image), result.measurement)
 
     def forget(self, image: Image) -> None:
         """Take away all results of an image, whose calibration has changed."""
         for key, measurement in list(self.findings):
             if key == key_of(image):
-                for layer in self._layers_of(image, measurement):
+                for layer in self.layers_of(image, measurement):
                     self._layers.remove(layer)
                 del self.findings[key, measurement]
                 self.changed.emit(key, measurement)
@@ -177,7 +176,8 @@ class Desk:
                 set_geometry(layer, image)
         self.recalibrated.emit(key_of(image))
 
-    def _layers_of(self, image: Image, measurement: str) -> list[Any]:
+    def layers_of(self, image: Image, measurement: str) -> list[Any]:
+        """Return the layers that show a result."""
         found = []
         for layer in self._layers:
             origin = origin_of(layer)
@@ -258,4 +258,12 @@ def measured(
     automatic = Run(image, {name: given}, (), sisters).result(name)
     if not correction:
         return automatic, automatic
-    return automatic, corrected(image, name, given, correction)
+    return automatic, as_corrected(image, automatic, given, correction)
+
+
+def as_corrected(
+    image: Image, automatic: Result, parameters: Mapping[str, Any], correction: Correction
+) -> Result:
+    """Return a result as it is corrected; marks alone need no new measurement."""
+    return corrected(image if correction.given else automatic, automatic.measurement, parameters,
+                     correction)

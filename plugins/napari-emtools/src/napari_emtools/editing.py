@@ -1,7 +1,7 @@
 """What was changed in the layers of a chains result, as steps of a `Drawing`; knows no window.
 
-The layers hold chains, dots and gaps in the order of the result's tables; a change of a layer is one
-operation of the drawing for each object that it concerns.
+The layers hold chains, dots and gaps in the order of the result's tables; a change of a layer is
+one operation of the drawing for each object that it concerns.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Editing:
         return min(far, key=lambda number: far[number])
 
     def _two(self, places: Sequence[int], what: str) -> tuple[int, int]:
-        if len(places) != 2:  # noqa: PLR2004
+        if len(places) != 2:
             raise ParameterError(what, f"{len(places)} are chosen", "choose two of them")
         first, second = sorted(places)
         return first, second

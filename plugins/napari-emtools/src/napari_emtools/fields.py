@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from emtools.measure import Option
     from emtools.model import Image
 
-Kind = Literal["text", "choice", "switch", "labels", "lines", "points", "file", "result"]
+Kind = Literal["text", "choice", "switch", "labels", "lines", "file", "result"]
 _KINDS: dict[str, Kind] = {"bool": "switch", "lines": "lines", "array": "labels",
                            "numbers": "file", "Result": "result"}
 _UNITS = {"nm": "nm", "px": "px", "keV": "keV", "deg": "°", "percent": "%", "s": "s",

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emtools.tables import in_unit
-from napari_emtools.shown import ORIGIN, Origin, geometry, title_of, unit_of
+from napari_emtools.shown import ORIGIN, Origin, geometry, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pandas as pd
 
     from emtools.model import Image, Layer, Result
     from napari_emtools.shown import LayerData
@@ -34,7 +32,6 @@ _STYLES: dict[str, dict[str, Any]] = {
 _TABLES = {"chains": "chains", "dots": "dots", "gaps": "gaps", "grains": "grains",
            "reflections": "reflections"}
 _LINE, _CROSS = 0.12, 0.3  # of a usual width: thickness of centrelines, size of marks of gaps
-_MAPS = {"counts": "magma", "recorded": "magma", "atomic_percent": "viridis"}
 
 
 def result_layers(image: Image, result: Result) -> list[LayerData]:
@@ -50,27 +47,11 @@ def result_layers(image: Image, result: Result) -> list[LayerData]:
     Returns
     -------
     list of tuple
-        Layer data, each with unit, scale and `Origin`.  Spots in reciprocal space are not among
-        them, they are shown on the transform; of spectra the element maps are not, see `map_layers`.
+        Layer data, each with unit, scale and `Origin`.  Spots in reciprocal space and the element
+        maps of spectra are not among them.
     """
     return [_dressed(image, result, layer) for layer in result.layers
             if _space(layer) == "image" and "quantity" not in layer[1].get("metadata", {})]
-
-
-def map_layers(image: Image, result: Result) -> dict[str, LayerData]:
-    """Return the element maps of a result by their names: counts, windows, atomic per cent."""
-    return {layer[1]["name"]: _dressed(image, result, layer) for layer in result.layers
-            if "quantity" in layer[1].get("metadata", {})}
-
-
-def reciprocal(result: Result) -> pd.DataFrame:
-    """Return wave vectors of the reflections that were found, ``k_y, k_x`` beside their columns."""
-    import pandas as pd
-
-    for data, shown, _ in result.layers:
-        if shown["metadata"].get("space") == "reciprocal":
-            return pd.DataFrame({"k_y": data[:, 0], "k_x": data[:, 1], **shown["features"]})
-    return pd.DataFrame({"k_y": [], "k_x": []})
 
 
 def _space(layer: Layer) -> str:
@@ -103,7 +84,7 @@ def _units(image: Image, core: dict[str, Any]) -> dict[str, Any]:
 
 def _styled(name: str, kind: str, result: Result, core: dict[str, Any]) -> dict[str, Any]:
     if kind == "image":
-        return _map_style(core)
+        return {"visible": False}
     style = dict(_STYLES.get(name, {}))
     width = usual_width(result)
     if kind == "shapes":
@@ -119,12 +100,6 @@ def _styled(name: str, kind: str, result: Result, core: dict[str, Any]) -> dict[
     if kind == "labels":
         style["features"] = _label_features(name, result)
     return {key: value for key, value in style.items() if value is not None}
-
-
-def _map_style(core: dict[str, Any]) -> dict[str, Any]:
-    quantity = core.get("metadata", {}).get("quantity", "")
-    return {"colormap": core.get("colormap", _MAPS.get(quantity, "gray")), "visible": False,
-            "blending": "additive" if quantity else "translucent"}
 
 
 def _label_features(name: str, result: Result) -> Any:
@@ -179,8 +154,3 @@ def place_of(result: Result, table: str, row: int) -> tuple[float, float, float]
         own_rows = np.flatnonzero(grains["grain"] == one["grain"])
         return place_of(result, "grains", int(own_rows[0])) if len(own_rows) else None
     return None
-
-
-def same_unit(image: Image, result: Result) -> bool:
-    """Whether a result is in the unit that an image has now (it may have been calibrated)."""
-    return str(result.summary.get("unit", "nm")) == unit_of(image)

@@ -25,6 +25,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 ORIGIN = "emtools"  # key in a layer's metadata
 _NAPARI_UNITS = {PIXEL: "pixel"}
 _SUMMED_AT_ONCE = 50e6  # bytes of spectra whose sum is no wait; others are summed beside the window
+_TOOL_COLOUR, _TOOL_LINES = "#f0e442", 300  # lines as thick as a part of the image's side
 _GAMMA = 0.4  # a diffraction pattern spans decades
 _MODALITY_COLOURS = {"EDS": "magma"}
 
@@ -97,7 +98,7 @@ def image_layer(image: Image, **changed: Any) -> LayerData:
     ImageError
         If the image is no picture.
     """
-    from emtools.figures.display import contrast_limits, is_logarithmic
+    from emtools.figures.display import contrast_limits, is_logarithmic, limits_of
 
     spectra = image.has_axis("energy")
     waits = spectra and image.data.nbytes > _SUMMED_AT_ONCE
@@ -106,7 +107,7 @@ def image_layer(image: Image, **changed: Any) -> LayerData:
     if waits:
         limits = (0.0, 1.0)
     elif spectra:
-        limits = _ends(data)
+        limits = limits_of(data)
     else:
         limits = contrast_limits(image)
     names = ["y", "x"] if spectra else _order(image)
@@ -118,6 +119,14 @@ def image_layer(image: Image, **changed: Any) -> LayerData:
         "metadata": {ORIGIN: Origin(image, "sum" if spectra else "image", waits=waits)},
     }
     return data, {**shown, **changed}, "image"
+
+
+def tool_layer(image: Image, name: str, shapes: list[Any], **shown: Any) -> LayerData:
+    """Return a layer of shapes that a user draws on an image for a panel."""
+    width = max(axis.size for axis in image.plane_axes) / _TOOL_LINES
+    return shapes, {"name": f"{name} · {title_of(image)}", "ndim": 2, "edge_color": _TOOL_COLOUR,
+                    "face_color": "transparent", "edge_width": width, **geometry(image),
+                    "metadata": {ORIGIN: Origin(image, "tool")}, **shown}, "shapes"
 
 
 def geometry(image: Image, ndim: int = 2) -> dict[str, Any]:
@@ -150,11 +159,13 @@ def sum_of(image: Image) -> NDArray[np.float32]:
 
 def summed(layer: Any, values: NDArray[np.float32]) -> None:
     """Give a layer the sum that it waited for."""
+    from emtools.figures.display import limits_of
+
     origin = origin_of(layer)
     assert origin is not None
     layer.data = values
     layer.contrast_limits_range = (float(np.nanmin(values)), float(np.nanmax(values)) + 1.0)
-    layer.contrast_limits = _ends(values)
+    layer.contrast_limits = limits_of(values)
     layer.metadata[ORIGIN] = replace(origin, waits=False)
 
 
@@ -213,8 +224,3 @@ def _pixels(image: Image) -> Any:
     if data.dtype.kind == "b":
         return data.astype(np.uint8)
     return data.astype(np.float32) if data.dtype == np.float16 else data
-
-
-def _ends(values: NDArray[np.float32]) -> tuple[float, float]:
-    low, high = (float(v) for v in np.nanpercentile(values, (0.3, 99.7)))
-    return (low, high) if low < high else (low - 0.5, high + 0.5)

@@ -7,8 +7,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from emtools.stages import StoppedError, listening
 from qtpy.QtCore import QObject, Signal
+
+from emtools.stages import StoppedError, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,8 +112,9 @@ class Work(QObject):
 
 def tell(error: Exception) -> None:
     """Notify of an error: one line of what was wrong, and what to do."""
-    from emtools.errors import EmtoolsError
     from napari.utils.notifications import notification_manager, show_error
+
+    from emtools.errors import EmtoolsError
 
     if isinstance(error, EmtoolsError):
         show_error(str(error))

@@ -34,6 +34,7 @@ def write_table(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
     from emtools.errors import ParameterError
     from emtools.results import write_table as write
+    from emtools.results.single import led_by_image
 
     del data  # the places are in the table
     frame = pd.DataFrame(meta.get("features", {}))
@@ -41,9 +42,7 @@ def write_table(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         raise ParameterError(meta["name"], "has no table", "choose a layer of a result")
     origin = meta["metadata"].get(ORIGIN)
     if isinstance(origin, Origin):
-        source = origin.image.source
-        frame = frame.assign(file=source.file or "", image=source.signal)
-        frame = frame[["file", "image", *(c for c in frame if c not in ("file", "image"))]]
+        frame = led_by_image(origin.image, frame)
     write(frame, Path(path), "xlsx" if path.lower().endswith(".xlsx") else "csv")
     return [path]
 

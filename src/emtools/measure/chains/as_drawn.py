@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from scipy.special import ndtri_exp
 
 from emtools.measure.chains.cells import smoothed
+from emtools.measure.chains.links import from_corner
 from emtools.measure.chains.outline import (
     FITTABLE_PX,
     Objects,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from emtools.measure.chains.ground import Ground
 
 _BESIDE_LABEL = 0.25  # widths beside a label: hands are not steady
-_BESIDE_LINE = 0.6  # widths to either side of a line
+BESIDE_LINE = 0.6  # widths to either side of a line
 _LARGE = 6.0  # squared widths: of something larger that nothing stands out of, one body is no part
 _ONE_DOT = 0.5  # widths: an undrawn body nearer to a drawn one is the same
 _LOOSE = 2.0  # widths: a broader label says nothing of the course inside of it
@@ -44,7 +45,7 @@ FEWEST = 3  # dots of a chain
 
 def zones(drawn: Drawn, width_px: float) -> NDArray[np.int32]:
     """Return what belongs to each chain, ``(y, x)``: its place in the numbers + 1, 0 = nothing."""
-    reach = (_BESIDE_LINE if drawn.courses else _BESIDE_LABEL) * width_px
+    reach = (BESIDE_LINE if drawn.courses else _BESIDE_LABEL) * width_px
     zone = np.zeros_like(drawn.seeds)
     margin = int(np.ceil(reach)) + 1
     (place,) = ndimage.find_objects((drawn.seeds > 0).astype(np.uint8)) or (None,)
@@ -174,9 +175,7 @@ def rows_as_drawn(
             order = np.array([i for i, _ in joined(list(centres[:, None]))])
         else:
             order = order_along(centres, path, width_px)
-        row = own[order].tolist()
-        first, last = (float(np.hypot(*dots.centre[i])) for i in (row[0], row[-1]))
-        rows[number] = row if first <= last else row[::-1]
+        rows[number] = from_corner(own[order].tolist(), dots)
     return rows, few
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
-from emtools.measure.chains.as_drawn import FEWEST, lines_as_drawn
+from emtools.measure.chains.as_drawn import BESIDE_LINE, FEWEST, lines_as_drawn
 from emtools.measure.chains.refit import OWN
 from emtools.measure.chains.rejected import OUTSIDE, Rejected
 from emtools.process.straighten import arc_lengths
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
-_ON_LINE = 0.6  # widths to either side of a line: its dots
 _SAME_LINE = 0.1  # widths
 _THROUGH = 1e-3  # widths: no hand draws a line so well, a line of a result leads there
 _OUTSIDE = 0.5  # widths beyond the border: a dot's middle may lie there
@@ -92,7 +91,7 @@ def placed_dots(
     rejected = [Rejected(y, x, width, width, OUTSIDE) for y, x in dots[out].tolist()]
     dots = dots[~out]
     owner, along = np.zeros(len(dots), dtype=np.int32), np.zeros(len(dots))
-    reach = _ON_LINE * width
+    reach = BESIDE_LINE * width
     nearest = np.full(len(dots), reach)
     for place, line in enumerate(drawn.lines if drawn is not None else (), start=1):
         around = (dots > line.min(axis=0) - reach) & (dots < line.max(axis=0) + reach)

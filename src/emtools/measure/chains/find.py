@@ -11,11 +11,11 @@ from emtools.measure.chains.as_drawn import all_lines, outline_as_drawn, zones
 from emtools.measure.chains.as_placed import bare_lines, placed_dots, with_width, without_dots
 from emtools.measure.chains.dots import fit_dots
 from emtools.measure.chains.film import TOO_WIDE
-from emtools.measure.chains.fit import SIGNIFICANT, Demand
+from emtools.measure.chains.fit import SEEN_SNR, SIGNIFICANT, Demand
 from emtools.measure.chains.found import Found, Traced
 from emtools.measure.chains.ground import find_ground
 from emtools.measure.chains.outline import only_lines, sort_foreground, without_fit
-from emtools.measure.chains.refit import fit_placed, untouched
+from emtools.measure.chains.refit import fit_placed
 from emtools.measure.chains.rejected import NARROWER, WIDER, bodies
 from emtools.stages import stage
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from emtools.measure.chains.ground import Contrast
     from emtools.process.resample import Square
 
-_DRAWN_SNR = 4.0  # height over its error of a body that a person has seen too
 _IN_ROWS = 0.5  # of the bodies too small to be told from the blur: these are lines
 
 
@@ -78,7 +77,7 @@ def fit(found: Found, view: Square, widths: tuple[float, float], gap: float | No
     outline = found.outline
     if found.placed is not None:
         return _fit_placed(found, found.placed, view, widths, gap)
-    demand = Demand(SIGNIFICANT if found.traced is None else _DRAWN_SNR)
+    demand = Demand(SIGNIFICANT if found.traced is None else SEEN_SNR)
     dots, faint = fit_dots(found.ground, outline.maxima, outline.width_px, demand)
     found = found._replace(rejected=found.rejected + faint)
     if found.traced is not None and dots is not None and not dots.told_from_blur:
@@ -95,16 +94,15 @@ def _fit_placed(
     ground, outline = found.ground, found.outline
     dots, faint = fit_dots(ground, outline.maxima, outline.width_px)
     auto = _by_itself(found._replace(rejected=found.rejected + faint), dots, view, widths, gap)
-    own, out = fit_placed(ground, placed.dots, outline.maxima, dots, outline.width_px)
+    own, out, untouched = fit_placed(ground, placed.dots, outline.maxima, dots,
+                                     outline.width_px)
     lines = auto.outline.lines
     rejected = [one for one in auto.rejected if not placed.beside(one, outline.width_px)]
     return auto._replace(
         dots=own, rejected=rejected + placed.rejected + out,
         outline=replace(auto.outline, lines=without_dots(lines, placed)
                         if placed.lines is None else placed.lines),
-        placed=placed._replace(
-            by_themselves=tuple(lines),
-            untouched=untouched(placed.dots, dots, outline.width_px)))
+        placed=placed._replace(by_themselves=tuple(lines), untouched=untouched))
 
 
 def _by_itself(

@@ -39,7 +39,8 @@ _RESTING = 1e-2  # squared step over squared error: a body that has arrived
 _ARRIVED = 0.98  # of the bodies
 _RISE = 1e-3  # of the sum of squares: its weights follow the model, and it may rise with them
 _SOLVED = 1e-3  # relative residual of a step
-SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have
+SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have,
+SEEN_SNR = 4.0  # and one that a person has seen too
 SURELY = 1e-9  # damping of what is no step but an answer
 _COVERED = 0.65  # of the width: how far from its centre a body is seen
 

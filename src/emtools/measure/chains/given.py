@@ -119,16 +119,28 @@ def _from_labels(given: Any, plane: Plane) -> Drawing:
                    (places.reshape(labels.shape) + 1 - first).astype(np.int32), None)
 
 
-def _from_dots(given: Any, plane: Plane) -> Floats:
-    advice = "give an (n, 2) array of places y, x in the image's unit"
+def places_of(given: Any, name: str, fewest: int, advice: str) -> Floats:
+    """Return what was drawn as ``(n, 2)`` places, at least so many.
+
+    Raises
+    ------
+    ParameterError
+        If it is none.
+    """
     try:
         places = np.asarray(given, dtype=float)
     except (TypeError, ValueError) as error:
-        raise ParameterError("dots", "holds no numbers", advice) from error
-    if places.ndim != 2 or places.shape[1] != 2:
-        raise ParameterError("dots", f"has the shape {places.shape}", advice)
+        raise ParameterError(name, "holds no numbers", advice) from error
+    if places.ndim != 2 or places.shape[1] != 2 or len(places) < fewest:
+        raise ParameterError(name, f"has the shape {places.shape}", advice)
     if not np.isfinite(places).all():
-        raise ParameterError("dots", "has places that are no finite numbers", advice)
+        raise ParameterError(name, "has places that are no finite numbers", advice)
+    return places
+
+
+def _from_dots(given: Any, plane: Plane) -> Floats:
+    advice = "give an (n, 2) array of places y, x in the image's unit"
+    places = places_of(given, "dots", 0, advice)
     if len(places) and not _in_frame(places, plane).any():
         raise ParameterError("dots", f"lie outside of the image ({_range(places, plane)})", advice)
     return places
@@ -154,15 +166,7 @@ def _from_lines(given: Any, plane: Plane, *, may_be_empty: bool) -> Drawing:
 
 
 def _line(given: Any, number: int, plane: Plane, advice: str) -> Floats:
-    try:
-        points = np.asarray(given, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ParameterError(f"centrelines: {number}", "holds no numbers", advice) from error
-    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 2:
-        raise ParameterError(f"centrelines: {number}", f"has the shape {points.shape}", advice)
-    if not np.isfinite(points).all():
-        raise ParameterError(f"centrelines: {number}", "has points that are no finite numbers",
-                             advice)
+    points = places_of(given, f"centrelines: {number}", 2, advice)
     if not _in_frame(_stepped(points, float(plane.calibration.pixel_size)), plane).any():
         raise ParameterError(f"centrelines: {number}",
                              f"lies outside of the image ({_range(points, plane)})", advice)

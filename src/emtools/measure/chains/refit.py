@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from emtools.measure.chains.dots import Dots, fit_dots, given_up, settle, start_of, uncertain
-from emtools.measure.chains.fit import EXTENT, SIGNIFICANT, Demand, Fit, Fitter
+from emtools.measure.chains.fit import EXTENT, SEEN_SNR, SIGNIFICANT, Demand, Fit, Fitter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,6 @@ OWN = 0.75  # widths from a placed dot: a body found there is that dot
 _UNTOUCHED = 0.1  # widths: a dot placed so near to a found one is that one as it was
 _NEAR = 2.5  # widths around a change: what is fitted anew with it
 _MOST_CHANGED = 1.0  # changed dots over untouched ones: beyond it all are fitted anew
-_PLACED_SNR = 4.0  # height over its error of a dot that a person placed
 
 
 class _Change(NamedTuple):
@@ -51,7 +50,7 @@ class _Change(NamedTuple):
 
 def fit_placed(
     ground: Ground, placed: Floats, maxima: Floats, found: Dots | None, width_px: float
-) -> tuple[Dots | None, list[Rejected]]:
+) -> tuple[Dots | None, list[Rejected], Bools]:
     """Fit dots where a person placed them.
 
     Bodies that were found by themselves and that nobody placed a dot at are fitted with them, so
@@ -71,22 +70,26 @@ def fit_placed(
     Returns
     -------
     tuple
-        The dots, `starts` their numbers among the placed ones; and those that show nothing.
+        The dots, `starts` their numbers among the placed ones; those that show nothing; and
+        ``(m,)``, which of the placed ones are where one was found by itself.
     """
     change = None if found is None else _change(placed, found, width_px)
+    untouched = np.zeros(len(placed), dtype=bool)
+    if change is not None:
+        untouched[change.found[change.found >= 0]] = True
     if found is None or change is None \
             or len(change.placed) > _MOST_CHANGED * (change.found >= 0).sum():
         others = maxima
         if len(others) and len(placed):
             others = others[cKDTree(placed).query(others)[0] > OWN * width_px]
         dots, out = fit_dots(ground, np.vstack([placed, others]), width_px,
-                             Demand(SIGNIFICANT, len(placed), _PLACED_SNR))
+                             Demand(SIGNIFICANT, len(placed), SEEN_SNR))
     else:
         dots, out = _refitted(ground, placed, found, change, width_px)
     if dots is None or not (dots.starts < len(placed)).any():
-        return None, out
+        return None, out, untouched
     dots = dots.only(dots.starts < len(placed))
-    return dots.only(np.argsort(dots.starts, kind="stable")), out
+    return dots.only(np.argsort(dots.starts, kind="stable")), out, untouched
 
 
 def _change(placed: Floats, found: Dots, width_px: float) -> _Change:
@@ -107,13 +110,6 @@ def _change(placed: Floats, found: Dots, width_px: float) -> _Change:
     else:
         kept[:] = True
     return _Change(which, kept, new)
-
-
-def untouched(placed: Floats, found: Dots | None, width_px: float) -> Bools:
-    """Which of the placed dots are where one was found by itself."""
-    if found is None:
-        return np.zeros(len(placed), dtype=bool)
-    return np.asarray(np.isin(np.arange(len(placed)), _change(placed, found, width_px).found))
 
 
 def _refitted(
@@ -139,7 +135,7 @@ def _refitted(
     numbers = np.concatenate([change.placed, anew.starts])
     fit = Fit(np.vstack([start, anew.parameters]), known.blur, found.shape, known.gain,
               blur_known=True)
-    demand = Demand(SIGNIFICANT, n_new + int((anew.starts < len(placed)).sum()), _PLACED_SNR)
+    demand = Demand(SIGNIFICANT, n_new + int((anew.starts < len(placed)).sum()), SEEN_SNR)
     settled = settle(fit, rest, width_px, demand)
     first = np.vstack([placed[change.placed], anew.centre])
     out = given_up(fit, first, width_px, demand)

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from emtools.model import Calibration
 
 MAX_ZONE_INDEX = 3
-_CLOSE = 0.5  # runner-up with this fraction of the best score: ambiguous
+CLOSE = 0.5  # runner-up with this fraction of the best score: ambiguous
 _ACCEPTED = 0.15  # below this a candidate explains too little to be named
 _SCALE_SIGMAS = 3.0
 _LOCAL_SCALE = 0.01  # by how much spacings of two grains may differ besides, 1 sigma
 _MATCH_SIGMAS = 4.0
 _CLEAR = 0.2  # of the strongest spot's signal-to-noise ratio
 _STRONG = 0.5  # of the strongest structure factor: should be seen
-_SMALLEST_UNSCALED_NM = 0.1  # spacings tried where the image has no scale
+SMALLEST_UNSCALED_NM = 0.1  # spacings tried where the image has no scale
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Verdict:
         """Whether the rival is close, the zone axis unknown, or one family all that is seen."""
         if self.best is None:
             return False
-        close = self.runner_up is not None and self.runner_up.score > _CLOSE * self.best.score
+        close = self.runner_up is not None and self.runner_up.score > CLOSE * self.best.score
         return close or not self.best.zone_axis or self.best.one_family
 
 
@@ -167,7 +167,7 @@ def _differs(a: Candidate, b: Candidate) -> bool:
 def _smallest_d(spots: list[Spot], tolerance: Tolerance) -> float:
     """Smallest reference spacing that a spot may have, whatever the scale."""
     if not np.isfinite(tolerance.scale):
-        return _SMALLEST_UNSCALED_NM
+        return SMALLEST_UNSCALED_NM
     smallest = (1 - _SCALE_SIGMAS * tolerance.scale) / max(s.length for s in spots)
     return smallest / (1.05 * tolerance.expected)
 

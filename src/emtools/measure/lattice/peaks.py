@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import fft
 
 from emtools.measure.lattice.cells import STREAK
-from emtools.process.threads import in_spans, threads
+from emtools.process.fourier import half_transform, hann
+from emtools.process.threads import in_spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,26 +21,14 @@ _SMALL = 40_000  # cells: a small transform
 _RINGS = 4096  # of equal area, for a first look at a large transform
 
 
-def window(n: int) -> NDArray[np.float32]:
-    """Hann window over `n` pixels, centred on the middle of the frame."""
-    position = (np.arange(n) + 0.5) / n
-    return (np.sin(np.pi * position) ** 2).astype(np.float32)
-
-
 def transform(values: NDArray[np.float32]) -> NDArray[np.complex64]:
     """Return the half transform of a Hann-windowed plane, as `scipy.fft.rfft2` orders it."""
-    from emtools.process._kernels import windowed_rows
-
-    along_y, along_x = (window(n) for n in values.shape)
-    windowed = np.empty(values.shape, dtype=np.float32)
-    in_spans(lambda rows: windowed_rows(rows, values, along_y, along_x, windowed),
-             (0, len(values)), values.size)
-    return np.asarray(fft.rfft2(windowed, workers=threads(), overwrite_x=True))
+    return half_transform(values, *(hann(n) for n in values.shape))
 
 
 def hann_weight(shape: tuple[int, int]) -> float:
     """Sum of the squares of the window."""
-    return float(np.sum(window(shape[0]) ** 2) * np.sum(window(shape[1]) ** 2))
+    return float(np.sum(hann(shape[0]) ** 2) * np.sum(hann(shape[1]) ** 2))
 
 
 @dataclass(frozen=True)

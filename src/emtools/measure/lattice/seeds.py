@@ -15,7 +15,8 @@ from scipy import fft
 
 from emtools.measure.lattice.cells import lay_out
 from emtools.measure.lattice.noise import noise_floor
-from emtools.measure.lattice.peaks import Peaks, find_peaks, hann_weight, transform, window
+from emtools.measure.lattice.peaks import Peaks, find_peaks, hann_weight, transform
+from emtools.process.fourier import hann
 from emtools.process.threads import in_threads
 from emtools.stages import stage
 
@@ -252,13 +253,14 @@ def _in_windows(
     cells = search.window_cells((side, side))
     if cells.searched == 0:
         return []
-    hann = np.outer(window(side), window(side))
+    along = hann(side)
+    tapered = np.outer(along, along)
     weight = hann_weight((side, side))
 
     def row_of_windows(row: tuple[int, list[int]]) -> Seeds:
         top, lefts = row
         tiles = np.stack([values[top:top + side, left:left + side] for left in lefts])
-        tiles *= hann
+        tiles *= tapered
         peaks = find_peaks(fft.rfft2(tiles, overwrite_x=True), cells, weight, rate, n_windows)
         centres = np.array([(top, left) for left in lefts]) + (side - 1) / 2
         return _seeds(peaks, centres, np.full(2, float(side)))

@@ -28,7 +28,6 @@ class AboutPanel(Panel):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        viewer = self.viewer
         self.images = ImageChoice(self)
         self.text = QTextBrowser()
         self.filter = QLineEdit()

@@ -1,9 +1,10 @@
-"""What the panels have in common: the choice of an image, and listening that ends with the panel."""
+"""What the panels have in common: the choice of an image, listening that ends with the panel."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
@@ -19,14 +20,16 @@ from qtpy.QtWidgets import (
 from napari_emtools.desk import desk_of
 from napari_emtools.shown import frame_of, image_of, key_of, origin_of, title_of
 from napari_emtools.viewers import prepare
+from napari_emtools.work import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from emtools.model import Image
 
 _NARROWEST = 260
 _WIDE, _HIGH = 330, 600
+_SHORT_CLICK = 3.0  # pixels on the screen that a hand moves in a click
 
 
 class Panel(QWidget):
@@ -48,6 +51,7 @@ class Panel(QWidget):
         self.box = QVBoxLayout(self)
         self.box.setContentsMargins(6, 6, 6, 6)
         self.setMinimumWidth(_NARROWEST)
+        self.said = note()
         heard = self._heard  # not the panel: it is gone when this is called
         self.destroyed.connect(lambda: _unheard(heard))
 
@@ -60,9 +64,24 @@ class Panel(QWidget):
         emitter.connect(slot)
         self._heard.append((emitter, slot))
 
-    def deaf(self) -> None:
-        """Stop listening."""
-        _unheard(self._heard)
+    def wrong(self, error: Exception) -> None:
+        """Notify of an error, and say it in the panel."""
+        tell(error)
+        self.said.setText(str(error))
+
+    def on_click(self, clicked: Callable[[Any], None]) -> None:
+        """Call a function with the place of each click on the image, for as long as it lives."""
+        def wait(viewer: Any, event: Any) -> Iterator[None]:
+            start = np.asarray(event.pos, dtype=float)
+            yield
+            while event.type == "mouse_move":
+                yield
+            if np.hypot(*(np.asarray(event.pos, dtype=float) - start)) <= _SHORT_CLICK:
+                clicked(event.position)
+
+        callbacks = self.viewer.mouse_drag_callbacks
+        callbacks.append(wait)
+        self.destroyed.connect(lambda: wait in callbacks and callbacks.remove(wait))
 
 
 def _unheard(heard: list[tuple[Any, Any]]) -> None:

@@ -15,8 +15,8 @@ from emtools.instrument import DEFAULT_REPRODUCIBILITY, InstrumentCalibration
 from emtools.instrument.from_distance import scaled
 from napari_emtools.desk import replaced
 from napari_emtools.panels.base import ImageChoice, Panel, button, form, note, row
-from napari_emtools.shown import ORIGIN, Origin, geometry, key_of, title_of, unit_of
-from napari_emtools.work import Work, tell
+from napari_emtools.shown import key_of, title_of, tool_layer, unit_of
+from napari_emtools.work import Work
 
 if TYPE_CHECKING:
     from emtools.model import Image
@@ -54,7 +54,6 @@ class CalibratePanel(Panel):
         self.repeats.setRange(0.0, 50.0)
         self.repeats.setValue(100 * DEFAULT_REPRODUCIBILITY)
         self.repeats.setSuffix(" %")
-        self.said = note()
         self.work = Work(self)
         self.calibration: InstrumentCalibration | None = None
         self._layer: Any = None
@@ -92,17 +91,10 @@ class CalibratePanel(Panel):
 
     def draw_line(self) -> None:
         """Let a line be drawn; the last one counts."""
-        from napari.layers import Layer
-
         image = self.images.whole
         if image is None:
             return
-        size = max(axis.size for axis in image.plane_axes)
-        self._layer = replaced(self.viewer.layers, self._layer, ([], {
-            "name": f"{LINE} · {title_of(image)}", "ndim": 2, "edge_color": "#f0e442",
-            "edge_width": size / 300, **geometry(image),
-            "metadata": {ORIGIN: Origin(image, "tool")}}, "shapes"))
-        assert isinstance(self._layer, Layer)
+        self._layer = replaced(self.viewer.layers, self._layer, tool_layer(image, LINE, []))
         self.viewer.layers.selection.active = self._layer
         self._layer.mode = "add_line"
 
@@ -123,7 +115,7 @@ class CalibratePanel(Panel):
         try:
             calibrated = emtools.calibrate_distance(image, ends, length, unit, end_err_px=err)
         except EmtoolsError as error:
-            self._wrong(error)
+            self.wrong(error)
             return
         try:
             self.calibration = scaled(image, ends, length, unit, end_err_px=err,
@@ -143,7 +135,7 @@ class CalibratePanel(Panel):
         self.said.setText("measuring the lattice")
         repeats = 0.01 * self.repeats.value()
         self.work.start(lambda: emtools.calibrate(image, phase, reproducibility=repeats),
-                        self._calibrated, self._wrong)
+                        self._calibrated, self.wrong)
 
     def save(self, path: str = "") -> None:
         """Save the calibration, or a recipe with the pixel size of an image that stated none."""
@@ -165,7 +157,7 @@ class CalibratePanel(Panel):
                                   f"pixel_size_nm = {size!r}\n", encoding="utf-8")
             show_info(f"{path}: a recipe for emtools batch --recipe")
         except (EmtoolsError, OSError) as error:
-            self._wrong(error)
+            self.wrong(error)
 
     def load(self, path: str = "") -> None:
         """Apply a saved calibration to the images of this file."""
@@ -175,7 +167,7 @@ class CalibratePanel(Panel):
             try:
                 self._calibrated(InstrumentCalibration.read(path))
             except EmtoolsError as error:
-                self._wrong(error)
+                self.wrong(error)
 
     def _calibrated(self, calibration: InstrumentCalibration) -> None:
         image = self.images.whole
@@ -184,7 +176,7 @@ class CalibratePanel(Panel):
         try:
             own = calibration.apply(image)
         except EmtoolsError as error:
-            self._wrong(error)
+            self.wrong(error)
             return
         self.calibration = calibration
         others = [_or_as_it_is(calibration, one) for one in self._of_same_file(image)
@@ -221,10 +213,6 @@ class CalibratePanel(Panel):
         y, x = image.pixel_size(calibration.unit)
         self.said.setText(f"pixel size {y:.6g} × {x:.6g} {calibration.unit} ± "
                           f"{100 * calibration.scale_err:.2g} % ({image.axis('x').source})")
-
-    def _wrong(self, error: Exception) -> None:
-        tell(error)
-        self.said.setText(str(error))
 
     def _removed(self, event: Any) -> None:
         if event.value is self._layer:

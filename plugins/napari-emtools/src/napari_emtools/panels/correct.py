@@ -8,23 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QGridLayout, QLabel, QTextBrowser
 
-from emtools.corrections import corrected
 from emtools.errors import EmtoolsError
+from napari_emtools.desk import as_corrected
 from napari_emtools.editing import Editing
 from napari_emtools.panels.base import ImageChoice, Panel, button, note, row
-from napari_emtools.shown import key_of, origin_of
-from napari_emtools.work import Work, tell
+from napari_emtools.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emtools.corrections import Correction, Mark
-    from emtools.model import Image, Result
+    from emtools.corrections import Mark
+    from emtools.model import Image
     from napari_emtools.desk import Finding
 
 MEASUREMENT = "chains"
 _TABLES = ("chains", "dots", "gaps")
-_SHORT_CLICK = 3.0  # pixels on the screen that a hand moves in a click
 
 
 class CorrectPanel(Panel):
@@ -38,10 +36,8 @@ class CorrectPanel(Panel):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        viewer = self.viewer
         self.images = ImageChoice(self, self._no_chains)
         self.work = Work(self)
-        self.said = note()
         self.changes = QTextBrowser()
         self._editing: Editing | None = None
         self._layers: dict[str, Any] = {}
@@ -52,9 +48,7 @@ class CorrectPanel(Panel):
         self._lay_out()
         self.images.chosen.connect(self._renew)
         self.listen(self.desk.changed, self._changed)
-        viewer.mouse_drag_callbacks.append(self._clicked)
-        callbacks, clicked = viewer.mouse_drag_callbacks, self._clicked
-        self.destroyed.connect(lambda: clicked in callbacks and callbacks.remove(clicked))
+        self.on_click(self._clicked)
         self._renew()
 
     def _lay_out(self) -> None:
@@ -91,7 +85,8 @@ class CorrectPanel(Panel):
             place += 1 + (len(buttons) - 1) // 3
         self.box.addLayout(grid)
         self.box.addLayout(row(
-            button("Accept", "Say that the chosen objects are right", lambda: self.mark("accepted")),
+            button("Accept", "Say that the chosen objects are right",
+                   lambda: self.mark("accepted")),
             button("Reject", "Say that the chosen objects are wrong: they stay in the table, "
                    "marked, and count for nothing", lambda: self.mark("rejected")),
             button("Unmark", "Say nothing of them", lambda: self.mark(None))))
@@ -150,27 +145,23 @@ class CorrectPanel(Panel):
         try:
             change(editing)
         except EmtoolsError as error:
-            tell(error)
-            self.said.setText(str(error))
-            self.desk.show(editing.finding)  # the layers as they were
+            self._failed(error)
             return
         finding, correction = editing.finding, editing.correction
         if correction == finding.correction:
             return
         self.said.setText("measuring again")
-        image, parameters = finding.image, finding.parameters
-        self.work.start(lambda: corrected(image, MEASUREMENT, parameters, correction),
-                        lambda result: self._measured(finding, correction, result), self._failed)
-
-    def _measured(self, finding: Finding, correction: Correction, result: Result) -> None:
-        self.desk.correct(finding, correction, result)
+        image, automatic, parameters = finding.image, finding.automatic, finding.parameters
+        self.work.start(lambda: as_corrected(image, automatic, parameters, correction),
+                        lambda result: self.desk.correct(finding, correction, result),
+                        self._failed)
 
     def _failed(self, error: Exception) -> None:
-        tell(error)
+        """Show the layers as they were, and say what was wrong."""
         finding = self.finding
         if finding is not None:
             self.desk.show(finding)
-        self.said.setText(str(error))
+        self.wrong(error)
 
     def _tool(self, table: str, mode: str) -> None:
         layer = self._layers.get(table)
@@ -206,12 +197,11 @@ class CorrectPanel(Panel):
             self.changes.clear()
             self.said.setText("Measure chains first.")
             return
-        for layer in self.viewer.layers:
-            origin = origin_of(layer)
-            if origin is not None and origin.measurement == MEASUREMENT \
-                    and origin.key == key_of(finding.image) and origin.table in _TABLES:
-                self._layers[origin.table] = layer
-                layer.events.data.connect(getattr(self, f"_{origin.table}_edited"))
+        for layer in self.desk.layers_of(finding.image, MEASUREMENT):
+            table = layer.metadata["layer"]
+            if table in _TABLES:
+                self._layers[table] = layer
+                layer.events.data.connect(getattr(self, f"_{table}_edited"))
         self.said.setText(finding.result.outcome)
         said = finding.correction.sentences
         self.changes.setHtml("<ol>" + "".join(f"<li>{html.escape(one)}</li>" for one in said)
@@ -242,14 +232,8 @@ class CorrectPanel(Panel):
         else:
             self._edit(lambda editing: editing.changed(table, places, data))
 
-    def _clicked(self, viewer: Any, event: Any) -> Any:
+    def _clicked(self, position: Any) -> None:
         """Do what waits for a click."""
-        start = np.asarray(event.pos, dtype=float)
-        yield
-        while event.type == "mouse_move":
-            yield
-        if self._armed is None \
-                or np.hypot(*(np.asarray(event.pos, dtype=float) - start)) > _SHORT_CLICK:
-            return
-        armed, self._armed = self._armed, None
-        armed(np.asarray(event.position[-2:], dtype=float))
+        if self._armed is not None:
+            armed, self._armed = self._armed, None
+            armed(np.asarray(position[-2:], dtype=float))

@@ -1,4 +1,4 @@
-"""The live Fourier transform: of a rectangle while it is dragged, with spots that can be clicked."""
+"""The live Fourier transform: of a rectangle while it is dragged, with spots to be clicked."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ from emtools.crystal import known_phases
 from emtools.errors import EmtoolsError
 from emtools.process.fourier import bragg_filtered, fourier, log_display, prepared
 from napari_emtools.desk import replaced
-from napari_emtools.panels.base import ImageChoice, Panel, button, form, note, row
+from napari_emtools.panels.base import ImageChoice, Panel, button, form, row
 from napari_emtools.panels.transform_view import TransformView
-from napari_emtools.shown import ORIGIN, Origin, geometry, image_layer, key_of, origin_of, title_of
-from napari_emtools.work import Work, tell
+from napari_emtools.shown import (
+    ORIGIN,
+    Origin,
+    image_layer,
+    key_of,
+    origin_of,
+    title_of,
+    tool_layer,
+)
+from napari_emtools.work import Work
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +62,6 @@ class FourierPanel(Panel):
         self.radius.setDecimals(3)
         self.radius.setRange(0.001, 1e3)
         self.radius.setValue(0.3)
-        self.said = note()
         self.text = QTextBrowser()
         self.spots: list[PickedSpot] = []
         self.work = Work(self)
@@ -66,7 +73,7 @@ class FourierPanel(Panel):
         self._later.timeout.connect(self.renew)
         self._lay_out()
         self.images.chosen.connect(self._image_chosen)
-        self.phases.editingFinished.connect(self._phases_changed)
+        self.phases.editingFinished.connect(self._say)
         self.listen(viewer.layers.events.removed, self._removed)
         self._image_chosen()
 
@@ -103,12 +110,10 @@ class FourierPanel(Panel):
 
     def draw_area(self) -> None:
         """Put a rectangle on the middle of the image, to be dragged and resized."""
-        from napari.layers import Layer
-
         image = self.images.image
         if image is None:
-            tell(EmtoolsError("Fourier transform", "there is no picture in real space",
-                              "open one"))
+            self.wrong(EmtoolsError("Fourier transform", "there is no picture in real space",
+                                    "open one"))
             return
         if self._layer is None:
             size = np.array([axis.size for axis in image.plane_axes])
@@ -117,12 +122,8 @@ class FourierPanel(Panel):
             if (half * 2 >= size).all():
                 low, high = size / 4, 3 * size / 4
             box = np.array([low, [low[0], high[1]], high, [high[0], low[1]]])
-            self._layer = Layer.create([box], {
-                "name": f"{AREA} · {title_of(image)}", "shape_type": "rectangle",
-                "edge_color": "#f0e442", "face_color": "transparent",
-                "edge_width": float(max(size)) / 300, **geometry(image),
-                "metadata": {ORIGIN: Origin(image, "tool")}}, "shapes")
-            self.viewer.layers.append(self._layer)
+            self._layer = replaced(self.viewer.layers, None, tool_layer(
+                image, AREA, [box], shape_type="rectangle"))
             self._layer.events.set_data.connect(self._moved)
         self._layer.mode = "select"
         self._layer.selected_data = {0}
@@ -166,7 +167,7 @@ class FourierPanel(Panel):
         names = self.phase_names()
         seen = self.transform.transform
         if not names or seen is None:
-            self.transform.draw_rings([], [])
+            self.transform.draw_rings([])
             return
         if seen.plane_axes[0].unit != "1/nm":
             self.said.setText("rings need a pixel size in nm: calibrate the image")
@@ -174,9 +175,9 @@ class FourierPanel(Panel):
         try:
             found = probe.rings(names, -min(axis.offset for axis in seen.plane_axes))
         except EmtoolsError as error:
-            tell(error)
+            self.wrong(error)
             return
-        self.transform.draw_rings(found["k_per_nm"].tolist(), found["hkl"].tolist())
+        self.transform.draw_rings(found["k_per_nm"].tolist())
 
     def filter(self) -> None:
         """Show the image that only the clicked spots make, as a layer on it."""
@@ -248,9 +249,6 @@ class FourierPanel(Panel):
         self.transform.mark([one.k_yx for one in self.spots],
                             [str(i) for i in range(1, len(self.spots) + 1)])
 
-    def _phases_changed(self) -> None:
-        self._say()
-
     def _say(self) -> None:
         """Say what the spots are, and what the last two are together."""
         names = self.phase_names()
@@ -271,9 +269,7 @@ class FourierPanel(Panel):
 def _together(last: int, pair: PairOfSpots) -> str:
     said = (f"<b>{last - 1} and {last}</b>: angle {pair.angle} (plane ± "
             f"{pair.angle_plane_err_deg:.2g}°), ratio of spacings {pair.ratio}")
-    shown = _table(pair.candidates, tuple(
-        column for column in ("phase", "zone_axis", "hkl_1", "hkl_2", "hkl1", "hkl2", "score")
-        if column in pair.candidates))
+    shown = _table(pair.candidates, ("phase", "zone_axis", "hkl1", "hkl2", "score"))
     return "<br>".join(part for part in (said, pair.reason, shown) if part)
 
 

@@ -28,15 +28,14 @@ from emtools.model import Measured
 from napari_emtools.desk import measured
 from napari_emtools.fields import fields_of, labels_on, lines_of, numbers_in
 from napari_emtools.panels.base import ImageChoice, Panel, button, form, note, row
-from napari_emtools.shown import key_of
-from napari_emtools.work import Work, tell
+from napari_emtools.shown import frame_of, key_of, title_of
+from napari_emtools.work import Work
 
 if TYPE_CHECKING:
     from emtools.model import Image, Result
     from napari_emtools.fields import Field
 
 _NONE = "none"
-_WIDE_TIP = 60
 _LAYERS = {"labels": "Labels", "lines": "Shapes"}
 
 
@@ -62,7 +61,7 @@ class MeasurePanel(Panel):
         self.run_button = button("Measure", self.measurement.summary, self.run)
         self.stop_button = button("Stop", "Stop measuring; nothing is changed", self.work.stop)
         self.progress = QProgressBar()
-        self.outcome = note()
+        self.outcome = self.said
         self.summary = QTextBrowser()
         self._lay_out()
         self.work.reached.connect(self._reached)
@@ -157,20 +156,6 @@ class MeasurePanel(Panel):
         assert isinstance(editor, QLineEdit)
         return field.value(editor.text())
 
-    def set_parameters(self, parameters: dict[str, Any]) -> None:
-        """Fill the form in."""
-        for field in self.fields:
-            if field.name not in parameters:
-                continue
-            value, editor = parameters[field.name], self.editors[field.name]
-            if isinstance(editor, QCheckBox):
-                editor.setChecked(bool(value))
-            elif isinstance(editor, QComboBox) and field.kind == "choice":
-                editor.setCurrentText(str(value))
-            elif isinstance(editor, QLineEdit):
-                editor.setText(", ".join(map(str, value)) if isinstance(value, tuple | list)
-                               else "" if value is None else str(value))
-
     def run(self) -> None:
         """Measure the chosen image; what it found before is replaced, corrections are kept."""
         image = self.images.image
@@ -181,8 +166,7 @@ class MeasurePanel(Panel):
         try:
             parameters = self.parameters()
         except EmtoolsError as error:
-            tell(error)
-            self.outcome.setText(str(error))
+            self.wrong(error)
             return
         before = self.desk.of(image, name)
         correction = before.correction if before else None
@@ -198,7 +182,7 @@ class MeasurePanel(Panel):
 
         self.work.start(
             lambda: measured(image, name, parameters, supplied, sisters, correction), done,
-            self._failed)
+            self.wrong)
 
     def _other(self, image: Image, name: str) -> Any:
         """What another measurement found in this image, or in one of the same scan."""
@@ -213,8 +197,6 @@ class MeasurePanel(Panel):
     def _why_none(self) -> str:
         """Why no image can be measured, of each that is open."""
         step = self.viewer.dims.current_step
-        from napari_emtools.shown import frame_of, title_of
-
         reasons = [f"{title_of(one)}: {self.measurement.why_not(frame_of(one, step))}"
                    for one in self.desk.images()]
         return "\n".join(reasons) or "Open an image first."
@@ -239,10 +221,6 @@ class MeasurePanel(Panel):
         self.progress.setRange(0, 0 if done is None else 100)
         self.progress.setValue(0 if done is None else round(100 * done))
         self.outcome.setText(words)
-
-    def _failed(self, error: Exception) -> None:
-        self.outcome.setText(str(error))
-        tell(error)
 
     def _changed(self, key: str, measurement: str) -> None:
         image = self.images.image

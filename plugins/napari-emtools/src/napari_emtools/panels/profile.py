@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from emtools import probe
 from emtools.errors import EmtoolsError
 from emtools.model import Measured
 from emtools.tables import in_unit
-from napari_emtools.panels.base import ImageChoice, Panel, button, form, note, row
+from napari_emtools.desk import replaced
+from napari_emtools.panels.base import ImageChoice, Panel, button, form, row
 from napari_emtools.panels.plots import FigureView, canvas_of
-from napari_emtools.shown import ORIGIN, Origin, geometry, key_of, title_of
+from napari_emtools.shown import ORIGIN, key_of, tool_layer
 
 if TYPE_CHECKING:
     from emtools.model import Image
@@ -52,7 +54,6 @@ class ProfilePanel(Panel):
         self.scroll.setWidget(self.strip)
         self.scroll.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.scroll.hide()
-        self.said = note()
         self.text = QTextBrowser()
         self.profile: Profile | None = None
         self.bodies: Bodies | None = None
@@ -84,18 +85,11 @@ class ProfilePanel(Panel):
 
     def draw_line(self) -> None:
         """Let a line be drawn; the last one that was drawn counts."""
-        from napari.layers import Layer
-
         image = self.images.image
         if image is None:
             return
         if self._layer is None:
-            size = max(axis.size for axis in image.plane_axes)
-            self._layer = Layer.create([], {
-                "name": f"{LINE} · {title_of(image)}", "ndim": 2, "edge_color": "#f0e442",
-                "edge_width": size / 300, **geometry(image),
-                "metadata": {ORIGIN: Origin(image, "tool")}}, "shapes")
-            self.viewer.layers.append(self._layer)
+            self._layer = replaced(self.viewer.layers, None, tool_layer(image, LINE, []))
             self._layer.events.set_data.connect(self._drawn)
         self.along.setCurrentText(_NO_CHAIN)
         self.viewer.layers.selection.active = self._layer
@@ -157,9 +151,7 @@ class ProfilePanel(Panel):
         self.canvas.draw_idle()
 
     def _show_chain(self, chain: int) -> None:
-        """Show a chain straightened, with its gaps; below it its composition, if it was measured."""
-        from dataclasses import replace
-
+        """Show a chain straightened, with its gaps."""
         from emtools import figures
 
         image = self.images.image

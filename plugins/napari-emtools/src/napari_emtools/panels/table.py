@@ -18,12 +18,12 @@ from qtpy.QtWidgets import (
 
 from emtools.measure import load
 from emtools.model import Measured
-from emtools.tables import in_unit
+from emtools.tables import error_of, in_unit
+from napari_emtools.desk import desk_of
 from napari_emtools.found import objects_of, place_of
-from napari_emtools.panels.base import ImageChoice, Panel, button, note, row
+from napari_emtools.panels.base import ImageChoice, Panel, button, row
 from napari_emtools.shown import key_of, origin_of
 from napari_emtools.viewers import camera
-from napari_emtools.work import tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from napari_emtools.desk import Finding
 
 _VIEWED = 6.0  # sizes of an object that are seen about it
-_SHORT_CLICK = 3.0  # pixels on the screen that a hand moves in a click
 
 
 class TablePanel(Panel):
@@ -46,7 +45,6 @@ class TablePanel(Panel):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        viewer = self.viewer
         self.images = ImageChoice(self, self._no_result)
         self.tables = QComboBox()
         self.filter = QLineEdit()
@@ -66,14 +64,14 @@ class TablePanel(Panel):
         self.view.verticalHeader().hide()
         self.view.horizontalHeader().setSectionResizeMode(
             QHeaderView.ResizeMode.ResizeToContents)
-        self.said = note()
         self.box.addWidget(self.images)
         self.box.addWidget(self.tables)
         self.box.addWidget(self.filter)
         self.box.addWidget(self.view, 1)
         self.box.addWidget(self.said)
         self.box.addLayout(row(
-            button("CSV", "Write the tables of this result as CSV files", lambda: self.write("csv")),
+            button("CSV", "Write the tables of this result as CSV files",
+                   lambda: self.write("csv")),
             button("Excel", "Write the tables of this result as Excel files",
                    lambda: self.write("xlsx")),
             button("All", "Write tables and pictures of this result into a folder",
@@ -86,9 +84,7 @@ class TablePanel(Panel):
         self.view.selectionModel().selectionChanged.connect(self._row_chosen)
         self.listen(self.desk.changed, self._changed)
         self.listen(self.desk.chosen, self._object_chosen)
-        viewer.mouse_drag_callbacks.append(self._clicked)
-        callbacks, clicked = viewer.mouse_drag_callbacks, self._clicked
-        self.destroyed.connect(lambda: clicked in callbacks and callbacks.remove(clicked))
+        self.on_click(self._clicked)
         self._renew()
 
     def take(self, image: Image, measurement: str) -> None:
@@ -125,7 +121,7 @@ class TablePanel(Panel):
             files = write_result(self._finding.image, self._finding.result, folder, to,
                                  pictures=pictures)
         except EmtoolsError as error:
-            tell(error)
+            self.wrong(error)
             return
         show_info(f"{len(files)} files written to {folder}")
 
@@ -193,15 +189,9 @@ class TablePanel(Panel):
                     self.tables.setCurrentIndex(i)
         self.choose_row(place)
 
-    def _clicked(self, viewer: Any, event: Any) -> Any:
+    def _clicked(self, position: Any) -> None:
         """Find the row of what was clicked."""
-        start = np.asarray(event.pos, dtype=float)
-        yield
-        while event.type == "mouse_move":
-            yield
-        if np.hypot(*(np.asarray(event.pos, dtype=float) - start)) > _SHORT_CLICK:
-            return
-        found = object_at(viewer, event.position)
+        found = object_at(self.viewer, position)
         if found is not None:
             self.desk.chosen.emit(*found)
 
@@ -220,7 +210,8 @@ class RowsModel(QAbstractTableModel):
         self.beginResetModel()
         self._frame, self._meanings = frame, meanings
         names = [] if frame is None else [str(name) for name in frame.columns]
-        self._columns = [name for name in names if not _is_error(name, names)]
+        errors = {error_of(name) for name in names}
+        self._columns = [name for name in names if name not in errors]
         self.endResetModel()
 
     def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008, N802
@@ -260,15 +251,6 @@ class RowsModel(QAbstractTableModel):
         return None
 
 
-def _error_of(column: str) -> tuple[str, str]:
-    head, _, unit = column.rpartition("_")
-    return f"{head}_err_{unit}", f"{column}_err"
-
-
-def _is_error(column: str, names: list[str]) -> bool:
-    return any(column in _error_of(other) for other in names if other != column)
-
-
 def _cell(frame: pd.DataFrame, column: str, place: int) -> str:
     value = frame[column].iloc[place]
     if isinstance(value, str):
@@ -279,8 +261,7 @@ def _cell(frame: pd.DataFrame, column: str, place: int) -> str:
         return str(value)
     if not np.isfinite(value):
         return "–"
-    err = next((float(frame[one].iloc[place]) for one in _error_of(column) if one in frame),
-               float("nan"))
+    err = float(frame[error_of(column)].iloc[place]) if error_of(column) in frame else float("nan")
     return str(Measured(float(value), err))
 
 
@@ -296,11 +277,8 @@ def show_object(viewer: Any, finding: Finding, table: str, place: int) -> None:
         # Nearer if need be; whoever has zoomed in stays there while the object still fits.
         if not zoom <= view.zoom <= shorter / max(1.5 * size, 1e-9):
             view.zoom = zoom
-    for layer in viewer.layers:
-        origin = origin_of(layer)
-        if origin is not None and origin.role == "result" and origin.key == key_of(finding.image) \
-                and origin.measurement == finding.result.measurement:
-            mark(layer, finding.result, table, place)
+    for layer in desk_of(viewer).layers_of(finding.image, finding.result.measurement):
+        mark(layer, finding.result, table, place)
 
 
 def mark(layer: Any, result: Result, table: str, place: int) -> None:

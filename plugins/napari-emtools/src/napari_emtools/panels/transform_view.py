@@ -95,9 +95,8 @@ class TransformView:
             self._words.color = colours
         self.canvas.update()
 
-    def draw_rings(self, k: Sequence[float], words: Sequence[str]) -> None:
-        """Draw rings at wave numbers, all in one line; their names are said in the panel."""
-        del words
+    def draw_rings(self, k: Sequence[float]) -> None:
+        """Draw rings at wave numbers, all in one line."""
         self._rings.visible = bool(len(k))
         if len(k):
             turn = np.linspace(0, 2 * np.pi, _RING_POINTS)
