@@ -17,7 +17,7 @@ test: .make/test system
 check: lint types contracts unit
 
 lint:
-	$(BIN)/ruff check src tests benchmarks sample_images docs
+	$(BIN)/ruff check src plugins tests benchmarks sample_images docs
 
 types:
 	$(BIN)/mypy
@@ -27,6 +27,7 @@ contracts:
 
 unit:
 	$(BIN)/pytest -n $(WORKERS)
+	cd plugins/napari-emtools && ../../$(BIN)/pytest -n $(WORKERS)
 
 # Long studies and fault campaigns: minutes to hours.
 validate: .make/test
@@ -72,8 +73,8 @@ system:
 	$(PIP) --editable .
 	@touch $@
 
-.make/test: .make/venv pyproject.toml constraints.txt
-	$(PIP) --editable '.[test]'
+.make/test: .make/venv pyproject.toml constraints.txt plugins/napari-emtools/pyproject.toml
+	$(PIP) --editable '.[test]' --editable 'plugins/napari-emtools[test]'
 	@touch $@ .make/demo
 
 clean:

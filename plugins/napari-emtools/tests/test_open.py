@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from conftest import SAMPLES, real_data_folder
 
 _SAMPLES = sorted(path for path in SAMPLES.iterdir()
@@ -80,7 +81,7 @@ def test_read_error_is_told_with_the_readers_words(window: Any, tmp_path: Path) 
 
     broken = tmp_path / "broken.dm4"
     broken.write_bytes(b"\0" * 100)
-    with pytest.raises(ReadError, match="broken.dm4"):
+    with pytest.raises(ReadError, match=r"broken\.dm4"):
         window.open(broken)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from conftest import SAMPLES
 
 
@@ -32,7 +33,7 @@ def test_transform_follows_the_rectangle(window: Any) -> None:
     window.settle(0.1)
     first = panel.area
     area = panel._layer
-    area.data = [np.asarray(area.data[0]) + [40.0, -30.0]]
+    area.data = [np.asarray(area.data[0]) + np.array([40.0, -30.0])]
     window.settle(0.1)
     assert panel.area == (first[0] + 40, first[1] - 30, first[2] + 40, first[3] - 30)
     step = panel.transform.transform.plane_axes[0].pixel_size

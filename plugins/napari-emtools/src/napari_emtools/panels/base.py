@@ -71,7 +71,7 @@ class Panel(QWidget):
 
     def on_click(self, clicked: Callable[[Any], None]) -> None:
         """Call a function with the place of each click on the image, for as long as it lives."""
-        def wait(viewer: Any, event: Any) -> Iterator[None]:
+        def wait(_: Any, event: Any) -> Iterator[None]:
             start = np.asarray(event.pos, dtype=float)
             yield
             while event.type == "mouse_move":
@@ -114,7 +114,7 @@ class ImageChoice(QComboBox):
     def __init__(self, panel: Panel, why_not: Callable[[Image], str | None] | None = None) -> None:
         super().__init__(panel)
         self._viewer, self._desk = panel.viewer, panel.desk
-        self._why_not = why_not or (lambda image: None)
+        self._why_not = why_not or (lambda _: None)
         self._images: list[Image] = []
         self.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

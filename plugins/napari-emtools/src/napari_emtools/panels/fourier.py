@@ -260,7 +260,8 @@ class FourierPanel(Panel):
                     parts.append(_table(probe.planes(one, names),
                                         ("phase", "hkl", "d_reference_nm", "sigmas")))
             if len(self.spots) > 1:
-                parts.append(_together(len(self.spots), probe.pair(*self.spots[-2:], names)))
+                pair = probe.pair(self.spots[-2], self.spots[-1], names)
+                parts.append(_together(len(self.spots), pair))
         except EmtoolsError as error:
             parts.append(str(error))
         self.text.setHtml("<br>".join(parts))

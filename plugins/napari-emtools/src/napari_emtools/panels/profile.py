@@ -42,18 +42,18 @@ class ProfilePanel(Panel):
 
         viewer = self.viewer
         self.images = ImageChoice(self, _why_not)
-        self.width = QDoubleSpinBox()
-        self.width.setDecimals(3)
-        self.width.setRange(1e-3, 1e6)
+        self.across = QDoubleSpinBox()
+        self.across.setDecimals(3)
+        self.across.setRange(1e-3, 1e6)
         self.along = QComboBox()
         self.figure = Figure(layout="constrained")
         self.canvas = canvas_of(self.figure)
         self.canvas.setMinimumHeight(200)
         self.strip = FigureView()
-        self.scroll = QScrollArea()
-        self.scroll.setWidget(self.strip)
-        self.scroll.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.scroll.hide()
+        self.strip_area = QScrollArea()
+        self.strip_area.setWidget(self.strip)
+        self.strip_area.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.strip_area.hide()
         self.text = QTextBrowser()
         self.profile: Profile | None = None
         self.bodies: Bodies | None = None
@@ -65,7 +65,7 @@ class ProfilePanel(Panel):
         self._later.timeout.connect(self.renew)
         self._lay_out()
         self.images.chosen.connect(self._image_chosen)
-        self.width.valueChanged.connect(lambda _: self._later.start())
+        self.across.valueChanged.connect(lambda _: self._later.start())
         self.along.activated.connect(lambda _: self.renew())
         self.listen(viewer.layers.events.removed, self._removed)
         self.listen(self.desk.changed, lambda *_: self._renew_chains())
@@ -75,11 +75,11 @@ class ProfilePanel(Panel):
         self.box.addWidget(self.images)
         lines = form()
         lines.addRow("along", self.along)
-        lines.addRow("width", self.width)
+        lines.addRow("width", self.across)
         self.box.addLayout(lines)
         self.box.addLayout(row(button("Draw line", "Draw a line on the image", self.draw_line)))
         self.box.addWidget(self.canvas, 3)
-        self.box.addWidget(self.scroll, 3)
+        self.box.addWidget(self.strip_area, 3)
         self.box.addWidget(self.said)
         self.box.addWidget(self.text, 2)
 
@@ -112,13 +112,13 @@ class ProfilePanel(Panel):
         return np.asarray(image.calibration().vectors(points))
 
     def _show_line(self) -> None:
-        self.scroll.hide()
+        self.strip_area.hide()
         self.canvas.show()
         image, places = self.images.image, self.places
         if image is None or places is None or np.hypot(*np.diff(places, axis=0).T).sum() == 0:
             return
         try:
-            self.profile = probe.profile(image, places, self.width.value())
+            self.profile = probe.profile(image, places, self.across.value())
             self.fringes, self.bodies = self.profile.fringes(), self.profile.bodies()
         except EmtoolsError as error:
             self.said.setText(str(error))
@@ -163,7 +163,7 @@ class ProfilePanel(Panel):
                    for name, frame in found.result.details.items()}
         figure = figures.strips_figure(image, replace(found.result, tables=only, details=details))
         self.canvas.hide()
-        self.scroll.show()
+        self.strip_area.show()
         if figure is None:
             self.said.setText(f"chain {chain} cannot be straightened")
             return
@@ -179,9 +179,9 @@ class ProfilePanel(Panel):
             self._layer = None
         if image is not None:
             calibration = image.calibration()
-            self.width.setSuffix(f" {calibration.unit}")
-            self.width.setValue(_FIRST_WIDTH_PX * calibration.pixel_size)
-            self.width.setSingleStep(calibration.pixel_size)
+            self.across.setSuffix(f" {calibration.unit}")
+            self.across.setValue(_FIRST_WIDTH_PX * calibration.pixel_size)
+            self.across.setSingleStep(calibration.pixel_size)
         self._renew_chains()
 
     def _renew_chains(self) -> None:

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
+from qtpy.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+)
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -31,6 +37,9 @@ if TYPE_CHECKING:
     from emtools.model import Image, Result
     from napari_emtools.desk import Finding
 
+Index = QModelIndex | QPersistentModelIndex
+
+_ROOT = QModelIndex()
 _VIEWED = 6.0  # sizes of an object that are seen about it
 
 
@@ -214,15 +223,15 @@ class RowsModel(QAbstractTableModel):
         self._columns = [name for name in names if name not in errors]
         self.endResetModel()
 
-    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008, N802
+    def rowCount(self, parent: Index = _ROOT) -> int:  # noqa: N802
         """Return how many rows there are."""
         return 0 if self._frame is None or parent.isValid() else len(self._frame)
 
-    def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008, N802
+    def columnCount(self, parent: Index = _ROOT) -> int:  # noqa: N802
         """Return how many columns there are: an error stands with its value."""
         return 0 if parent.isValid() else len(self._columns)
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return the text of a cell, or its value for sorting."""
         if self._frame is None or not index.isValid():
             return None
@@ -311,8 +320,8 @@ def object_at(viewer: Any, position: Any) -> tuple[str, str, str, int] | None:
         if type(layer).__name__ == "Labels":
             if not value:
                 continue
-            numbers = np.asarray(layer.features.iloc[1:, 0]) if len(layer.features) else []
-            places = np.flatnonzero(np.asarray(numbers) == value)
+            numbers = layer.features.iloc[1:, 0].to_numpy() if len(layer.features) else np.array([])
+            places = np.flatnonzero(numbers == value)
             if not len(places):
                 continue
             value = places[0]
