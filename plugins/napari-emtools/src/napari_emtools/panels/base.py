@@ -8,11 +8,16 @@ import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
+    QDockWidget,
     QFormLayout,
+    QFrame,
     QHBoxLayout,
     QLabel,
+    QMainWindow,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
+    QTabBar,
     QVBoxLayout,
     QWidget,
 )
@@ -48,16 +53,53 @@ class Panel(QWidget):
         self.desk = desk_of(viewer)
         prepare(viewer)
         self._heard: list[tuple[Any, Any]] = []
-        self.box = QVBoxLayout(self)
+        inside = QWidget()
+        self.box = QVBoxLayout(inside)
         self.box.setContentsMargins(6, 6, 6, 6)
+        outside = QVBoxLayout(self)
+        outside.setContentsMargins(0, 0, 0, 0)
+        outside.addWidget(scrolling(inside))
         self.setMinimumWidth(_NARROWEST)
         self.said = note()
         heard = self._heard  # not the panel: it is gone when this is called
         self.destroyed.connect(lambda: _unheard(heard))
+        self._has_place = False
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """Return a width that leaves most of a small screen to the image."""
         return QSize(_WIDE, _HIGH)
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802
+        """Find a place when it is first shown."""
+        super().showEvent(event)
+        if not self._has_place:
+            self._has_place = True
+            self._beside_the_others()
+
+    def _beside_the_others(self) -> None:
+        """Become a tab with the panels that are open: below each other they outgrow the screen."""
+        dock = self._dock()
+        window = None if dock is None else dock.parentWidget()
+        if dock is None or not isinstance(window, QMainWindow):
+            return
+        dock.setWindowTitle(dock.windowTitle().partition(" (")[0])  # a tab is narrow
+        area = window.dockWidgetArea(dock)
+        docks: Any = window.findChildren(QDockWidget)
+        others = [one for one in docks if one is not dock and not one.isFloating()
+                  and one.findChild(Panel) is not None and window.dockWidgetArea(one) == area]
+        if others and not dock.isFloating():
+            window.tabifyDockWidget(others[0], dock)
+            bars: Any = window.findChildren(QTabBar)
+            for bar in bars:
+                bar.setElideMode(Qt.TextElideMode.ElideNone)
+                bar.setUsesScrollButtons(True)
+            dock.raise_()
+
+    def _dock(self) -> QDockWidget | None:
+        above = self.parentWidget()
+        while above is not None and not isinstance(above, QDockWidget):
+            above = above.parentWidget()
+        return above
 
     def listen(self, emitter: Any, slot: Callable[..., None]) -> None:
         """Connect a signal of the viewer or the desk for as long as the panel lives."""
@@ -201,6 +243,16 @@ def form() -> QFormLayout:
     made.setContentsMargins(0, 0, 0, 0)
     made.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
     made.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return made
+
+
+def scrolling(inside: QWidget) -> QScrollArea:
+    """Return a frameless area that scrolls up and down what is too high for it."""
+    made = QScrollArea()
+    made.setWidget(inside)
+    made.setWidgetResizable(True)
+    made.setFrameShape(QFrame.Shape.NoFrame)
+    made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     return made
 
 

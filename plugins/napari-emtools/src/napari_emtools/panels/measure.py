@@ -5,17 +5,14 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QCompleter,
     QFileDialog,
-    QFrame,
     QHBoxLayout,
     QLineEdit,
     QProgressBar,
-    QScrollArea,
     QTextBrowser,
     QToolButton,
     QWidget,
@@ -27,7 +24,7 @@ from emtools.measure import load
 from emtools.model import Measured
 from napari_emtools.desk import measured
 from napari_emtools.fields import fields_of, labels_on, lines_of, numbers_in
-from napari_emtools.panels.base import ImageChoice, Panel, button, form, note, row
+from napari_emtools.panels.base import ImageChoice, Panel, button, form, note, row, scrolling
 from napari_emtools.shown import frame_of, key_of, title_of
 from napari_emtools.work import Work
 
@@ -86,12 +83,7 @@ class MeasurePanel(Panel):
             editor.setToolTip(tip)
             lines.addRow(field.label, editor)
             lines.labelForField(editor).setToolTip(tip)
-        scroll = QScrollArea()
-        scroll.setWidget(inside)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.box.addWidget(scroll, 3)
+        self.box.addWidget(scrolling(inside), 3)
         self.box.addLayout(row(self.run_button, self.stop_button))
         self.progress.setRange(0, 100)
         self.box.addWidget(self.progress)

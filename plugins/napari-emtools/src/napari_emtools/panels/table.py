@@ -26,7 +26,7 @@ from emtools.measure import load
 from emtools.model import Measured
 from emtools.tables import error_of, in_unit
 from napari_emtools.desk import desk_of
-from napari_emtools.found import objects_of, place_of
+from napari_emtools.found import objects_of, place_of, usual_width
 from napari_emtools.panels.base import ImageChoice, Panel, button, row
 from napari_emtools.shown import key_of, origin_of
 from napari_emtools.viewers import camera
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Index = QModelIndex | QPersistentModelIndex
 
 _ROOT = QModelIndex()
-_VIEWED = 6.0  # sizes of an object that are seen about it
+_ROOM, _LEAST = 1.5, 12.0  # that is seen about an object: of its size, of usual widths
 
 
 class TablePanel(Panel):
@@ -282,9 +282,9 @@ def show_object(viewer: Any, finding: Finding, table: str, place: int) -> None:
         view = camera(viewer)
         view.center = (*view.center[:-2], y, x)
         shorter = min(viewer.window._qt_viewer.canvas.size) if hasattr(viewer, "window") else 500
-        zoom = shorter / max(_VIEWED * size, 1e-9)
+        zoom = shorter / max(_ROOM * size, _LEAST * usual_width(finding.result))
         # Nearer if need be; whoever has zoomed in stays there while the object still fits.
-        if not zoom <= view.zoom <= shorter / max(1.5 * size, 1e-9):
+        if not zoom <= view.zoom <= shorter / max(_ROOM * size, 1e-9):
             view.zoom = zoom
     for layer in desk_of(viewer).layers_of(finding.image, finding.result.measurement):
         mark(layer, finding.result, table, place)
