@@ -5,12 +5,13 @@ What does not fit in memory is read block by block, once for the sums and once f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emtools.errors import CalibrationError, ImageError
+from emtools.errors import CalibrationError, ImageError, ParameterError
+from emtools.model import Axis, Image
 from emtools.process.frames import drift_of, summed_in_place
 from emtools.stages import stage
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-    from emtools.model import Image
 
     Floats = NDArray[np.float64]
 
@@ -158,6 +157,75 @@ def as_spectra(image: Image, *, align: bool = False) -> Spectra:
             data = data.reshape(shape)
     mask = image.mask if {"y", "x"} <= set(names) else None
     return Spectra(data, _energies(image), mask, image.name, drift)
+
+
+def region_spectrum(image: Image, region: NDArray[np.bool_] | None = None) -> Image:
+    """Sum the spectra of a region.
+
+    Parameters
+    ----------
+    image
+        Spectrum image, line of spectra, or one spectrum.
+    region
+        ``(y, x)``, True = sum; by default all that may be used.
+
+    Returns
+    -------
+    Image
+        One spectrum, with counts as float64 on the same energy axis.
+
+    Raises
+    ------
+    ImageError, CalibrationError
+        If the image holds no spectra of counts in keV.
+    ParameterError
+        If the region has other pixels than the image, or none.
+    """
+    spectra = as_spectra(image)
+    used = np.ones(spectra.shape, dtype=bool) if spectra.mask is None else spectra.mask
+    if region is not None:
+        if region.shape != spectra.shape:
+            raise ParameterError("region", f"has {region.shape} pixels, the image {spectra.shape}")
+        used = used & region
+    if not used.any():
+        raise ParameterError("region", "has no pixel of the image", "draw it on the image")
+    counts = spectra.sums(used.astype(np.int64), 1)[1]
+    return replace(image, data=counts, axes=(image.axis("energy"),), mask=None)
+
+
+def window_map(image: Image, low_keV: float, high_keV: float) -> Image:
+    """Map the counts that were recorded between two energies, continuum and overlaps with them.
+
+    Parameters
+    ----------
+    image
+        Spectrum image, or line of spectra.
+    low_keV, high_keV
+        Edges of the window; channels whose middle lies in it are summed.
+
+    Returns
+    -------
+    Image
+        ``(y, x)``, float32 counts; NaN in masked pixels.
+
+    Raises
+    ------
+    ImageError, CalibrationError
+        If the image holds no spectra of counts in keV.
+    ParameterError
+        If no channel lies in the window.
+    """
+    spectra = as_spectra(image)
+    first, end = np.searchsorted(spectra.energy_keV, [low_keV, high_keV])
+    if end <= first:
+        raise ParameterError("low_keV, high_keV", f"no channel lies in {low_keV:g} ... "
+                             f"{high_keV:g} keV", f"a channel is {spectra.channel_keV:g} keV wide")
+    part = replace(spectra, counts=spectra.counts[..., first:end],
+                   energy_keV=spectra.energy_keV[first:end])
+    axes = tuple(image.axis(name) if image.has_axis(name) else Axis(name, 1) for name in "yx")
+    counts = part.projected(np.ones((int(end - first), 1)))[..., 0]
+    return replace(image, data=counts, axes=axes, audit=(
+        *image.audit, f"counts of {low_keV:.4g} ... {high_keV:.4g} keV"))
 
 
 def _energies(image: Image) -> Floats:

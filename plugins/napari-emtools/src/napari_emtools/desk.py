@@ -13,11 +13,12 @@ from psygnal import Signal
 
 from emtools.corrections import Correction, corrected
 from emtools.measure import Run, load
+from emtools.model.image import same_scan
 from napari_emtools.found import result_layers
 from napari_emtools.shown import geometry, key_of, origin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from emtools.model import Image, Result
 
@@ -93,15 +94,19 @@ class Desk:
         Signal: an object was chosen; key, measurement, table, row.
     recalibrated
         Signal: an image has another calibration; its key.
+    opened
+        Signal: there are other spectra that no layer shows.
     """
 
     changed = Signal(str, str)
     chosen = Signal(str, str, str, int)
     recalibrated = Signal(str)
+    opened = Signal()
 
     def __init__(self, viewer: Any) -> None:
         self._layers = viewer.layers
         self.findings: dict[tuple[str, str], Finding] = {}
+        self.spectra: list[Image] = []  # single ones: no layer shows them
 
     def of(self, image: Image, measurement: str) -> Finding | None:
         """Return what a measurement found in an image, if it was made."""
@@ -114,7 +119,21 @@ class Desk:
             origin = origin_of(layer)
             if origin is not None and origin.role in ("image", "sum"):
                 found.setdefault(origin.key, origin.image)
-        return list(found.values())
+        return [*found.values(), *self.spectra]
+
+    def take_spectra(self, images: Sequence[Image]) -> None:
+        """Take single spectra, each in the place of the same opened before."""
+        new = {key_of(image) for image in images}
+        self.spectra = [one for one in self.spectra if key_of(one) not in new] + list(images)
+        self.opened.emit()
+
+    def of_scan(self, image: Image, measurement: str) -> Finding | None:
+        """Return what a measurement found in an image, or in another of the same scan."""
+        found = self.of(image, measurement)
+        if found is None:
+            found = next((own for one in self.sisters(image) if same_scan(image, one)
+                          and (own := self.of(one, measurement)) is not None), None)
+        return found
 
     def sisters(self, image: Image) -> tuple[Image, ...]:
         """Return the other images of the same file."""
@@ -147,15 +166,26 @@ class Desk:
 
     def show(self, finding: Finding) -> None:
         """Put a result's layers in the place of those that it had."""
-        result = finding.result
+        result, active = finding.result, self._layers.selection.active
         before = {layer.metadata["layer"]: layer
                   for layer in self.layers_of(finding.image, result.measurement)}
-        for data, shown, kind in result_layers(finding.image, result):
+        for data, shown, kind in result_layers(finding.image, result, before):
             old = before.pop(shown["metadata"]["layer"], None)
             replaced(self._layers, old, (data, shown, kind))
         for layer in before.values():
             self._layers.remove(layer)
+        if active in self._layers:
+            self._layers.selection.active = active
         self.changed.emit(key_of(finding.image), result.measurement)
+
+    def show_map(self, finding: Finding, name: str) -> None:
+        """Show one of a result's element maps."""
+        for data, shown, kind in result_layers(finding.image, finding.result, (name,)):
+            if shown["metadata"]["layer"] == name:
+                old = next((layer for layer in self.layers_of(
+                    finding.image, finding.result.measurement)
+                    if layer.metadata["layer"] == name), None)
+                replaced(self._layers, old, (data, shown, kind))
 
     def forget(self, image: Image) -> None:
         """Take away all results of an image, whose calibration has changed."""
@@ -225,6 +255,12 @@ def replaced(layers: Any, old: Any, new: tuple[Any, dict[str, Any], str]) -> Any
         if mode:
             layer.mode = mode
     return layer
+
+
+def shown_as(layers: Any, image: Image, name: str) -> Any:
+    """Return the layer of an image that a panel has made under a name, if it is there."""
+    return next((layer for layer in layers if layer.metadata.get("layer") == name
+                 and (own := origin_of(layer)) is not None and own.key == key_of(image)), None)
 
 
 def measured(

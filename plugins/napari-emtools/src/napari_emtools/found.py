@@ -14,7 +14,7 @@ from emtools.tables import in_unit
 from napari_emtools.shown import ORIGIN, Origin, geometry, title_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from emtools.model import Image, Layer, Result
     from napari_emtools.shown import LayerData
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Colours that the colour-blind tell apart (Okabe & Ito), as in the figures.
 BLUE, ORANGE, GREEN, RED, GREY = "#56b4e9", "#e69f00", "#009e73", "#d55e00", "#999999"
 REJECTED = "#cc79a7"
+_ELEMENTS = (ORANGE, BLUE, REJECTED, GREEN, RED)
+_BRIGHTEST = 99.5  # percentile of a map that is shown brightest
 _STYLES: dict[str, dict[str, Any]] = {
     "chains": {"edge_color": BLUE, "face_color": "transparent", "opacity": 0.9},
     "dots": {"face_color": "transparent", "border_color": ORANGE, "border_width": 0.1,
@@ -34,7 +36,9 @@ _TABLES = {"chains": "chains", "dots": "dots", "gaps": "gaps", "grains": "grains
 _LINE, _CROSS = 0.12, 0.3  # of a usual width: thickness of centrelines, size of marks of gaps
 
 
-def result_layers(image: Image, result: Result) -> list[LayerData]:
+def result_layers(
+    image: Image, result: Result, maps: Collection[str] = ()
+) -> list[LayerData]:
     """Return the layers of a result that belong on the image.
 
     Parameters
@@ -43,15 +47,24 @@ def result_layers(image: Image, result: Result) -> list[LayerData]:
         That was measured.
     result
         What was found.
+    maps
+        Names of those element maps that are wanted.
 
     Returns
     -------
     list of tuple
-        Layer data, each with unit, scale and `Origin`.  Spots in reciprocal space and the element
-        maps of spectra are not among them.
+        Layer data, each with unit, scale and `Origin`.  Spots in reciprocal space are not among
+        them.
     """
-    return [_dressed(image, result, layer) for layer in result.layers
-            if _space(layer) == "image" and "quantity" not in layer[1].get("metadata", {})]
+    names = map_names(result)
+    return [_dressed(image, result, layer) for layer in result.layers if _space(layer) == "image"
+            and (layer[1]["name"] in maps or layer[1]["name"] not in names)]
+
+
+def map_names(result: Result) -> list[str]:
+    """Return the names of a result's element maps."""
+    return [str(core["name"]) for _, core, _ in result.layers
+            if "quantity" in core.get("metadata", {})]
 
 
 def _space(layer: Layer) -> str:
@@ -63,7 +76,8 @@ def _dressed(image: Image, result: Result, layer: Layer) -> LayerData:
     name = core["name"]
     shown = {key: value for key, value in core.items() if key not in ("edge_width",)}
     table = _TABLES.get(name, "")
-    shown |= _styled(name, kind, result, shown)
+    shown |= _map_style(layer, result) if name in map_names(result) \
+        else _styled(name, kind, result, shown)
     shown |= {"name": f"{name} · {title_of(image)}", **_units(image, core),
               "metadata": {ORIGIN: Origin(image, "result", result.measurement, table),
                            "layer": name}}
@@ -98,8 +112,25 @@ def _styled(name: str, kind: str, result: Result, core: dict[str, Any]) -> dict[
         colour = "edge_color" if kind == "shapes" else "border_color"
         style[colour] = [REJECTED if mark == "rejected" else style[colour] for mark in marks]
     if kind == "labels":
+        style["visible"] = name in _TABLES  # regions of spectra lie on all of the picture
         style["features"] = _label_features(name, result)
     return {key: value for key, value in style.items() if value is not None}
+
+
+def _map_style(layer: Layer, result: Result) -> dict[str, Any]:
+    """Colours of an element map: elements add up where they lie on each other."""
+    from napari.utils import Colormap
+
+    data, core, _ = layer
+    elements = list(dict.fromkeys(one["metadata"]["element"] for _, one, _ in result.layers
+                                  if "quantity" in one.get("metadata", {})))
+    colour = _ELEMENTS[elements.index(core["metadata"]["element"]) % len(_ELEMENTS)]
+    if core["name"].endswith("1 sigma"):
+        colour = "#ffffff"
+    known = data[np.isfinite(data)]
+    top = float(np.percentile(known, _BRIGHTEST)) if known.size else 1.0
+    return {"visible": True, "blending": "additive", "contrast_limits": (0.0, max(top, 1e-6)),
+            "colormap": Colormap(["#000000", colour], name=f"to {colour}")}
 
 
 def _label_features(name: str, result: Result) -> Any:

@@ -129,6 +129,14 @@ def tool_layer(image: Image, name: str, shapes: list[Any], **shown: Any) -> Laye
                     "metadata": {ORIGIN: Origin(image, "tool")}, **shown}, "shapes"
 
 
+def region_of(layer: Any, image: Image) -> NDArray[np.bool_] | None:
+    """Return the pixels of an image that the last shape of a layer encloses; None without one."""
+    if not len(layer.data):
+        return None
+    rows, columns = (axis.size if image.has_axis(axis.name) else 1 for axis in image.plane_axes)
+    return np.asarray(layer.to_masks(mask_shape=(rows, columns))[-1], dtype=bool)
+
+
 def geometry(image: Image, ndim: int = 2) -> dict[str, Any]:
     """Return ``scale``, ``units`` and, where the plane is distorted, ``affine`` of a layer.
 

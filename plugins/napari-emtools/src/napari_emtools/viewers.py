@@ -40,7 +40,7 @@ def placed(images: Sequence[Image]) -> list[LayerData]:
 
     viewer = napari.current_viewer()
     pictures = [_with_rows(image) for image in images if image.has_axis("x")]
-    _say_no_picture([image for image in images if not image.has_axis("x")])
+    _show_spectra(viewer, [image for image in images if not image.has_axis("x")])
     if not pictures:
         return []
     own = unit_in(viewer) if viewer is not None else None
@@ -120,13 +120,22 @@ def _with_rows(image: Image) -> Image:
     return replace(image, data=image.data[None], axes=(row, *image.axes), mask=None)
 
 
-def _say_no_picture(images: list[Image]) -> None:
+def _show_spectra(viewer: Any, images: list[Image]) -> None:
+    """Show single spectra in their panel; say of anything else that it is no picture."""
     from napari.utils.notifications import show_info
 
+    spectra = [image for image in images if image.has_axis("energy")]
+    if spectra and viewer is not None:
+        from napari_emtools.desk import desk_of
+        from napari_emtools.panels import opened
+
+        desk_of(viewer).take_spectra(spectra)
+        opened(viewer, "Spectrum").images.choose(spectra[0])
+        show_info(f"{', '.join(map(title_of, spectra))}: shown in the panel Spectrum")
+        images = [image for image in images if not image.has_axis("energy")]
     for image in images:
         axes = ", ".join(axis.name for axis in image.axes)
-        show_info(f"{title_of(image)} is no picture (its axis: {axes}): nothing is shown of it, "
-                  "`emtools eds` measures spectra")
+        show_info(f"{title_of(image)} is no picture (its axis: {axes}): nothing is shown of it")
 
 
 def _show_beside(viewer: Any, images: list[Image], own: str) -> None:

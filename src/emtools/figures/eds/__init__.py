@@ -9,15 +9,15 @@ import numpy as np
 from emtools.figures.eds.composition import composition_figure
 from emtools.figures.eds.maps import maps_figure, shares_figure
 from emtools.figures.eds.profile import profile_figure
-from emtools.figures.eds.spectrum import spectrum_figure
+from emtools.figures.eds.spectrum import draw_spectrum, spectrum_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from emtools.model import Image, Result
 
-__all__ = ["composition_figure", "eds_pictures", "maps_figure", "profile_figure",
-           "shares_figure", "spectrum_figure"]
+__all__ = ["composition_figure", "draw_spectrum", "eds_pictures", "maps_figure",
+           "profile_figure", "shares_figure", "spectrum_figure"]
 
 
 def eds_pictures(image: Image, result: Result, *, shares: bool = True) -> dict[str, Figure]:

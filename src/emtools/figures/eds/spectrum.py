@@ -16,6 +16,7 @@ from emtools.figures.style import (
     TWO_COLUMNS_IN,
     panel,
     sheet,
+    size_pt,
     style,
 )
 
@@ -31,7 +32,7 @@ _LEFT, _RIGHT, _BELOW, _TOP = 0.58, 0.06, 0.34, 0.3
 _SPECTRUM, _RESIDUALS, _BETWEEN = 2.6, 0.75, 0.06
 _LEAST_SHOWN = 0.004  # of the highest line of the spectrum: weaker ones are not labelled
 _BEYOND = 1.12  # of the highest line's energy: what is shown
-_CLOSE = 0.018  # of the width: labels closer than that stand above each other
+_LABEL_PT = 20.0  # labels closer than that stand above each other
 _STEPS = 6  # of labels above each other
 _MOST_RESIDUAL = 6.0
 _HIGHEST, _LABEL = 0.66, 0.055  # of the panel's height: the highest peak, one label
@@ -54,14 +55,30 @@ def spectrum_figure(result: Result) -> Figure:
         wide = TWO_COLUMNS_IN - _LEFT - _RIGHT
         above = panel(figure, (_LEFT, _BELOW + _RESIDUALS + _BETWEEN, wide, _SPECTRUM))
         below = panel(figure, (_LEFT, _BELOW, wide, _RESIDUALS))
-        energy = spectrum["energy_keV"].to_numpy()
-        high = _highest_energy(lines, energy)
-        for axes in (above, below):
-            axes.set_xlim(max(float(energy[0]) - 0.05, 0.0), high)
-        _draw_spectrum(above, spectrum, high)
-        _label(above, lines)
+        draw_spectrum(above, spectrum, lines)
+        above.tick_params(labelbottom=False)
+        above.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False,
+                     borderaxespad=0.2, handlelength=1.4)
+        below.set_xlim(above.get_xlim())
         _draw_residuals(below, spectrum)
         return figure
+
+
+def draw_spectrum(axes: Axes, spectrum: pd.DataFrame, lines: pd.DataFrame) -> None:
+    """Draw a spectrum with its fit, and name the families of lines in it.
+
+    Parameters
+    ----------
+    axes
+        To draw on.
+    spectrum, lines
+        Details of a result of ``eds``.
+    """
+    energy = spectrum["energy_keV"].to_numpy()
+    high = _highest_energy(lines, energy)
+    axes.set_xlim(max(float(energy[0]) - 0.05, 0.0), high)
+    _draw_spectrum(axes, spectrum, high)
+    _label(axes, lines)
 
 
 def _highest_energy(lines: pd.DataFrame, energy: NDArray[np.float64]) -> float:
@@ -80,9 +97,6 @@ def _draw_spectrum(axes: Axes, spectrum: pd.DataFrame, high: float) -> None:
     axes.set_ylim(0, top / _HIGHEST**2)
     axes.set_yticks(_round_ticks(top))
     axes.set_ylabel("counts")
-    axes.tick_params(labelbottom=False)
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, frameon=False,
-                borderaxespad=0.2, handlelength=1.4)
 
 
 def _round_ticks(top: float) -> list[float]:
@@ -109,10 +123,10 @@ def _label(axes: Axes, lines: pd.DataFrame) -> None:
         axes.axvline(row.energy_keV, ymax=_HIGHEST, color=colours[row.element], linewidth=LINE_PT,
                      alpha=0.9, zorder=0.5)
     alphas = strong[strong["line"].isin(["Ka", "La", "Ma"])].sort_values("energy_keV")
-    width = axes.get_xlim()[1] - axes.get_xlim()[0]
+    close = _LABEL_PT / size_pt(axes)[0] * (axes.get_xlim()[1] - axes.get_xlim()[0])
     taken: list[tuple[float, int]] = []
     for row in alphas.itertuples():
-        near = {step for at, step in taken if abs(at - row.energy_keV) < _CLOSE * 2.2 * width}
+        near = {step for at, step in taken if abs(at - row.energy_keV) < close}
         step = next((one for one in range(_STEPS) if one not in near), _STEPS - 1)
         taken.append((row.energy_keV, step))
         height = (_HIGHEST + 0.03 + _LABEL * step) ** 2 * top

@@ -53,7 +53,7 @@ class Panel(QWidget):
         self.desk = desk_of(viewer)
         prepare(viewer)
         self._heard: list[tuple[Any, Any]] = []
-        inside = QWidget()
+        inside = _Inside()
         self.box = QVBoxLayout(inside)
         self.box.setContentsMargins(6, 6, 6, 6)
         outside = QVBoxLayout(self)
@@ -126,6 +126,15 @@ class Panel(QWidget):
         self.destroyed.connect(lambda: wait in callbacks and callbacks.remove(wait))
 
 
+class _Inside(QWidget):
+    """What scrolls in a panel: as low as its parts can be made before it does."""
+
+    def heightForWidth(self, width: int) -> int:  # noqa: N802
+        """Return the least height; a scroll area asks for it, and is told the best by default."""
+        layout = self.layout()
+        return -1 if layout is None else layout.minimumHeightForWidth(width)
+
+
 def _unheard(heard: list[tuple[Any, Any]]) -> None:
     for emitter, slot in heard:
         try:
@@ -166,6 +175,7 @@ class ImageChoice(QComboBox):
         panel.listen(layers.events.removed, self.renew)
         panel.listen(layers.selection.events.active, self._follow)
         panel.listen(panel.desk.recalibrated, self.renew)
+        panel.listen(panel.desk.opened, self.renew)
         self.activated.connect(lambda: self.chosen.emit())
         self.renew()
 

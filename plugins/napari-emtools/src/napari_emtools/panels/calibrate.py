@@ -36,7 +36,7 @@ class CalibratePanel(Panel):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.images = ImageChoice(self)
+        self.images = ImageChoice(self, _why_not)
         self.length = QDoubleSpinBox()
         self.length.setDecimals(4)
         self.length.setRange(1e-4, 1e9)
@@ -217,6 +217,10 @@ class CalibratePanel(Panel):
     def _removed(self, event: Any) -> None:
         if event.value is self._layer:
             self._layer = None
+
+
+def _why_not(image: Image) -> str | None:
+    return None if image.has_axis("y") and image.has_axis("x") else "no picture"
 
 
 def _as_large(image: Image, like: Image, calibrated: Image) -> Image:

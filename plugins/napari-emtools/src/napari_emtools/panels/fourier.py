@@ -12,7 +12,7 @@ from emtools import probe
 from emtools.crystal import known_phases
 from emtools.errors import EmtoolsError
 from emtools.process.fourier import bragg_filtered, fourier, log_display, prepared
-from napari_emtools.desk import replaced
+from napari_emtools.desk import replaced, shown_as
 from napari_emtools.panels.base import ImageChoice, Panel, button, form, row
 from napari_emtools.panels.transform_view import TransformView
 from napari_emtools.shown import (
@@ -20,7 +20,6 @@ from napari_emtools.shown import (
     Origin,
     image_layer,
     key_of,
-    origin_of,
     title_of,
     tool_layer,
 )
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
     Box = tuple[int, int, int, int]
 
-AREA = "FFT area"
+AREA, FILTERED = "FFT area", "Bragg filtered"
 _FIRST_PX = 512  # side of the first rectangle, at most
 _SMALLEST_PX = 16
 _MOST_CANDIDATES = 5
@@ -197,11 +196,9 @@ class FourierPanel(Panel):
         image = self.images.image
         if image is None:
             return
-        data, shown, kind = image_layer(filtered, name=f"Bragg filtered · {title_of(image)}")
-        shown["metadata"] = {ORIGIN: Origin(image, "tool"), "layer": "Bragg filtered"}
-        old = next((layer for layer in self.viewer.layers
-                    if layer.metadata.get("layer") == "Bragg filtered"
-                    and (own := origin_of(layer)) is not None and own.key == key_of(image)), None)
+        data, shown, kind = image_layer(filtered, name=f"{FILTERED} · {title_of(image)}")
+        shown["metadata"] = {ORIGIN: Origin(image, "tool"), "layer": FILTERED}
+        old = shown_as(self.viewer.layers, image, FILTERED)
         replaced(self.viewer.layers, old, (data, shown, kind))
 
     def _prepared(self) -> Image | None:

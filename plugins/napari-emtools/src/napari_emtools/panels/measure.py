@@ -24,6 +24,7 @@ from emtools.measure import load
 from emtools.model import Measured
 from napari_emtools.desk import measured
 from napari_emtools.fields import fields_of, labels_on, lines_of, numbers_in
+from napari_emtools.found import map_names
 from napari_emtools.panels.base import ImageChoice, Panel, button, form, note, row, scrolling
 from napari_emtools.shown import frame_of, key_of, title_of
 from napari_emtools.work import Work
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from napari_emtools.fields import Field
 
 _NONE = "none"
+_NARROWEST = 60  # field of a form
 _LAYERS = {"labels": "Labels", "lines": "Shapes"}
 
 
@@ -79,6 +81,7 @@ class MeasurePanel(Panel):
         inside.setLayout(lines)
         for field in self.fields:
             self.editors[field.name] = editor = self._editor(field)
+            editor.setMinimumWidth(_NARROWEST)
             tip = f"<qt>{html.escape(field.tip)}</qt>"  # as rich text it is wrapped
             editor.setToolTip(tip)
             lines.addRow(field.label, editor)
@@ -88,7 +91,7 @@ class MeasurePanel(Panel):
         self.progress.setRange(0, 100)
         self.box.addWidget(self.progress)
         self.box.addWidget(self.outcome)
-        self.summary.setOpenExternalLinks(False)
+        self.summary.setMinimumHeight(70)
         self.box.addWidget(self.summary, 2)
         self.box.addLayout(row(
             button("Table", "Show the tables of the result", self._open_table),
@@ -105,6 +108,8 @@ class MeasurePanel(Panel):
             return box
         if field.kind in ("choice", *_LAYERS):
             combo = QComboBox()
+            combo.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             combo.addItems(list(field.option.choices) or [_NONE])
             if field.option.choices:
                 combo.setCurrentText(field.initial)
@@ -164,7 +169,7 @@ class MeasurePanel(Panel):
         correction = before.correction if before else None
         supplied = {field.name: found.result for field in self.fields if field.kind == "result"
                     and self.editors[field.name].isChecked()  # type: ignore[attr-defined]
-                    and (found := self._other(image, field.name)) is not None}
+                    and (found := self.desk.of_scan(image, field.name)) is not None}
         sisters = self.desk.sisters(image)
         self._begun()
 
@@ -175,16 +180,6 @@ class MeasurePanel(Panel):
         self.work.start(
             lambda: measured(image, name, parameters, supplied, sisters, correction), done,
             self.wrong)
-
-    def _other(self, image: Image, name: str) -> Any:
-        """What another measurement found in this image, or in one of the same scan."""
-        from emtools.model.image import same_scan
-
-        found = self.desk.of(image, name)
-        if found is None:
-            found = next((own for one in self.desk.sisters(image) if same_scan(image, one)
-                          and (own := self.desk.of(one, name)) is not None), None)
-        return found
 
     def _why_none(self) -> str:
         """Why no image can be measured, of each that is open."""
@@ -274,6 +269,30 @@ class EdsPanel(MeasurePanel):
     """Measures composition."""
 
     NAME = "eds"
+
+    def _lay_out(self) -> None:
+        super()._lay_out()
+        self.maps = QComboBox()
+        self.maps.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.map_button = button("Show map", "Show this map on the image", self.show_map)
+        self.box.addLayout(row(self.maps, self.map_button))
+
+    def show_map(self) -> None:
+        """Show the chosen element map as a layer."""
+        image = self.images.image
+        found = None if image is None else self.desk.of(image, self.NAME)
+        if found is not None and self.maps.currentText():
+            self.desk.show_map(found, self.maps.currentText())
+
+    def _show(self) -> None:
+        super()._show()
+        image, before = self.images.image, self.maps.currentText()
+        found = None if image is None else self.desk.of(image, self.NAME)
+        self.maps.clear()
+        self.maps.addItems([] if found is None else map_names(found.result))
+        self.maps.setCurrentIndex(max(self.maps.findText(before), 0))
+        self.map_button.setEnabled(self.maps.count() > 0)
 
 
 class AttachmentPanel(MeasurePanel):

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_DPI = 110.0
+_DPI, _LEAST_DPI = 110.0, 60.0
 
 
 def canvas_of(figure: Figure) -> Any:
@@ -38,15 +38,16 @@ class FigureView(QLabel):
         if figure is not None:
             self.show_figure(figure)
 
-    def show_figure(self, figure: Figure, dpi: float | None = None) -> None:
-        """Show another figure."""
+    def show_figure(self, figure: Figure, width_px: int | None = None) -> None:
+        """Show another figure, in the width that there is if one is given."""
         import numpy as np
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from qtpy.QtGui import QImage, QPixmap
 
         ratio = self.devicePixelRatioF()
         before = figure.dpi
-        figure.set_dpi((dpi or self._dpi) * ratio)
+        dpi = self._dpi if width_px is None else max(width_px / figure.get_figwidth(), _LEAST_DPI)
+        figure.set_dpi(dpi * ratio)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         pixels = np.ascontiguousarray(canvas.buffer_rgba())

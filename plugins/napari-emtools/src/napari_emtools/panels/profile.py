@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QScrollArea, QTextBrowser
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QScrollArea,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
 
 from emtools import probe
 from emtools.errors import EmtoolsError
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
 LINE = "profile line"
 _FIRST_WIDTH_PX = 5.0
 _NO_CHAIN = "drawn line"
+_BESIDE_PX = 42  # margins, and a bar to scroll
 
 
 class ProfilePanel(Panel):
@@ -49,10 +57,15 @@ class ProfilePanel(Panel):
         self.figure = Figure(layout="constrained")
         self.canvas = canvas_of(self.figure)
         self.canvas.setMinimumHeight(200)
-        self.strip = FigureView()
+        self.strip, self.composition = FigureView(), FigureView()
+        both = QWidget()
+        beneath = QVBoxLayout(both)
+        for view in (self.strip, self.composition):
+            beneath.addWidget(view, 0, Qt.AlignmentFlag.AlignHCenter)
+        beneath.addStretch(1)
         self.strip_area = QScrollArea()
-        self.strip_area.setWidget(self.strip)
-        self.strip_area.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.strip_area.setWidget(both)
+        self.strip_area.setWidgetResizable(True)
         self.strip_area.hide()
         self.text = QTextBrowser()
         self.profile: Profile | None = None
@@ -114,6 +127,7 @@ class ProfilePanel(Panel):
     def _show_line(self) -> None:
         self.strip_area.hide()
         self.canvas.show()
+        self.text.show()
         image, places = self.images.image, self.places
         if image is None or places is None or np.hypot(*np.diff(places, axis=0).T).sum() == 0:
             return
@@ -163,14 +177,39 @@ class ProfilePanel(Panel):
                    for name, frame in found.result.details.items()}
         figure = figures.strips_figure(image, replace(found.result, tables=only, details=details))
         self.canvas.hide()
+        self.text.hide()
         self.strip_area.show()
         if figure is None:
             self.said.setText(f"chain {chain} cannot be straightened")
             return
-        self.strip.show_figure(figure)
+        self.strip.show_figure(figure, self._room)
+        self._show_composition(image, chain)
         own = only["chains"].iloc[0]
-        self.said.setText(f"chain {chain}, straightened")
-        self.text.setHtml(f"{len(only['gaps'])} gaps, {int(own['n_dots'])} dots")
+        self.said.setText(f"chain {chain}, straightened: {int(own['n_dots'])} dots, "
+                          f"{len(only['gaps'])} gaps")
+
+    def _show_composition(self, image: Image, chain: int) -> None:
+        """Show the composition along the chain beneath it, if spectra of the scan were measured."""
+        from emtools.figures.eds import profile_figure
+
+        found = self.desk.of_scan(image, "eds")
+        profile = None if found is None else found.result.tables["profile"]
+        own = None if profile is None else profile[profile["chain"] == chain]
+        self.composition.setVisible(own is not None and len(own) > 0)
+        if found is not None and own is not None and len(own):
+            self.composition.show_figure(profile_figure(
+                replace(found.result, tables={**found.result.tables, "profile": own})), self._room)
+
+    @property
+    def _room(self) -> int:
+        """Width of the figures, in pixels of the screen."""
+        return self.strip_area.viewport().width() - _BESIDE_PX
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802
+        """Draw the figures of a chain anew."""
+        super().resizeEvent(event)
+        if self.along.currentData() is not None:
+            self._later.start()
 
     def _image_chosen(self) -> None:
         image = self.images.image
