@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from emtools.batch.plan import Recipe
 
+    # Corrections of a file as they are stored, by number of the image and measurement.
+    ByHand = Mapping[tuple[int, str], str]
+
 # Rooms whose code cannot change a number.
 _NOT_MEASURING = ("batch", "cli", "figures", "population", "report", "results")
 
@@ -38,11 +41,14 @@ class Keys:
         Of each measurement with its effective parameters, and those it rests on.
     asked
         Measurements that are stored, in the order of the recipe.
+    rests_on
+        Of each measurement, all others whose results it is given, directly or not.
     """
 
     image: str
     measurements: Mapping[str, str]
     asked: tuple[str, ...] = ()
+    rests_on: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, recipe: Recipe) -> Keys:
@@ -50,17 +56,24 @@ class Keys:
         image = _digest([code_version(), plain(recipe.pixel_size_nm), recipe.force_calibration,
                          plain_calibrations(recipe), recipe.pictures])
         found: dict[str, str] = {}
+        rests_on: dict[str, tuple[str, ...]] = {}
         for measurement in recipe.chosen():
-            _add(measurement.name, recipe, image, found)
-        return cls(image, found, tuple(one.name for one in recipe.chosen()))
+            _add(measurement.name, recipe, image, found, rests_on)
+        return cls(image, found, tuple(one.name for one in recipe.chosen()), rests_on)
 
     def of_image(self, content: str, index: int) -> str:
         """Key of an image in a file."""
         return _digest([content, index, self.image])
 
-    def of_result(self, content: str, index: int, measurement: str) -> str:
-        """Key of what a measurement finds in it."""
-        return _digest([content, index, measurement, self.measurements[measurement]])
+    def of_result(
+        self, content: str, index: int, measurement: str, by_hand: ByHand | None = None
+    ) -> str:
+        """Key of what a measurement finds in it, with what a person corrected in that file."""
+        own = [content, index, measurement, self.measurements[measurement]]
+        corrected = sorted(
+            [*which, text] for which, text in (by_hand or {}).items()
+            if which == (index, measurement) or which[1] in self.rests_on[measurement])
+        return _digest([*own, corrected] if corrected else own)
 
 
 @dataclass
@@ -99,13 +112,18 @@ def code_version() -> str:
         [path.relative_to(root).as_posix(), sha256_of_file(path)] for path in files)])
 
 
-def _add(name: str, recipe: Recipe, image: str, found: dict[str, str]) -> None:
+def _add(
+    name: str, recipe: Recipe, image: str, found: dict[str, str],
+    all_rests_on: dict[str, tuple[str, ...]],
+) -> None:
     if name in found:
         return
     rests_on = [option.name for option in load(name).rests_on
                 if option.required or option.name in recipe.wanted]
     for one in rests_on:
-        _add(one, recipe, image, found)
+        _add(one, recipe, image, found, all_rests_on)
+    all_rests_on[name] = tuple(dict.fromkeys(
+        below for one in rests_on for below in (one, *all_rests_on[one])))
     found[name] = _digest([image, name, parameters_of(name, recipe), _files(name, recipe),
                            [found[one] for one in rests_on]])
 

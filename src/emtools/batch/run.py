@@ -304,7 +304,8 @@ class _Batch:
             self._same[alike].append(name)
             return []
         self._same[alike] = []
-        return [Job(path, name, content, self.run.known(name, content))]
+        return [Job(path, name, content, self.run.known(name, content),
+                    self.run.corrections(content))]
 
     def _store(self, job: Job, records: list[Record]) -> None:
         """Store what a file gave, for all files with the same content under the same rules."""
@@ -350,6 +351,11 @@ def name_of_file(path: Path, folder: Path) -> str:
     return path.name if path == folder else path.relative_to(folder).as_posix()
 
 
+def path_of_file(name: str, folder: Path) -> Path:
+    """Back from `name_of_file`."""
+    return folder if folder.is_file() else folder / name
+
+
 def files_of(folder: Path, output: Path) -> Found:
     """The files of a folder, those of the results left alone."""
     if not folder.exists():
@@ -372,7 +378,7 @@ def _finish(output: Path, reused: int, *, written: bool) -> Outcome:
     """Write tables and report out of the store, unless they are there from the run before."""
     with Results(output) as results:
         if not (written and (output / "index.html").is_file()):
-            _write(results)
+            write_out(results)
         found, number = results.images, results.run
     failed = tuple((image_name(file, image), reason) for file, image, reason in
                    found.loc[found["status"] == "failed", ["file", "image", "reason"]]
@@ -382,7 +388,7 @@ def _finish(output: Path, reused: int, *, written: bool) -> Outcome:
                    int(counts.get("other file", 0)), failed, output / "index.html", number)
 
 
-def _write(results: Results) -> None:
+def write_out(results: Results) -> None:
     """Write tables and page, and remove pictures that belong to no result."""
     export(results, results.folder / "tables")
     kept = {results.folder / path for path in pictures(results)}

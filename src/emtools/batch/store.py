@@ -19,15 +19,16 @@ from emtools._version import __version__
 from emtools.batch import contents
 from emtools.batch.effective import effective
 from emtools.batch.keys import KeyBook
-from emtools.batch.stored import Stored
+from emtools.batch.stored import Stored, corrections_of
 from emtools.errors import ParameterError
 from emtools.results import schema
-from emtools.results.schema import DATABASE, check_format, stored_name
+from emtools.results.schema import DATABASE, check_format, name_of, stored_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from emtools.batch.keys import ByHand
     from emtools.batch.plan import Recipe
     from emtools.results.records import Record
 
@@ -77,6 +78,8 @@ class Store:
                 schema.create(self.connection)
             self.connection.execute(contents.TABLE)
         check_format(self.connection, self.folder)
+        with transaction(self.connection):
+            schema.bring_up(self.connection)
 
     def close(self) -> None:
         """Let others write."""
@@ -92,6 +95,19 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def last(self, recipe: Recipe) -> RunOfFiles:
+        """Return the last run, whose recipe is given, to correct what it found.
+
+        Raises
+        ------
+        ParameterError
+            If there is none.
+        """
+        found = self.connection.execute("SELECT max(id) FROM run").fetchone()[0]
+        if found is None:
+            raise ParameterError(str(self.folder), "holds no run of a batch", "run `emtools batch`")
+        return RunOfFiles(self, int(found), KeyBook(recipe))
 
     def begin(self, folder: Path, recipe: Recipe) -> RunOfFiles:
         """Begin a run."""
@@ -138,15 +154,41 @@ class RunOfFiles:
         self._stored = Stored(store.connection, keys, store.folder)
         self._rows = _Rows(store.connection, number, keys)
 
-    def known(self, name: str, content: str) -> frozenset[str]:
-        """Keys of the results that are stored of a content and that a file is to have."""
-        return self._stored.keys(name, content)
+    def known(
+        self, name: str, content: str, by_hand: ByHand | None = None
+    ) -> frozenset[str]:
+        """Keys of the results that are stored of a content and that a file is to have.
+
+        `by_hand`: with these corrections; by default with those that are stored.
+        """
+        return self._stored.keys(name, content, by_hand)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """Take over and leave out many files with one transaction: each waits for the disk."""
         with _said(self.store.folder), transaction(self._connection):
             yield
+
+    def corrections(self, content: str) -> ByHand:
+        """What a person corrected in a file."""
+        return corrections_of(self._connection, content)
+
+    def content(self, name: str) -> tuple[str, list[str]]:
+        """Return the digest of what a file held when it was seen, and other files with the same.
+
+        Raises
+        ------
+        ParameterError
+            If the run has no image of it.
+        """
+        query = ("SELECT DISTINCT content, name FROM seen JOIN image ON image.key = seen.image "
+                 "WHERE run = ?")
+        found = {name_of(own): content for content, own in
+                 self._connection.execute(query, (self.number,))}
+        if name not in found:
+            raise ParameterError(name, "was not measured by the batch", "run the batch again")
+        return found[name], [own for own, content in found.items()
+                             if content == found[name] and own != name]
 
     def taken_over(self, name: str, content: str) -> bool:
         """Take over the results of a file's content, if all that is wanted of it is stored."""
@@ -167,15 +209,49 @@ class RunOfFiles:
     def add(self, name: str, content: str, records: list[Record]) -> None:
         """Store all that a file gave, with one transaction."""
         with _said(self.store.folder), transaction(self._connection):
-            if any(record["index"] < 0 for record in records):  # not even opened
-                self._rows.saw(name, "failed", records[0]["reason"], records[0]["seconds"])
-                return
-            self._rows.saw(name, "read", "", sum(record["seconds"] for record in records))
-            for record in records:
-                self._rows.add_image(name, content, record)
-            if all(record["status"] != "failed" for record in records):
-                self._connection.execute("INSERT OR REPLACE INTO reading VALUES (?, ?, ?)",
-                                         (content, self.keys.image, len(records)))
+            self._add(name, content, records)
+
+    def correct(
+        self, names: Sequence[str], content: str, by_hand: ByHand, records: list[Record]
+    ) -> None:
+        """Store what a person corrected in a file, and what it gave, with one transaction.
+
+        Parameters
+        ----------
+        names
+            Of the file, and of those that hold the same.
+        content
+            Digest of what they hold.
+        by_hand
+            All corrections of it, in place of those before.
+        records
+            What the first of them gave, measured with these.
+        """
+        with _said(self.store.folder), transaction(self._connection):
+            self._connection.execute("DELETE FROM correction WHERE content = ?", (content,))
+            self._connection.executemany(
+                "INSERT INTO correction VALUES (?, ?, ?, ?, ?)",
+                [(content, *which, text, _now()) for which, text in by_hand.items()])
+            for name in names:
+                for table in ("file", "seen", "found"):
+                    self._connection.execute(
+                        f"DELETE FROM {table} WHERE run = ? AND name = ?",  # noqa: S608
+                        (self.number, stored_name(name)))
+                if not self.taken_over(name, content):
+                    self._add(name, content, [{**record, "file": name} for record in records])
+            self._connection.execute("UPDATE run SET finished = NULL WHERE id = ?",
+                                     (self.number,))  # tables and page are of before
+
+    def _add(self, name: str, content: str, records: list[Record]) -> None:
+        if any(record["index"] < 0 for record in records):  # not even opened
+            self._rows.saw(name, "failed", records[0]["reason"], records[0]["seconds"])
+            return
+        self._rows.saw(name, "read", "", sum(record["seconds"] for record in records))
+        for record in records:
+            self._rows.add_image(name, content, record)
+        if all(record["status"] != "failed" for record in records):
+            self._connection.execute("INSERT OR REPLACE INTO reading VALUES (?, ?, ?)",
+                                     (content, self.keys.image, len(records)))
 
     def finish(self) -> None:
         """Say that all files were seen, and that tables and page are of this run."""
@@ -234,9 +310,11 @@ class _Rows:
         self.saw_image(name, number, key, signal)
         results = {one["measurement"]: one for one in record["measurements"]}
         skipped = {one["measurement"]: one["reason"] for one in record["skipped"]}
+        by_hand = corrections_of(self._connection, content)
         for place, measurement in enumerate(keys.asked):
-            result = self._stored(keys.of_result(content, number, measurement), measurement,
-                                  results.get(measurement), skipped.get(measurement, ""))
+            result = self._stored(keys.of_result(content, number, measurement, by_hand),
+                                  measurement, results.get(measurement),
+                                  skipped.get(measurement, ""))
             self.found(name, number, place, result)
 
     def _stored(

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-    from emtools.batch.keys import KeyBook
+    from emtools.batch.keys import ByHand, KeyBook
 
 
 class StoredImage(NamedTuple):
@@ -39,10 +39,13 @@ class Stored:
     ) -> None:
         self._connection, self._keys, self._folder = connection, keys, folder
 
-    def keys(self, name: str, content: str) -> frozenset[str]:
-        """Keys of the results that are there of those that a file is to have."""
+    def keys(self, name: str, content: str, by_hand: ByHand | None = None) -> frozenset[str]:
+        """Keys of the results that are there of those that a file is to have.
+
+        `by_hand`: with these corrections; by default with those that are stored.
+        """
         return frozenset(key for image in self._images(content)
-                         for key in self._asked(name, content, image)
+                         for key in self._asked(name, content, image, by_hand)
                          if self.result(key) is not None)
 
     def whole(self, name: str, content: str) -> list[tuple[StoredImage, list[int]]] | None:
@@ -78,6 +81,17 @@ class Stored:
             "SELECT key, number, signal, modality FROM image WHERE content = ? AND settings = ? "
             "ORDER BY number", (content, self._keys.image))]
 
-    def _asked(self, name: str, content: str, image: StoredImage) -> list[str]:
+    def _asked(
+        self, name: str, content: str, image: StoredImage, by_hand: ByHand | None = None
+    ) -> list[str]:
         keys = self._keys.of(name, image.modality)
-        return [keys.of_result(content, image.number, measurement) for measurement in keys.asked]
+        if by_hand is None:
+            by_hand = corrections_of(self._connection, content)
+        return [keys.of_result(content, image.number, measurement, by_hand)
+                for measurement in keys.asked]
+
+
+def corrections_of(connection: sqlite3.Connection, content: str) -> ByHand:
+    """Return what a person corrected in a file, by the digest of what it holds."""
+    return {(number, measurement): text for number, measurement, text in connection.execute(
+        "SELECT number, measurement, correction FROM correction WHERE content = ?", (content,))}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emtools import figures, io
 from emtools.batch.plan import Recipe, calibrated, split
+from emtools.corrections import Correction, corrected
 from emtools.errors import EmtoolsError, ReadError
 from emtools.instrument import apply_fitting
 from emtools.measure import Run
@@ -18,9 +20,10 @@ from emtools.results.records import without_images
 from emtools.results.single import picture_stem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from emtools.batch.keys import KeyBook
+    from emtools.batch.keys import ByHand, KeyBook
     from emtools.measure import Measurement
     from emtools.model import Image, Result
     from emtools.results.records import Record
@@ -44,12 +47,24 @@ class Job:
         Digest of what it holds.
     known
         Keys of results that need not be measured again.
+    by_hand
+        What a person corrected in it.
     """
 
     path: Path
     name: str
     content: str
     known: frozenset[str] = frozenset()
+    by_hand: ByHand = field(default_factory=dict)
+
+    def measured(
+        self, image: Image, measurement: Measurement, given: Mapping[str, Any]
+    ) -> Result:
+        """Measure an image of the file as it was corrected, if it was."""
+        text = self.by_hand.get((image.source.index, measurement.name))
+        if text is None:
+            return measurement.function(image, **given)
+        return corrected(image, measurement.name, given, Correction.from_dict(json.loads(text)))
 
 
 @dataclass(frozen=True)
@@ -146,7 +161,7 @@ def _measure_image(
 ) -> Record:
     recipe = task.recipe.of(job.name, image.acquisition.modality)
     keys = task.keys.of(job.name, image.acquisition.modality)
-    image = calibrated(image, recipe.pixel_size_nm)
+    taken, image = image, calibrated(image, recipe.pixel_size_nm)
     fitting, skipped = split(image, recipe.chosen())
     record = without_images(job.name, "left out", "") | {
         "image": image.source.signal, "index": image.source.index,
@@ -156,17 +171,25 @@ def _measure_image(
     if not fitting:
         return record
     if recipe.calibrations:
-        image = apply_fitting(recipe.calibrations, image, force=recipe.force_calibration)
+        image = as_in_batch(taken, recipe)
         record |= {"description": plain(io.describe(image)), "audit": list(image.audit)}
     # Whatever rests on another measurement shares its result: each is made once for an image.
     sisters = tuple(calibrated(one, recipe.pixel_size_nm) for one in images)
-    run = Run(image, recipe.parameters, recipe.wanted, sisters)
+    run = Run(image, recipe.parameters, recipe.wanted, sisters, job.measured)
     for measurement, why in fitting:
-        key = keys.of_result(job.content, image.source.index, measurement.name)
+        key = keys.of_result(job.content, image.source.index, measurement.name, job.by_hand)
         if key not in job.known:
             _add(record, (measurement, why), run, task, key)
     record |= {"status": "measured", "thumbnail": figures.thumbnail_uri(image)}
     return record
+
+
+def as_in_batch(image: Image, recipe: Recipe) -> Image:
+    """Return an image with the pixel size and calibration that a batch gives it."""
+    image = calibrated(image, recipe.pixel_size_nm)
+    if not recipe.calibrations:
+        return image
+    return apply_fitting(recipe.calibrations, image, force=recipe.force_calibration)
 
 
 def _add(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emtools.corrections.drawing import Drawing
-from emtools.corrections.marks import Marks
+from emtools.corrections.marks import Mark, Marks
 from emtools.errors import ParameterError
 from emtools.measure import as_image, load
 from emtools.model import Result
@@ -20,6 +20,7 @@ from emtools.tables import MARKED
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from emtools.measure import Measurement
@@ -177,7 +178,7 @@ def corrected(
         result = image
     else:
         found = load(measurement)
-        result = found(image, **dict(parameters or {}), **_given(found, image, correction))
+        result = found(image, **{**(parameters or {}), **_given(found, image, correction)})
     if not correction:
         return result
     return _marked(result, correction)
@@ -208,7 +209,7 @@ def _marked(result: Result, correction: Correction) -> Result:
     tables = dict(result.tables)
     said = list(correction.sentences)
     columns = {}
-    for name, marks in correction.marks.objects.items():
+    for name, marks in _every_mark(correction.marks, tables).items():
         if name not in tables or "mark" not in tables[name]:
             raise ParameterError(f"marks: {name}", f"{result.measurement} has no such table")
         number = MARKED[name]
@@ -219,8 +220,22 @@ def _marked(result: Result, correction: Correction) -> Result:
         if gone:
             said.append(f"marked, and not there: {number} {', '.join(map(str, gone))}")
     layers = tuple(_with_marks(layer, columns) for layer in result.layers)
-    return replace(result, tables=tables, layers=layers,
-                   summary={**result.summary, "edited_by_hand": "; ".join(said)})
+    summary = {**result.summary, "edited_by_hand": "; ".join(said)}
+    if correction.marks.image is not None:
+        summary["mark"] = correction.marks.image
+    return replace(result, tables=tables, layers=layers, summary=summary)
+
+
+def _every_mark(
+    marks: Marks, tables: Mapping[str, pd.DataFrame]
+) -> Mapping[str, Mapping[int, Mark]]:
+    """Marks by table and number; with an image all is rejected that was not accepted by itself."""
+    if marks.image != "rejected":
+        return marks.objects
+    return {**marks.objects, **{
+        name: {**dict.fromkeys(tables[name][number].tolist(), marks.image),
+               **marks.objects.get(name, {})}
+        for name, number in MARKED.items() if name in tables and "mark" in tables[name]}}
 
 
 def _with_marks(layer: Layer, columns: Mapping[str, NDArray[Any]]) -> Layer:

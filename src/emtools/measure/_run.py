@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  (read by dataclasses)
+from collections.abc import Callable, Mapping  # noqa: TC003  (read by dataclasses)
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,10 @@ from emtools.measure._discovery import Measurement, as_image, load
 from emtools.model import Image, Result
 from emtools.model.image import same_scan
 from emtools.units import LENGTH, PIXEL
+
+
+def _as_found(image: Image, measurement: Measurement, given: Mapping[str, Any]) -> Result:
+    return measurement.function(image, **given)
 
 
 @dataclass
@@ -32,12 +36,15 @@ class Run:
     sisters
         Images of the same file: what the image itself does not fit is measured on the one of the
         same scan that does.
+    measure
+        Makes a measurement of an image with what it is given; for one that a person corrected.
     """
 
     image: Any
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     wanted: tuple[str, ...] = ()
     sisters: tuple[Image, ...] = ()
+    measure: Callable[[Image, Measurement, Mapping[str, Any]], Result] = _as_found
     _done: dict[str, Result | EmtoolsError] = field(default_factory=dict)
     _under_way: list[str] = field(default_factory=list)
 
@@ -77,7 +84,7 @@ class Run:
         for option in measurement.takes_pictures:
             if option.name not in given:
                 given[option.name] = self._picture(option.name)
-        return measurement.function(self._fitting(measurement), **given)
+        return self.measure(self._fitting(measurement), measurement, given)
 
     def _picture(self, name: str) -> Image | None:
         """The picture of the same scan whose modality is the name of the parameter, if any."""

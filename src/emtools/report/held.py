@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from emtools.population import counted
 from emtools.results import rows
 from emtools.results.records import records as records_of
 
@@ -38,6 +39,8 @@ class Held:
         Every image of the run, and every file without: the columns of `Results.images`.
     order
         Of the groups, as far as it was given.
+    counted
+        The tables without what was rejected by hand: what is summed up.
     """
 
     records: tuple[Record, ...]
@@ -45,6 +48,23 @@ class Held:
     n_measured: int
     outcomes: pd.DataFrame
     order: tuple[str, ...] = ()
+    counted: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def rejected(self) -> frozenset[int]:
+        """Places of the images that were rejected by hand, in whatever was measured."""
+        return frozenset(at for at, record in enumerate(self.records)
+                         if any(entry["summary"].get("mark") == "rejected"
+                                for entry in record["measurements"]))
+
+    def left_out(self, measurement: str) -> str:
+        """What was rejected by hand, in words; empty if nothing was."""
+        said = [f"{len(self.rejected)} images"] if self.rejected else []
+        for name, table in self.tables.items():
+            if "mark" in table and name.startswith(f"{measurement}."):
+                n = int(((table["mark"] == "rejected") & ~table["at"].isin(self.rejected)).sum())
+                said += [f"{n} {name.split('.', 1)[1]}"] if n else []
+        return f"{' and '.join(said)} rejected by hand are left out" if said else ""
 
     @property
     def groups(self) -> list[str]:
@@ -64,9 +84,28 @@ class Held:
         return [at for at, record in enumerate(self.records)
                 if (record["group"] or UNGROUPED) == group]
 
-    def table(self, name: str) -> pd.DataFrame:
-        """Rows of a table; none if nothing was measured that has it."""
-        return self.tables.get(name, pd.DataFrame({"at": np.zeros(0, dtype=np.int64)}))
+    def table(self, name: str, *, counted: bool = False) -> pd.DataFrame:
+        """Rows of a table; none if nothing was measured that has it.
+
+        Parameters
+        ----------
+        name
+            ``chains.chains``, for example.
+        counted
+            Without what was rejected by hand.
+        """
+        tables = self.counted if counted else self.tables
+        return tables.get(name, pd.DataFrame({"at": np.zeros(0, dtype=np.int64)}))
+
+
+def _counted(held: Held) -> Mapping[str, pd.DataFrame]:
+    """The tables without objects and images that were rejected by hand."""
+    by_measurement: dict[str, dict[str, pd.DataFrame]] = {}
+    for name, table in held.tables.items():
+        measurement, own = name.split(".", 1)
+        by_measurement.setdefault(measurement, {})[own] = table[~table["at"].isin(held.rejected)]
+    return {f"{measurement}.{name}": table for measurement, tables in by_measurement.items()
+            for name, table in counted(tables, "at")[0].items()}
 
 
 def measurements_of(records: Sequence[Record]) -> list[str]:
@@ -100,7 +139,8 @@ def held(results: Results, groups: Groups | None = None) -> Held:
     tables = {name: _placed(pd.concat(list(rows.parts(
         results.connection, results.run, name, ("", ()), ids))), places)
         for name in results.names if name.split(".", 1)[0] in names}
-    return Held(found, tables, len(measured), outcomes, order)
+    every = Held(found, tables, len(measured), outcomes, order)
+    return replace(every, counted=_counted(every))
 
 
 def _drawn(measured: pd.DataFrame) -> pd.DataFrame:

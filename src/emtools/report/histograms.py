@@ -72,8 +72,8 @@ def histograms(results: Results, held: Held) -> list[Histogram]:
         if held.groups else {}
     found = []
     for name in held.tables:
-        ranges = {column: edges for column in _columns(name, held.table(name))
-                  if (edges := _edges(held.table(name), column)) is not None}
+        ranges = {column: edges for column in _columns(name, held.table(name, counted=True))
+                  if (edges := _edges(held.table(name, counted=True), column)) is not None}
         if ranges:
             found += _counted(results, name, ranges, group_of, held.groups)
     return found
@@ -127,7 +127,7 @@ def _counted(
               for column, edges in ranges.items()}
     beyond = dict.fromkeys(ranges, 0)
     cut = 0
-    for part in results.chunks(name):
+    for part in results.chunks(name, counted=True):
         whole = _whole(part)
         cut += len(part) - len(whole)
         groups = np.array([(group_of[file] or UNGROUPED) if group_of else ""

@@ -32,14 +32,14 @@ def frames(held: Held, places: Sequence[int]) -> list[Frame]:
     """Return the frames of the images whose chains were measured in nm."""
     declared = load("chains").tables
     # Where only images without calibration had rows, there are no columns in nm.
-    needed = {name: held.table(f"chains.{name}").reindex(columns=["at", *table.names()])
-              for name, table in declared.items()}
+    needed = {name: held.table(f"chains.{name}", counted=True).reindex(
+        columns=["at", *table.names()]) for name, table in declared.items()}
     by_image = {name: dict(iter(table.groupby("at"))) for name, table in needed.items()}
     found = []
     for at in places:
         record = held.records[at]
         seen = _seen(record)
-        if seen is None or "chains" not in measurements_of([record]):
+        if seen is None or at in held.rejected or "chains" not in measurements_of([record]):
             continue
         tables = {name: of.get(at, needed[name].iloc[:0]) for name, of in by_image.items()}
         sides, corner, scale_err = seen
@@ -105,7 +105,7 @@ class _Some:
 
     def table(self, name: str) -> pd.DataFrame:
         """Rows of these images."""
-        table = self.held.table(f"{self.measurement}.{name}")
+        table = self.held.table(f"{self.measurement}.{name}", counted=True)
         return table[table["at"].isin(self.places)]
 
     def nested(

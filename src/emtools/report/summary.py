@@ -79,8 +79,9 @@ def _summary(held: Held, measurement: str) -> Summary:
         told = {name: of for name, of in of_groups.items() if name != UNGROUPED}
         if len(told) > 1:
             compared = [compare(told), *compared]
+    notes = (note, held.left_out(measurement))
     return Summary(measurement, _side_by_side(_joined(parts)), _joined(compared),
-                   _joined(survival), note)
+                   _joined(survival), "; ".join(one for one in notes if one))
 
 
 def _not_indexed(held: Held) -> str:

@@ -7,8 +7,12 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from emtools.errors import ParameterError
+from emtools.population import counted as without_rejected
 from emtools.results import rows, schema
+from emtools.tables import MARKED
 
 if TYPE_CHECKING:
     import os
@@ -118,7 +122,7 @@ class Results:
 
     def table(
         self, name: str, where: str = "", values: Sequence[Any] = (), *,
-        images: Sequence[ImageId] | None = None,
+        images: Sequence[ImageId] | None = None, counted: bool = False,
     ) -> pd.DataFrame:
         """Return one table: a row for each object, led by file, image and digest.
 
@@ -133,6 +137,8 @@ class Results:
             Of the condition's question marks.
         images
             Only of these: file and number.
+        counted
+            Without what was rejected by hand, and what belongs to it.
 
         Raises
         ------
@@ -141,16 +147,60 @@ class Results:
         """
         import pandas as pd
 
-        parts = list(self.chunks(name, where, values, images=images))
+        parts = list(self.chunks(name, where, values, images=images, counted=counted))
         return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
     def chunks(
         self, name: str, where: str = "", values: Sequence[Any] = (), *,
-        images: Sequence[ImageId] | None = None,
+        images: Sequence[ImageId] | None = None, counted: bool = False,
     ) -> Iterator[pd.DataFrame]:
         """Yield a table in parts, at least one, by file and image."""
+        left_out = self._rejected_rows(name) if counted else {}
+        gone = self.rejected if counted else frozenset()
         for part in rows.parts(self.connection, self.run, name, (where, values), images):
-            yield part.drop(columns="number")
+            kept = part
+            if gone:
+                ids = zip(kept["file"], kept["number"], strict=True)
+                kept = kept[np.array([one not in gone for one in ids], dtype=bool)]
+            if left_out:
+                own = name.split(".", 1)[1]
+                kept = without_rejected({**left_out, own: kept}, "file", "number")[0][own]
+            yield kept.drop(columns="number")
+
+    @property
+    def rejected(self) -> frozenset[ImageId]:
+        """File and number of the images that were rejected by hand as a whole."""
+        found = self.connection.execute(
+            "SELECT found.name, found.number, summary FROM found JOIN result "
+            "ON result.id = found.result WHERE run = ? AND summary LIKE '%\"mark\"%'", (self.run,))
+        return frozenset((schema.name_of(name), int(number)) for name, number, summary in found
+                         if json.loads(summary).get("mark") == "rejected")
+
+    @property
+    def corrections(self) -> pd.DataFrame:
+        """What was corrected by hand: ``file, number, measurement, correction, changed``.
+
+        `correction` is the JSON of `emtools.corrections.Correction.to_dict`.
+        """
+        there = schema.columns_in(self.connection, "correction")
+        found = self.connection.execute(
+            "SELECT seen.name, correction.number, measurement, correction, changed FROM seen "
+            "JOIN image ON image.key = seen.image JOIN correction "
+            "ON correction.content = image.content AND correction.number = image.number "
+            "WHERE seen.run = ?", (self.run,)).fetchall() if there else []
+        return _frame(((schema.name_of(name), *rest) for name, *rest in found),
+                      ("file", "number", "measurement", "correction", "changed"))
+
+    def _rejected_rows(self, name: str) -> dict[str, pd.DataFrame]:
+        """Rejected objects of the tables of a table's measurement, by table."""
+        measurement = name.split(".", 1)[0]
+        found = {}
+        for table in MARKED:
+            whole = f"{measurement}.{table}"
+            if "mark" in schema.columns_in(self.connection, whole):
+                found[table] = next(rows.parts(self.connection, self.run, whole,
+                                               ("mark = ?", ("rejected",))))
+        return {table: own for table, own in found.items() if len(own)}
 
     def close(self) -> None:
         """Close the database."""

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DATABASE = "results.sqlite"
-FORMAT = 4
+FORMAT = 5
+_WITHOUT_CORRECTIONS = 4  # formats that are read too, and brought to the present one
+_CORRECTION = """CREATE TABLE IF NOT EXISTS correction (content TEXT, number INTEGER,
+    measurement TEXT, correction TEXT, changed TEXT,
+    PRIMARY KEY (content, number, measurement)) WITHOUT ROWID"""
 _TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
     """CREATE TABLE run (id INTEGER PRIMARY KEY, started TEXT, finished TEXT, folder TEXT,
@@ -40,6 +44,8 @@ _TABLES = (
     """CREATE TABLE found (run INTEGER, name TEXT, number INTEGER, place INTEGER, result INTEGER,
         PRIMARY KEY (run, name, number, place)) WITHOUT ROWID""",
     "CREATE INDEX found_result ON found (result)",
+    # What a person corrected, whatever the file is called and whichever run saw it.
+    _CORRECTION,
     # Columns of each table of a result: an image without calibration has them in pixels.
     """CREATE TABLE extent (result INTEGER, name TEXT, columns TEXT,
         PRIMARY KEY (result, name)) WITHOUT ROWID""",
@@ -52,6 +58,13 @@ def create(connection: sqlite3.Connection) -> None:
     for statement in _TABLES:
         connection.execute(statement)
     connection.execute("INSERT INTO meta VALUES ('format', ?)", (str(FORMAT),))
+
+
+def bring_up(connection: sqlite3.Connection) -> None:
+    """Give a store of an older format what it lacks."""
+    connection.execute(_CORRECTION)
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'format' AND value = ?",
+                       (str(FORMAT), str(_WITHOUT_CORRECTIONS)))
 
 
 def kinds_of(name: str) -> dict[str, str]:
@@ -145,7 +158,7 @@ def check_format(connection: sqlite3.Connection, folder: Path) -> None:
     except sqlite3.DatabaseError as error:  # a batch that has just begun, or another file
         raise ParameterError(str(folder), f"holds no results of a batch ({error})",
                              "wait until the batch has begun, or give another folder") from error
-    if found is None or found[0] != str(FORMAT):
+    if found is None or found[0] not in (str(FORMAT), str(_WITHOUT_CORRECTIONS)):
         said = "none" if found is None else found[0]
         raise ParameterError(str(folder), f"holds results in format {said}, not {FORMAT}",
                              "give a new folder with -o, or use the emtools that wrote it")
