@@ -188,7 +188,8 @@ def test_images_that_need_a_look_come_first(tmp_path):
     folder.mkdir()
     for i, diameter in enumerate((5.0, 5.0, 5.0, 8.0, 5.0, 5.0, 5.0)):
         image, _ = emtools.simulate.chains(
-            shape=(256, 256), pixel_size_nm=0.25, n_chains=2, n_dots=(5, 6), diameter_nm=diameter, rng=rng)
+            shape=(256, 256), pixel_size_nm=0.25, n_chains=2, n_dots=(5, 6),
+            diameter_nm=diameter, rng=rng)
         image.to_hyperspy().save(folder / f"{i}.hspy")
     batch.run(folder, tmp_path / "out", Recipe(("chains",), pictures="none"),
               batch.Effort(workers=1))

@@ -123,7 +123,8 @@ def test_manifest_names_what_the_reader_opens_and_every_measurement() -> None:
 
     contributed = PluginManifest.from_distribution("napari-emtools").contributions
     patterns = set(contributed.readers[0].filename_patterns)
-    assert patterns == {f"*.{one}" for ending in EXTENSIONS for one in (ending, ending.upper())}
+    opened = {f"*.{one}" for ending in EXTENSIONS for one in (ending, ending.upper())}
+    assert patterns == opened | {"*.emtools"}
     commands = {widget.command.removeprefix("napari-emtools.") for widget in contributed.widgets}
     assert set(measure.names()) <= commands
 

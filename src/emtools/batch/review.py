@@ -16,9 +16,10 @@ from emtools.batch.effective import recipe_of
 from emtools.batch.plan import calibrated
 from emtools.batch.run import path_of_file, write_out
 from emtools.batch.store import Store
-from emtools.batch.work import Job, Task, as_in_batch, measure_file
+from emtools.batch.work import Job, Task, as_corrected, as_in_batch, measure_file
 from emtools.corrections import Correction
 from emtools.errors import ParameterError
+from emtools.measure import Run
 from emtools.results.reading import Results
 from emtools.results.records import records
 
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from emtools.batch.keys import ByHand
     from emtools.batch.plan import Recipe
-    from emtools.model import Image
+    from emtools.model import Image, Result
     from emtools.results.rows import ImageId
 
 _COMPARED = (("chains.chains", "width_nm"), ("chains.chains", "gap_nm"), ("lattice.grains", "a_nm"))
@@ -52,15 +54,35 @@ class ReviewedImage:
         That it was measured with.
     measurements
         Names of those that gave a result.
-    corrections
-        By measurement: what a person corrected.
+    by_hand
+        What a person corrected in the file, as it is stored.
     """
 
     image: Image
     sisters: tuple[Image, ...]
     recipe: Recipe
     measurements: tuple[str, ...]
-    corrections: Mapping[str, Correction]
+    by_hand: ByHand
+
+    @property
+    def corrections(self) -> dict[str, Correction]:
+        """What a person corrected in the image, by measurement."""
+        return {name: Correction.from_dict(json.loads(text))
+                for (number, name), text in self.by_hand.items()
+                if number == self.image.source.index}
+
+    def results(self) -> dict[str, tuple[Result, Result]]:
+        """Measure the image as the batch did.
+
+        Returns
+        -------
+        dict
+            By measurement: what is found in it, and what with all corrections of the file.
+        """
+        given = (self.image, self.recipe.parameters, self.recipe.wanted, self.sisters)
+        found = Run(*given)
+        by_hand = Run(*given, as_corrected(self.by_hand)) if self.by_hand else found
+        return {name: (found.result(name), by_hand.result(name)) for name in self.measurements}
 
 
 class Review:
@@ -112,13 +134,13 @@ class Review:
         if image is None or (image.source.describe()["sha256"] or "") != record["source_sha256"]:
             raise _changed(file)
         recipe = self._whole.of(file, image.acquisition.modality)
-        own = by_hand[(by_hand["file"] == file) & (by_hand["number"] == number)]
+        own = by_hand[by_hand["file"] == file]
         return ReviewedImage(
             as_in_batch(image, recipe),
             tuple(calibrated(one, recipe.pixel_size_nm) for one in images), recipe,
             tuple(str(one["measurement"]) for one in record["measurements"]),
-            {name: Correction.from_dict(json.loads(text))
-             for name, text in zip(own["measurement"], own["correction"], strict=True)})
+            {(int(at), str(name)): str(text) for at, name, text in
+             zip(own["number"], own["measurement"], own["correction"], strict=True)})
 
     def keep(self, file: str, number: int, corrections: Mapping[str, Correction]) -> None:
         """Store corrections of an image, measured again as the batch measures.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emtools.batch.keys import ByHand, KeyBook
-    from emtools.measure import Measurement
+    from emtools.measure import Measure, Measurement
     from emtools.model import Image, Result
     from emtools.results.records import Record
 
@@ -56,15 +56,6 @@ class Job:
     content: str
     known: frozenset[str] = frozenset()
     by_hand: ByHand = field(default_factory=dict)
-
-    def measured(
-        self, image: Image, measurement: Measurement, given: Mapping[str, Any]
-    ) -> Result:
-        """Measure an image of the file as it was corrected, if it was."""
-        text = self.by_hand.get((image.source.index, measurement.name))
-        if text is None:
-            return measurement.function(image, **given)
-        return corrected(image, measurement.name, given, Correction.from_dict(json.loads(text)))
 
 
 @dataclass(frozen=True)
@@ -175,13 +166,24 @@ def _measure_image(
         record |= {"description": plain(io.describe(image)), "audit": list(image.audit)}
     # Whatever rests on another measurement shares its result: each is made once for an image.
     sisters = tuple(calibrated(one, recipe.pixel_size_nm) for one in images)
-    run = Run(image, recipe.parameters, recipe.wanted, sisters, job.measured)
+    run = Run(image, recipe.parameters, recipe.wanted, sisters, as_corrected(job.by_hand))
     for measurement, why in fitting:
         key = keys.of_result(job.content, image.source.index, measurement.name, job.by_hand)
         if key not in job.known:
             _add(record, (measurement, why), run, task, key)
     record |= {"status": "measured", "thumbnail": figures.thumbnail_uri(image)}
     return record
+
+
+def as_corrected(by_hand: ByHand) -> Measure:
+    """Return how images of a file are measured with what a person corrected in it."""
+    def measure(image: Image, measurement: Measurement, given: Mapping[str, Any]) -> Result:
+        text = by_hand.get((image.source.index, measurement.name))
+        if text is None:
+            return measurement.function(image, **given)
+        return corrected(image, measurement.name, given, Correction.from_dict(json.loads(text)))
+
+    return measure
 
 
 def as_in_batch(image: Image, recipe: Recipe) -> Image:

@@ -9,7 +9,7 @@ from emtools.measure._discovery import (
     options_of,
 )
 from emtools.measure._given import Given, said_of
-from emtools.measure._run import Run, needed_by
+from emtools.measure._run import Measure, Run, needed_by
 
-__all__ = ["Given", "Measurement", "Option", "Run", "as_image", "load", "names", "needed_by",
-           "options_of", "said_of"]
+__all__ = ["Given", "Measure", "Measurement", "Option", "Run", "as_image", "load", "names",
+           "needed_by", "options_of", "said_of"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping  # noqa: TC003  (read by dataclasses)
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,8 @@ from emtools.measure._discovery import Measurement, as_image, load
 from emtools.model import Image, Result
 from emtools.model.image import same_scan
 from emtools.units import LENGTH, PIXEL
+
+Measure = Callable[[Image, Measurement, Mapping[str, Any]], Result]
 
 
 def _as_found(image: Image, measurement: Measurement, given: Mapping[str, Any]) -> Result:
@@ -44,7 +46,7 @@ class Run:
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     wanted: tuple[str, ...] = ()
     sisters: tuple[Image, ...] = ()
-    measure: Callable[[Image, Measurement, Mapping[str, Any]], Result] = _as_found
+    measure: Measure = _as_found
     _done: dict[str, Result | EmtoolsError] = field(default_factory=dict)
     _under_way: list[str] = field(default_factory=list)
 

@@ -148,9 +148,13 @@ class Desk:
         finding = Finding(image, dict(parameters), automatic or result, result)
         if correction:
             finding.history.append((correction, result))
-        self.findings[key_of(image), result.measurement] = finding
-        self.show(finding)
+        self.take(finding)
         return finding
+
+    def take(self, finding: Finding) -> None:
+        """Take what was found and corrected at another time."""
+        self.findings[key_of(finding.image), finding.result.measurement] = finding
+        self.show(finding)
 
     def correct(self, finding: Finding, correction: Correction, result: Result) -> None:
         """Take a correction, and show what it gave."""

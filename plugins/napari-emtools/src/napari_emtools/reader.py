@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from napari_emtools.shown import LayerData
 
+SESSION = ".emtools"  # ending of a saved session
 NOTHING: list[tuple[None]] = [(None,)]  # how a reader says that it adds no layer
 
 
@@ -21,7 +22,35 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerD
     from emtools.io import is_candidate
 
     paths = [path] if isinstance(path, str) else path
+    if paths and all(one.endswith(SESSION) for one in paths):
+        return open_sessions
     return read if paths and all(map(is_candidate, paths)) else None
+
+
+def open_sessions(path: str | list[str]) -> list[LayerData]:
+    """Show the images and results of saved sessions in the current viewer.
+
+    Raises
+    ------
+    ParameterError
+        If a file is no session.
+    """
+    import napari
+    from napari.utils.notifications import show_info
+
+    from napari_emtools.session import load, told
+    from napari_emtools.viewers import placed, show_session
+
+    viewer = napari.current_viewer()
+    layers: list[LayerData] = []
+    for one in [path] if isinstance(path, str) else path:
+        found = load(one)
+        if viewer is None:  # read by a program without a window: the images alone
+            layers += placed(found.images)
+            continue
+        show_session(viewer, found)
+        show_info(told(found))
+    return layers or NOTHING  # type: ignore[return-value]
 
 
 def read(path: str | list[str]) -> list[LayerData]:

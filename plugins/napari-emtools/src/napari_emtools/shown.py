@@ -218,6 +218,16 @@ def frame_of(image: Image, step: Iterable[int]) -> Image:
     return replace(image.select(**places), source=replace(image.source, signal=signal))
 
 
+def frame_named(image: Image, signal: str) -> Image:
+    """Return the frame of a stack that `frame_of` gave this name; the image itself without one."""
+    if not signal:
+        return image
+    said = signal.removeprefix(image.source.signal).removeprefix(", ")
+    places = {name: int(place) for name, place in (
+        one.rsplit(" ", 1) for one in said.split(", "))}
+    return replace(image.select(**places), source=replace(image.source, signal=signal))
+
+
 def _order(image: Image) -> list[str]:
     """Names of the axes as a viewer wants them: y and x last."""
     return [axis.name for axis in image.axes if axis.name not in ("y", "x")] + ["y", "x"]

@@ -12,24 +12,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from emtools.model import Axis
-from napari_emtools.shown import image_layer, origin_of, summed, title_of, unit_of
+from napari_emtools.shown import image_layer, key_of, origin_of, summed, title_of, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from emtools.model import Image
+    from napari_emtools.session import Session
     from napari_emtools.shown import LayerData
 
 _beside: dict[str, weakref.ref[Any]] = {}  # viewers that were opened for a unit
 
 
-def placed(images: Sequence[Image]) -> list[LayerData]:
+def placed(images: Sequence[Image], viewer: Any = None) -> list[LayerData]:
     """Return the layers of images that fit the viewer, and show the others elsewhere.
 
     Parameters
     ----------
     images
         Of opened files.
+    viewer
+        That they are opened in; by default the current one.
 
     Returns
     -------
@@ -38,7 +41,7 @@ def placed(images: Sequence[Image]) -> list[LayerData]:
     """
     import napari
 
-    viewer = napari.current_viewer()
+    viewer = napari.current_viewer() if viewer is None else viewer
     pictures = [_with_rows(image) for image in images if image.has_axis("x")]
     _show_spectra(viewer, [image for image in images if not image.has_axis("x")])
     if not pictures:
@@ -51,6 +54,31 @@ def placed(images: Sequence[Image]) -> list[LayerData]:
         if unit != own:
             _show_beside(viewer, [image for image in pictures if unit_of(image) == unit], own)
     return [image_layer(image) for image in pictures if unit_of(image) == own]
+
+
+def show_session(viewer: Any, found: Session) -> None:
+    """Show the images of a session with their results; those of another unit in their viewer."""
+    from napari_emtools.desk import desk_of
+
+    already = {key_of(one) for one in desk_of(viewer).images()}
+    new = [one for one in found.images if key_of(one) not in already]
+    _add(viewer, placed(new, viewer))
+    for finding in found.findings:
+        image = finding.image
+        own = viewer if not image.has_axis("x") or unit_in(viewer) == unit_of(image) \
+            else viewer_of(unit_of(image))
+        desk_of(own).take(finding)
+
+
+def show_images(viewer: Any, images: Sequence[Image]) -> None:
+    """Show images in a viewer whose unit they have."""
+    prepare(viewer)
+    _add(viewer, [image_layer(_with_rows(image)) for image in images])
+
+
+def _add(viewer: Any, layers: Sequence[LayerData]) -> None:
+    for data, shown, kind in layers:
+        getattr(viewer, f"add_{kind}")(data, **shown)
 
 
 def unit_in(viewer: Any) -> str | None:
@@ -148,9 +176,7 @@ def _show_beside(viewer: Any, images: list[Image], own: str) -> None:
         show_info(f"{names}: in {unit}, not shown beside layers in {own}")
         return
     other = viewer_of(unit)
-    for image in images:
-        data, shown, kind = image_layer(image)
-        getattr(other, f"add_{kind}")(data, **shown)
+    _add(other, [image_layer(image) for image in images])
     show_info(f"{names}: in {unit}, shown in a window of its own, for this one is in {own}")
 
 

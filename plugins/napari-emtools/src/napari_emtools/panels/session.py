@@ -1,0 +1,87 @@
+"""Save a session and open it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QFileDialog, QTextBrowser
+
+from emtools.errors import EmtoolsError
+from napari_emtools import session
+from napari_emtools.panels.base import Panel, button, note, row
+from napari_emtools.reader import SESSION
+from napari_emtools.shown import title_of
+from napari_emtools.viewers import show_session
+from napari_emtools.work import Work
+
+if TYPE_CHECKING:
+    from napari_emtools.session import Session
+
+_FILES = f"Session (*{SESSION})"
+
+
+class SessionPanel(Panel):
+    """Keeps images, results, corrections and parameters of the window in a file.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self.work = Work(self)
+        self.list = QTextBrowser()
+        self.box.addWidget(note(
+            "A session names the images, and holds their results with all corrections, the way "
+            "back and the parameters. The images' files are not copied, and never written to."))
+        self.box.addLayout(row(
+            button("Save …", "Write all that is open here into a file", self.save),
+            button("Open …", "Open what was saved, beside what is open", self.open)))
+        self.box.addWidget(self.said)
+        self.box.addWidget(self.list, 1)
+        self.listen(self.desk.changed, lambda *_: self._show())
+        self.listen(self.viewer.layers.events.inserted, lambda *_: self._show())
+        self.listen(self.viewer.layers.events.removed, lambda *_: self._show())
+        self._show()
+
+    def save(self, path: str = "") -> None:
+        """Save the session."""
+        if not path:
+            path, _ = QFileDialog.getSaveFileName(self, "Save the session", f"work{SESSION}",
+                                                  _FILES)
+        if not path:
+            return
+        if not path.endswith(SESSION):
+            path += SESSION
+        self.said.setText("saving")
+        self.work.start(lambda: session.save(self.desk, path),
+                        lambda _: self.said.setText(f"saved: {Path(path).name}"), self._failed)
+
+    def open(self, path: str = "") -> None:
+        """Open a session."""
+        if not path:
+            path, _ = QFileDialog.getOpenFileName(self, "Open a session", filter=_FILES)
+        if path:
+            self.said.setText("opening")
+            self.work.start(lambda: session.load(path), self._opened, self._failed)
+
+    def _opened(self, found: Session) -> None:
+        try:
+            show_session(self.viewer, found)
+        except EmtoolsError as error:
+            self._failed(error)
+            return
+        self.said.setText(session.told(found))
+
+    def _failed(self, error: Exception) -> None:
+        self.wrong(error)
+
+    def _show(self) -> None:
+        lines = [f"<b>{title_of(image)}</b>" for image in self.desk.images()]
+        for (_, name), finding in self.desk.findings.items():
+            said = "; ".join(finding.correction.sentences)
+            lines.append(f"{name}: {finding.result.outcome}" + (f" ({said})" if said else ""))
+        self.list.setHtml("<br>".join(lines))

@@ -1,0 +1,172 @@
+"""A session as a file: which images are open, what was measured, edited and with what.
+
+Images are named, not copied: their files stay where they are, and are known again by their digest.
+What was never in a file is held with its pixels.  Knows no window.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import emtools
+from emtools.corrections import Correction
+from emtools.errors import EmtoolsError, ParameterError
+from emtools.model import Axis, Distortion, Image, Source
+from emtools.results.archive import read_archive, write_archive
+from napari_emtools.desk import Finding
+from napari_emtools.shown import frame_named, key_of, title_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_emtools.desk import Desk
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a session's file holds, as far as its images are still there.
+
+    Parameters
+    ----------
+    images
+        Calibrated as they were in the window.
+    findings
+        Results with their corrections and the way back.
+    missing
+        What could not be opened again, a sentence each.
+    """
+
+    images: tuple[Image, ...]
+    findings: tuple[Finding, ...]
+    missing: tuple[str, ...]
+
+
+def save(desk: Desk, path: str | Path) -> None:
+    """Write all images and results of a desk into a file.
+
+    Raises
+    ------
+    ParameterError
+        If it cannot be written.
+    """
+    path = Path(path)
+    images = desk.images()
+    write_archive(path, {
+        "format": _FORMAT, "emtools": emtools.__version__,
+        "images": [_image(one, path.absolute().parent) for one in images],
+        "findings": [_finding(one, images) for one in desk.findings.values()]})
+
+
+def load(path: str | Path) -> Session:
+    """Read a session, and the images that it names.
+
+    Raises
+    ------
+    ParameterError
+        If it is none, or of a later version.
+    """
+    path = Path(path)
+    content = read_archive(path)
+    if content.get("format") != _FORMAT:
+        raise ParameterError(str(path), f"is a session in format {content.get('format')}, not "
+                             f"{_FORMAT}", "open it with the emtools that wrote it")
+    missing: list[str] = []
+    images: list[Image | None] = []
+    for said in content["images"]:
+        try:
+            images.append(_opened(said, path.absolute().parent))
+        except (EmtoolsError, OSError) as error:
+            images.append(None)
+            missing.append(str(error))
+    findings = []
+    for said in content["findings"]:
+        image = images[said["image"]]
+        if image is not None:
+            findings.append(_found(said, frame_named(image, said["frame"])))
+    return Session(tuple(one for one in images if one is not None), tuple(findings),
+                   tuple(missing))
+
+
+def _image(image: Image, folder: Path) -> dict[str, Any]:
+    """What an image is known again by, and how it was calibrated."""
+    source = image.source
+    said = {"signal": source.signal, "index": source.index, "reader": source.reader,
+            "axes": [dataclasses.asdict(axis) for axis in image.axes],
+            "distortion": dataclasses.asdict(image.distortion), "audit": list(image.audit)}
+    if source.file is None:
+        return {**said, "pixels": np.asarray(image.data), "mask": image.mask,
+                "acquisition": dataclasses.asdict(image.acquisition)}
+    file = Path(source.file).absolute()
+    try:
+        beside = os.path.relpath(file, folder)
+    except ValueError:  # on another drive
+        beside = str(file)
+    return {**said, "file": str(file), "beside": Path(beside).as_posix(),
+            "sha256": source.describe()["sha256"] or ""}
+
+
+def _opened(said: Mapping[str, Any], folder: Path) -> Image:
+    axes = tuple(Axis(**axis) for axis in said["axes"])
+    changed: dict[str, Any] = {"axes": axes, "distortion": Distortion(**said["distortion"]),
+                               "audit": tuple(said["audit"])}
+    if "pixels" in said:
+        from emtools.model import Acquisition
+
+        return Image(said["pixels"], mask=said["mask"],
+                     acquisition=Acquisition(**said["acquisition"]), **changed,
+                     source=Source(None, said["signal"], said["index"], said["reader"]))
+    beside = folder / said["beside"]  # whoever moves a folder moves both
+    path = beside if beside.exists() else Path(said["file"])
+    image = next((one for one in emtools.read(path) if one.source.index == said["index"]), None)
+    if image is None or tuple(axis.size for axis in axes) != image.shape:
+        raise ParameterError(str(path), f"holds no image {said['signal']!r} any more")
+    if said["sha256"] and image.source.describe()["sha256"] != said["sha256"]:
+        raise ParameterError(str(path), "has changed since the session was saved",
+                             "measure it again; what it was then stays in the session's file")
+    return replace(image, **changed)
+
+
+def _finding(finding: Finding, images: Sequence[Image]) -> dict[str, Any]:
+    """A result with its corrections; of a stack, which frame it is of."""
+    own = finding.image.source
+    place = next(i for i, one in enumerate(images)
+                 if (one.source.file, one.source.index) == (own.file, own.index)
+                 and (own.file is not None or own.signal.startswith(one.source.signal)))
+    return {"image": place, "frame": own.signal if key_of(images[place]) != key_of(finding.image)
+            else "", "measurement": finding.result.measurement,
+            "parameters": _known(finding.parameters), "automatic": finding.automatic,
+            "history": _steps(finding.history), "undone": _steps(finding.undone)}
+
+
+def _known(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters without results of other measurements, which are findings of their own."""
+    from emtools.model import Result
+
+    return {name: value for name, value in parameters.items() if not isinstance(value, Result)}
+
+
+def _steps(steps: Sequence[tuple[Correction, Any]]) -> list[Any]:
+    return [[correction.to_dict(), result] for correction, result in steps]
+
+
+def _found(said: Mapping[str, Any], image: Image) -> Finding:
+    history, undone = ([(Correction.from_dict(correction), result)
+                        for correction, result in said[name]] for name in ("history", "undone"))
+    automatic = said["automatic"]
+    return Finding(image, dict(said["parameters"]), automatic,
+                   history[-1][1] if history else automatic, history, undone)
+
+
+def told(session: Session) -> str:
+    """What a session brought back, in a sentence."""
+    names = ", ".join(dict.fromkeys(title_of(one) for one in session.images)) or "no image"
+    lost = "".join(f"\nnot opened: {one}" for one in session.missing)
+    return f"{names}; {len(session.findings)} results{lost}"

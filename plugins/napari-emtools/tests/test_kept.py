@@ -1,0 +1,246 @@
+"""What is kept: sessions that are opened again, and corrections in a batch's results."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import SAMPLES
+
+DETAIL, EDS = "pbs_chains_detail.hspy", "pbs_eds.hspy"
+
+
+def _run(window: Any, title: str, **texts: str) -> Any:
+    panel = window.panel(title)
+    for name, text in texts.items():
+        panel.editors[name].setText(text)
+    panel.run()
+    window.until(lambda: not panel.work.running)
+    return panel
+
+
+def _wait(window: Any, panel: Any) -> None:
+    window.settle()
+    window.until(lambda: not panel.work.running)
+
+
+def _edited(window: Any) -> Any:
+    """Chains of which one was deleted by hand."""
+    window.open(SAMPLES / DETAIL)
+    _run(window, "Chains", max_gap_nm="1.9")
+    correct = window.panel("Correct")
+    correct._layers["chains"].selected_data = {1}
+    correct.delete("chains")
+    _wait(window, correct)
+    return correct
+
+
+def test_session_comes_back_with_results_edits_and_parameters(window: Any, tmp_path: Any) -> None:
+    from conftest import close_all
+
+    correct = _edited(window)
+    before = correct.finding
+    session = window.panel("Session")
+    session.save(str(tmp_path / "work"))
+    _wait(window, session)
+    assert (tmp_path / "work.emtools").is_file()
+    close_all()
+
+    import napari
+
+    window.viewer = napari.Viewer(show=True)
+    session = window.panel("Session")
+    session.open(str(tmp_path / "work.emtools"))
+    _wait(window, session)
+    correct = window.panel("Correct")
+    after = correct.finding
+    assert after.parameters["max_gap_nm"] == 1.9
+    for name, table in before.result.tables.items():
+        pd.testing.assert_frame_equal(after.result.tables[name], table)
+    assert after.correction == before.correction
+    assert window.units() == {"nanometer"}
+    assert len(window.viewer.layers) == 4
+    correct.undo_button.click()  # the way back is kept too
+    window.settle()
+    assert len(correct.finding.result.tables["chains"]) == 3
+
+
+def test_session_is_dropped_on_the_window(window: Any, tmp_path: Any, told: list[str]) -> None:
+    window.open(SAMPLES / EDS)
+    _run(window, "Chains")
+    session = window.panel("Session")
+    session.save(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    names = [layer.name for layer in window.viewer.layers]
+    window.viewer.layers.clear()
+    window.open(tmp_path / "one.emtools")
+    assert [layer.name for layer in window.viewer.layers] == names
+    assert any("1 results" in text for text in told)
+
+
+def test_calibration_by_hand_is_in_the_session(window: Any, tmp_path: Any) -> None:
+    window.open(SAMPLES / "pbs_chains_uncalibrated.png")
+    calibrate = window.panel("Calibrate")
+    calibrate.draw_line()
+    calibrate._layer.add_lines(np.array([[100.0, 100.0], [100.0, 300.0]]))
+    calibrate.length.setValue(50.0)
+    calibrate.with_distance()
+    window.settle()
+    scale = window.viewer.layers[0].scale
+    session = window.panel("Session")
+    session.save(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    window.viewer.layers.clear()
+    session.open(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    np.testing.assert_allclose(window.viewer.layers[0].scale, scale)
+    assert window.units() == {"nanometer"}
+
+
+def test_frame_of_a_stack_and_image_without_a_file_come_back(
+    window: Any, tmp_path: Any
+) -> None:
+    rng = np.random.default_rng(0)
+    window.viewer.add_image(rng.normal(size=(3, 64, 64)), scale=(1, 0.2, 0.2),
+                            units=("pixel", "nm", "nm"), name="made")
+    window.viewer.dims.set_current_step(0, 2)
+    panel = _run(window, "Chains")
+    found = list(panel.desk.findings.values())
+    assert "frame 2" in found[0].image.source.signal
+    session = window.panel("Session")
+    session.save(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    window.viewer.layers.clear()
+    panel.desk.findings.clear()
+    session.open(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    again = list(panel.desk.findings.values())
+    assert again[0].image.source.signal == found[0].image.source.signal
+    np.testing.assert_array_equal(again[0].image.load(), found[0].image.load())
+
+
+def test_changed_and_missing_files_are_told(window: Any, tmp_path: Any) -> None:
+    shutil.copy(SAMPLES / DETAIL, tmp_path / DETAIL)
+    shutil.copy(SAMPLES / "pbs_dots.emd", tmp_path / "pbs_dots.emd")
+    for name in (DETAIL, "pbs_dots.emd"):
+        window.open(tmp_path / name)
+    session = window.panel("Session")
+    session.save(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    window.viewer.layers.clear()
+    (tmp_path / "pbs_dots.emd").unlink()
+    shutil.copy(SAMPLES / "pbs_chain_lattice.hspy", tmp_path / DETAIL)
+    session.open(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    assert session.said.text().count("not opened") == 2
+    assert not len(window.viewer.layers)
+
+
+def test_moved_folder_is_found(window: Any, tmp_path: Any) -> None:
+    (tmp_path / "one").mkdir()
+    shutil.copy(SAMPLES / DETAIL, tmp_path / "one" / DETAIL)
+    window.open(tmp_path / "one" / DETAIL)
+    session = window.panel("Session")
+    session.save(str(tmp_path / "one" / "work.emtools"))
+    _wait(window, session)
+    window.viewer.layers.clear()
+    (tmp_path / "one").rename(tmp_path / "two")
+    session.open(str(tmp_path / "two" / "work.emtools"))
+    _wait(window, session)
+    assert len(window.viewer.layers) == 1
+
+
+# ---- batch ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def batch_of(tmp_path_factory: Any) -> Any:
+    from emtools import batch
+    from emtools.batch.plan import Recipe
+
+    folder = tmp_path_factory.mktemp("images")
+    for name in (DETAIL, EDS, "pbs_dots.emd"):
+        shutil.copy(SAMPLES / name, folder / name)
+    batch.run(folder, folder.parent / "results", Recipe(("chains",), pictures="none"),
+              batch.Effort(workers=1))
+    return folder.parent / "results"
+
+
+@pytest.fixture
+def results(batch_of: Any, tmp_path: Any) -> Any:
+    shutil.copytree(batch_of, tmp_path / "results")
+    return tmp_path / "results"
+
+
+def _chains(results: Any, file: str) -> pd.DataFrame:
+    from emtools.results import open_results
+
+    with open_results(results) as found:
+        rows = found.table("chains.chains")
+    return rows[rows["file"] == file]
+
+
+def _opened(window: Any, results: Any) -> Any:
+    panel = window.panel("Batch")
+    panel.open(str(results))
+    _wait(window, panel)
+    _wait(window, panel)
+    return panel
+
+
+def test_walk_through_a_batch_corrects_what_it_keeps(window: Any, results: Any) -> None:
+    panel = _opened(window, results)
+    assert panel.list.topLevelItemCount() == 3
+    files = panel.review.images["file"].tolist()
+    panel.show_image(files.index(DETAIL))
+    _wait(window, panel)
+    assert [layer.name.split(" · ")[0] for layer in window.viewer.layers][1:] == [
+        "chains", "dots", "gaps"]
+    before = _chains(results, DETAIL)
+    correct = window.panel("Correct")
+    shown = correct.finding.result.tables["chains"]
+    np.testing.assert_array_equal(shown["width_nm"], before["width_nm"])
+    correct._layers["chains"].selected_data = {0}
+    correct.delete("chains")
+    _wait(window, correct)
+    number = correct.finding.result.tables["chains"]
+    panel.comment.setText("an impurity")
+    panel.step(1)
+    _wait(window, panel)
+    after = _chains(results, DETAIL)
+    np.testing.assert_array_equal(after["width_nm"], number["width_nm"])
+    assert len(after) == len(before) - 1
+    assert panel.list.topLevelItem(files.index(DETAIL)).text(1) == "✎"
+    panel.step(-1)
+    _wait(window, panel)
+    assert panel.comment.text() == "an impurity"
+    assert window.panel("Correct").finding.correction.sentences[0] == "chain 1 deleted"
+    assert window.units() == {"nanometer"}
+
+
+def test_rejected_image_is_left_out_and_the_next_is_shown(window: Any, results: Any) -> None:
+    from emtools.results import open_results
+
+    panel = _opened(window, results)
+    first = str(panel.review.images["file"][0])
+    panel.judge("rejected")
+    _wait(window, panel)
+    _wait(window, panel)
+    assert panel._place == 1
+    with open_results(results) as found:
+        assert {file for file, _ in found.rejected} == {first}
+    panel.write()
+    _wait(window, panel)
+    assert (results / "index.html").read_text(encoding="utf-8").count("rejected by hand") >= 1
+    assert panel.list.topLevelItem(0).text(1) == "✗"
+
+
+def test_results_that_are_none_are_told(window: Any, tmp_path: Any, told: list[str]) -> None:
+    panel = _opened(window, tmp_path)
+    assert any("no results of a batch" in text for text in told)
+    panel.step(1)
+    assert "Open" in panel.said.text()
