@@ -145,3 +145,79 @@ def test_wrong_edit_is_told_and_nothing_changes(
     window.settle()
     assert chains.finding.result is before
     assert any("choose two" in text for text in told)
+
+
+def test_painted_labels_are_measured_in_place_of_the_chains(window: Any, chains: Any) -> None:
+    from napari_emtools.desk import shown_as
+    from napari_emtools.panels.correct import PAINTED
+
+    before = chains.finding.result.tables["chains"]
+    chains.paint()
+    layer = shown_as(window.viewer.layers, chains.finding.image, PAINTED)
+    assert set(np.unique(layer.data)) == {0, 1, 2, 3}
+    layer.data = np.where(layer.data == 2, 0, layer.data)
+    chains.measure_painted()
+    _wait(window, chains)
+    after = chains.finding.result.tables["chains"]
+    assert after["chain"].tolist() == [1, 3]
+    kept = before[before["chain"] != 2]
+    off = np.abs(after["width_nm"].to_numpy() - kept["width_nm"].to_numpy())
+    assert (off < kept["width_err_nm"].to_numpy()).all()
+    assert "drawn as labels" in chains.finding.result.summary["edited_by_hand"]
+    chains._layers["chains"].selected_data = {1}
+    chains.delete("chains")
+    _wait(window, chains)
+    assert chains.finding.result.tables["chains"]["chain"].tolist() == [1]
+    said = chains.finding.result.summary["edited_by_hand"]
+    assert "drawn as labels" in said
+    assert "chain 3 deleted" in said
+    chains.step(back=True)
+    chains.step(back=True)
+    assert chains.finding.result.tables["chains"] is before
+    assert window.units() == {"nanometer"}
+
+
+def test_nothing_painted_is_said(window: Any, chains: Any, told: list[str]) -> None:
+    from napari_emtools.desk import shown_as
+    from napari_emtools.panels.correct import PAINTED
+
+    chains.paint()
+    layer = shown_as(window.viewer.layers, chains.finding.image, PAINTED)
+    layer.data = np.zeros_like(layer.data)
+    chains.measure_painted()
+    window.settle()
+    assert any("nothing is painted" in text for text in told)
+    assert not chains.finding.history
+
+
+def test_redrawn_chain_keeps_its_number(window: Any, chains: Any) -> None:
+    before = chains.finding.result.tables["chains"].set_index("chain")
+    layer = chains._layers["chains"]
+    line = np.asarray(layer.data[1])
+    layer.selected_data = {1}
+    chains.redraw()
+    layer.add_paths(line[:: len(line) // 8] + 0.3)
+    _wait(window, chains)
+    after = chains.finding.result.tables["chains"].set_index("chain")
+    assert after.index.tolist() == [1, 2, 3]
+    off = abs(after["width_nm"][2] - before["width_nm"][2])
+    assert off < 2 * before["width_err_nm"][2]
+    assert "chain 2 drawn anew" in chains.finding.result.summary["edited_by_hand"]
+
+
+def test_results_that_rest_on_what_was_corrected_say_so(window: Any) -> None:
+    window.open(SAMPLES / "pbs_eds.hspy")
+    panels = {}
+    for title in ("Chains", "EDX"):
+        panels[title] = window.panel(title)
+        panels[title].run()
+        window.until(lambda title=title: not panels[title].work.running)
+    assert "measure again" not in panels["EDX"].outcome.text()
+    correct = window.panel("Correct")
+    correct._layers["chains"].selected_data = {0}
+    correct.delete("chains")
+    _wait(window, correct)
+    assert "rests on chains" in panels["EDX"].outcome.text()
+    panels["EDX"].run()
+    window.until(lambda: not panels["EDX"].work.running)
+    assert "measure again" not in panels["EDX"].outcome.text()

@@ -164,3 +164,25 @@ def test_what_is_known_of_an_image_is_readable(window: Any) -> None:
     panel.filter.setText("no such key anywhere")
     assert all(panel.tree.topLevelItem(i).isHidden()
                for i in range(panel.tree.topLevelItemCount()))
+
+
+def test_found_spots_of_lattices_lie_on_bright_spots(window: Any) -> None:
+    window.open(SAMPLES / "pbs_hrtem_001.mrc")
+    lattice = window.panel("Lattice")
+    lattice.run()
+    window.until(lambda: not lattice.work.running)
+    panel = window.panel("Fourier transform")
+    panel.toggle_found()
+    from napari_emtools.found import reciprocal_places
+
+    found = reciprocal_places(panel.desk.of(panel.images.image, "lattice").result)
+    assert len(found) > 3
+    transform = panel.transform.transform
+    middle = [axis.size // 2 for axis in transform.plane_axes]
+    values = np.asarray(transform.data)
+    at = np.rint(transform.calibration().pixels(found)).astype(int) + middle
+    near = [values[y - 2:y + 3, x - 2:x + 3].max() for y, x in at]
+    assert np.median(near) > 20 * np.median(values)
+    assert panel.transform._found.visible
+    panel.toggle_found()
+    assert not panel.transform._found.visible

@@ -41,6 +41,8 @@ class Finding:
         The corrections, one after another; the last counts, none before the first.
     undone
         Those that were taken back, the nearest last.
+    used
+        Results of other measurements that it rests on.
     """
 
     image: Image
@@ -49,6 +51,7 @@ class Finding:
     result: Result
     history: list[tuple[Correction, Result]] = field(default_factory=list)
     undone: list[tuple[Correction, Result]] = field(default_factory=list)
+    used: Mapping[str, Result] = field(default_factory=dict)
 
     @property
     def correction(self) -> Correction:
@@ -143,13 +146,20 @@ class Desk:
     def put(
         self, image: Image, result: Result, parameters: Mapping[str, Any],
         correction: Correction | None = None, automatic: Result | None = None,
+        used: Mapping[str, Result] | None = None,
     ) -> Finding:
         """Take the result of a measurement in place of the one before, and show it."""
-        finding = Finding(image, dict(parameters), automatic or result, result)
+        finding = Finding(image, dict(parameters), automatic or result, result, used=used or {})
         if correction:
             finding.history.append((correction, result))
         self.take(finding)
         return finding
+
+    def outdated(self, finding: Finding) -> list[str]:
+        """Return the measurements that a result rests on and that have another one by now."""
+        return [name for name, used in finding.used.items()
+                if (now := self.of_scan(finding.image, name)) is not None
+                and now.result is not used]
 
     def take(self, finding: Finding) -> None:
         """Take what was found and corrected at another time."""

@@ -16,13 +16,13 @@ from emtools.errors import ParameterError
 from emtools.tables import in_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from emtools.corrections import Mark
-    from emtools.model import Result
+    from emtools.model import Image, Result
     from napari_emtools.desk import Finding
 
-    Places = Sequence[np.ndarray[Any, Any]]
+    Places = Sequence[np.ndarray[Any, Any]] | Mapping[int, np.ndarray[Any, Any]]
 
 
 class Editing:
@@ -39,16 +39,35 @@ class Editing:
         result = finding.result
         before = finding.correction
         changes = before.drawing.changes if before.drawing is not None else ()
+        if before.labels is not None:
+            changes = ("drawn as labels",)
         # Numbers of objects are those of the tables that are shown now.
         self.drawing = replace(Drawing.of(result), changes=changes)
         self.marks = before.marks
+        self.labels = before.labels  # in place of the drawing, as long as nothing else is drawn
         self.chains = result.tables["chains"]["chain"].tolist()
         self.gaps = _places(result)
 
     @property
     def correction(self) -> Correction:
         """What is to be measured."""
-        return Correction(self.drawing, marks=self.marks, comment=self.finding.correction.comment)
+        comment = self.finding.correction.comment
+        if self.labels is not None and self.drawing.changes in ((), ("drawn as labels",)):
+            return Correction(labels=self.labels, marks=self.marks, comment=comment)
+        return Correction(self.drawing, marks=self.marks, comment=comment)
+
+    def painted(self, labels: np.ndarray[Any, Any]) -> None:
+        """Take what was painted in place of all chains: each label is one of that number.
+
+        Raises
+        ------
+        ParameterError
+            If nothing was painted.
+        """
+        if not labels.any():
+            raise ParameterError("labels", "nothing is painted", "paint chains with the brush")
+        self.labels = labels
+        self.drawing = replace(self.drawing, changes=())
 
     def removed(self, table: str, places: Sequence[int]) -> None:
         """Take objects out, by their places in the layer as it was."""
@@ -142,6 +161,35 @@ class Editing:
             raise ParameterError(what, f"{len(places)} are chosen", "choose two of them")
         first, second = sorted(places)
         return first, second
+
+
+def labels_of(image: Image, result: Result) -> np.ndarray[Any, Any]:
+    """Return the chains of a result as they would be painted: each with its number.
+
+    Parameters
+    ----------
+    image
+        That was measured.
+    result
+        Of ``chains``.
+
+    Returns
+    -------
+    array
+        ``(y, x)`` whole numbers, 0 = none.
+    """
+    from skimage.draw import disk
+
+    unit = str(result.summary.get("unit", "nm"))
+    axes, calibration = result.tables["axes"], image.calibration()
+    shape = (image.plane_axes[0].size, image.plane_axes[1].size)
+    painted = np.zeros(shape, dtype=np.int32)
+    columns = [in_unit(name, unit) for name in ("y_nm", "x_nm")]
+    places = np.asarray(calibration.pixels(axes[columns].to_numpy(dtype=float)))
+    radii = 0.5 * axes[in_unit("width_nm", unit)].to_numpy(dtype=float) / calibration.pixel_size
+    for number, place, radius in zip(axes["chain"], places, radii, strict=True):
+        painted[disk(tuple(place), max(float(radius), 1.0), shape=shape)] = number
+    return painted
 
 
 def _places(result: Result) -> list[np.ndarray[Any, Any]]:

@@ -61,6 +61,13 @@ def result_layers(
             and (layer[1]["name"] in maps or layer[1]["name"] not in names)]
 
 
+def reciprocal_places(result: Result) -> np.ndarray[Any, Any]:
+    """Return the wave vectors (y, x) that a result found, in 1/unit; none for most."""
+    found = [np.asarray(layer[0], dtype=float) for layer in result.layers
+             if _space(layer) == "reciprocal" and layer[2] == "points"]
+    return np.concatenate(found) if found else np.zeros((0, 2))
+
+
 def map_names(result: Result) -> list[str]:
     """Return the names of a result's element maps."""
     return [str(core["name"]) for _, core, _ in result.layers

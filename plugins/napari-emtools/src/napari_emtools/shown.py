@@ -129,6 +129,12 @@ def tool_layer(image: Image, name: str, shapes: list[Any], **shown: Any) -> Laye
                     "metadata": {ORIGIN: Origin(image, "tool")}, **shown}, "shapes"
 
 
+def labels_layer(image: Image, name: str, labels: NDArray[np.integer[Any]]) -> LayerData:
+    """Return a layer of labels that a user paints on an image for a panel."""
+    return labels, {"name": f"{name} · {title_of(image)}", "opacity": 0.5, **geometry(image),
+                    "metadata": {ORIGIN: Origin(image, "tool"), "layer": name}}, "labels"
+
+
 def region_of(layer: Any, image: Image) -> NDArray[np.bool_] | None:
     """Return the pixels of an image that the last shape of a layer encloses; None without one."""
     if not len(layer.data):

@@ -9,9 +9,10 @@ import numpy as np
 from qtpy.QtWidgets import QGridLayout, QLabel, QTextBrowser
 
 from emtools.errors import EmtoolsError
-from napari_emtools.desk import as_corrected
-from napari_emtools.editing import Editing
+from napari_emtools.desk import as_corrected, replaced, shown_as
+from napari_emtools.editing import Editing, labels_of
 from napari_emtools.panels.base import ImageChoice, Panel, button, note, row
+from napari_emtools.shown import labels_layer
 from napari_emtools.work import Work
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from emtools.model import Image
     from napari_emtools.desk import Finding
 
-MEASUREMENT = "chains"
+MEASUREMENT, PAINTED = "chains", "painted"
 _TABLES = ("chains", "dots", "gaps")
 
 
@@ -42,6 +43,7 @@ class CorrectPanel(Panel):
         self._editing: Editing | None = None
         self._layers: dict[str, Any] = {}
         self._quiet = False
+        self._redrawn: int | None = None  # place of the chain that is drawn anew
         self._armed: Callable[[np.ndarray[Any, Any]], None] | None = None
         self.undo_button = button("Undo", "Take the last correction back", lambda: self.step(True))
         self.redo_button = button("Redo", "Make it again", lambda: self.step(False))
@@ -58,7 +60,8 @@ class CorrectPanel(Panel):
         grid = QGridLayout()
         lines: tuple[tuple[str, tuple[tuple[str, str, Callable[[], None]], ...]], ...] = (
             ("chains", (
-                ("Draw", "Draw a new centreline", lambda: self._tool("chains", "add_path")),
+                ("Draw", "Draw a new centreline", self.draw),
+                ("Redraw", "Draw the chosen chain anew; it keeps its number", self.redraw),
                 ("Choose", "Choose chains", lambda: self._tool("chains", "select")),
                 ("Vertices", "Move single places of a centreline",
                  lambda: self._tool("chains", "direct")),
@@ -71,6 +74,11 @@ class CorrectPanel(Panel):
                 ("Delete", "Delete the chosen dots", lambda: self.delete("dots")),
                 ("Merge", "Make one of the two chosen dots", self.merge),
                 ("In two", "Make two of each chosen dot", self.split_dots))),
+            ("painted", (
+                ("Paint", "Paint chains as labels, beginning with those that are found",
+                 self.paint),
+                ("Measure", "Measure what is painted in place of all chains",
+                 self.measure_painted))),
             ("gaps", (
                 ("Add", "Click where a dot is to be divided", lambda: self._tool("gaps", "add")),
                 ("Choose", "Choose gaps, and move them", lambda: self._tool("gaps", "select")),
@@ -107,6 +115,46 @@ class CorrectPanel(Panel):
     def join(self) -> None:
         """Join the two chosen chains."""
         self._edit(lambda editing: editing.joined(self._chosen("chains")))
+
+    def draw(self) -> None:
+        """Let a new centreline be drawn."""
+        self._redrawn = None
+        self._tool("chains", "add_path")
+
+    def redraw(self) -> None:
+        """Let the chosen chain be drawn anew."""
+        chosen = self._chosen("chains")
+        if len(chosen) != 1:
+            self.said.setText("Choose one chain, then draw it anew.")
+            return
+        self._tool("chains", "add_path")
+        self._redrawn = chosen[0]
+        self.said.setText("Draw the chain; a double click ends it.")
+
+    def paint(self) -> None:
+        """Show the chains as labels that can be painted."""
+        finding = self.finding
+        if finding is None:
+            self.said.setText("Measure chains first.")
+            return
+        layer = shown_as(self.viewer.layers, finding.image, PAINTED)
+        if layer is None:
+            layer = replaced(self.viewer.layers, None, labels_layer(
+                finding.image, PAINTED, labels_of(finding.image, finding.result)))
+        self.viewer.layers.selection.active = layer
+        layer.mode = "paint"
+        self.said.setText("Paint with the brush; a new number is a new chain. Then 'Measure'.")
+
+    def measure_painted(self) -> None:
+        """Measure what is painted in place of all chains."""
+        finding = self.finding
+        layer = None if finding is None else shown_as(self.viewer.layers, finding.image, PAINTED)
+        if layer is None:
+            self.said.setText("Paint chains first.")
+            return
+        labels = np.array(layer.data)
+        self.viewer.layers.remove(layer)
+        self._edit(lambda editing: editing.painted(labels))
 
     def arm_split(self) -> None:
         """Split the chain that is clicked next."""
@@ -227,6 +275,9 @@ class CorrectPanel(Panel):
                   for i in np.atleast_1d(np.asarray(event.data_indices)).ravel()]
         if action == "removed":
             self._edit(lambda editing: editing.removed(table, places))
+        elif action == "added" and table == "chains" and self._redrawn is not None:
+            old, self._redrawn = self._redrawn, None
+            self._edit(lambda editing: editing.changed(table, [old], {old: data[places[-1]]}))
         elif action == "added":
             self._edit(lambda editing: editing.added(table, places, data))
         else:

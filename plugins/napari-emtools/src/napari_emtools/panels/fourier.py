@@ -13,6 +13,7 @@ from emtools.crystal import known_phases
 from emtools.errors import EmtoolsError
 from emtools.process.fourier import bragg_filtered, fourier, log_display, prepared
 from napari_emtools.desk import replaced, shown_as
+from napari_emtools.found import reciprocal_places
 from napari_emtools.panels.base import ImageChoice, Panel, button, form, row
 from napari_emtools.panels.transform_view import TransformView
 from napari_emtools.shown import (
@@ -65,6 +66,7 @@ class FourierPanel(Panel):
         self.spots: list[PickedSpot] = []
         self.work = Work(self)
         self._layer: Any = None
+        self._with_found = False
         self._ready: tuple[str, Image] | None = None
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -74,6 +76,7 @@ class FourierPanel(Panel):
         self.images.chosen.connect(self._image_chosen)
         self.phases.editingFinished.connect(self._say)
         self.listen(viewer.layers.events.removed, self._removed)
+        self.listen(self.desk.changed, lambda *_: self._draw_found())
         self._image_chosen()
 
     def _lay_out(self) -> None:
@@ -91,6 +94,8 @@ class FourierPanel(Panel):
         self.box.addLayout(lines)
         self.box.addLayout(row(
             button("Rings", "Draw the rings of the phases", self.draw_rings),
+            button("Found", "Draw the spots that the measurement of lattices found, or hide them",
+                   self.toggle_found),
             button("Filter", "Show the image that only the clicked spots make", self.filter)))
         self.box.addWidget(self.text, 2)
 
@@ -178,6 +183,22 @@ class FourierPanel(Panel):
             return
         self.transform.draw_rings(found["k_per_nm"].tolist())
 
+    def toggle_found(self) -> None:
+        """Draw the spots of the lattices that were measured in this image, or hide them."""
+        self._with_found = not self._with_found
+        self._draw_found()
+
+    def _draw_found(self) -> None:
+        image = self.images.image
+        found = None if image is None else self.desk.of(image, "lattice")
+        if found is None:
+            self.transform.draw_found(np.zeros((0, 2)))
+            if self._with_found:
+                self.said.setText("no lattice is measured in this image: use the panel Lattice")
+            return
+        self.transform.draw_found(reciprocal_places(found.result) if self._with_found
+                                  else np.zeros((0, 2)))
+
     def filter(self) -> None:
         """Show the image that only the clicked spots make, as a layer on it."""
         image = self.images.image
@@ -223,6 +244,7 @@ class FourierPanel(Panel):
                                 and layer.name == f"{AREA} · {title_of(image)}"), None)
         self.clear()
         self.renew()
+        self._draw_found()
 
     def _moved(self, event: Any = None) -> None:
         if not self._later.isActive():

@@ -175,7 +175,7 @@ class MeasurePanel(Panel):
 
         def done(results: tuple[Result, Result]) -> None:
             automatic, result = results
-            self.desk.put(image, result, parameters, correction, automatic)
+            self.desk.put(image, result, parameters, correction, automatic, supplied)
 
         self.work.start(
             lambda: measured(image, name, parameters, supplied, sisters, correction), done,
@@ -211,7 +211,9 @@ class MeasurePanel(Panel):
 
     def _changed(self, key: str, measurement: str) -> None:
         image = self.images.image
-        if measurement == self.measurement.name and image is not None and key_of(image) == key:
+        rests_on = (one.name for one in self.measurement.rests_on)
+        own = measurement == self.measurement.name and image is not None and key_of(image) == key
+        if own or measurement in rests_on:
             self._show()
 
     def _show(self) -> None:
@@ -221,7 +223,10 @@ class MeasurePanel(Panel):
             self.outcome.setText("" if image is not None else self._why_none())
             self.summary.clear()
             return
-        self.outcome.setText(found.result.outcome)
+        outdated = self.desk.outdated(found)
+        self.outcome.setText(found.result.outcome + (
+            f" (rests on {' and '.join(outdated)} as found before: measure again)"
+            if outdated else ""))
         self.summary.setHtml(summary_text(found.result))
 
     def _renew_layers(self, event: Any = None) -> None:

@@ -38,13 +38,16 @@ class TransformView:
         self._picture = scene.visuals.Image(np.zeros((2, 2), np.float32), cmap="gray",
                                             parent=self.view.scene)
         self._rings = scene.visuals.Line(np.zeros((2, 2)), parent=self.view.scene, width=1)
+        self._found = scene.visuals.Markers(parent=self.view.scene)
         self._spots = scene.visuals.Markers(parent=self.view.scene)
         self._words = scene.visuals.Text([""], pos=[(0, 0)], parent=self.view.scene, bold=True,
                                          anchor_x="left", anchor_y="bottom", font_size=9)
-        for place, visual in enumerate((self._picture, self._rings, self._spots, self._words)):
+        for place, visual in enumerate((self._picture, self._rings, self._found, self._spots,
+                                        self._words)):
             visual.order = place
             visual.set_gl_state("translucent", depth_test=False)
-        self._rings.visible = self._spots.visible = self._words.visible = False
+        for visual in (self._rings, self._found, self._spots, self._words):
+            visual.visible = False
         self._axes: tuple[float, float] | None = None
         self.transform: Image | None = None
         self.canvas.events.mouse_release.connect(self._released)
@@ -105,6 +108,16 @@ class TransformView:
             connect = np.ones(len(points), dtype=bool)
             connect[_RING_POINTS - 1::_RING_POINTS] = False
             self._rings.set_data(points, color=(0.34, 0.71, 0.91, 0.8), connect=connect)
+        self.canvas.update()
+
+    def draw_found(self, k_yx: NDArray[np.float64]) -> None:
+        """Draw wave vectors that a measurement found, and their mates, as small squares."""
+        self._found.visible = bool(len(k_yx))
+        if len(k_yx):
+            places = np.array([self._place(k) for k in k_yx])
+            self._found.set_data(np.vstack([places, -places]), size=9, symbol="square",
+                                 face_color=(0, 0, 0, 0), edge_color=(0.0, 0.62, 0.45, 0.9),
+                                 edge_width=1)
         self.canvas.update()
 
     def k_at(self, pos: Sequence[float]) -> NDArray[np.float64] | None:
