@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from psygnal import Signal
 
 from emtools.corrections import Correction, corrected
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from emtools.model import Image, Result
+
+
+# What a result's layer has beside its data, in the order in which it is set.
+_FILLED = ("features", "size", "border_width", "border_color", "edge_width", "edge_color",
+           "face_color", "edge_color", "symbol", "length", "contrast_limits")
 
 
 @dataclass
@@ -109,6 +115,7 @@ class Desk:
     def __init__(self, viewer: Any) -> None:
         self._layers = viewer.layers
         self.findings: dict[tuple[str, str], Finding] = {}
+        self.showing = False  # layers change now because a result is shown, not by hand
         self.spectra: list[Image] = []  # single ones: no layer shows them
 
     def of(self, image: Image, measurement: str) -> Finding | None:
@@ -183,11 +190,16 @@ class Desk:
         result, active = finding.result, self._layers.selection.active
         before = {layer.metadata["layer"]: layer
                   for layer in self.layers_of(finding.image, result.measurement)}
-        for data, shown, kind in result_layers(finding.image, result, before):
-            old = before.pop(shown["metadata"]["layer"], None)
-            replaced(self._layers, old, (data, shown, kind))
-        for layer in before.values():
-            self._layers.remove(layer)
+        self.showing = True
+        try:
+            for new in result_layers(finding.image, result, before):
+                old = before.pop(new[1]["metadata"]["layer"], None)
+                if old is None or not filled(old, new):
+                    replaced(self._layers, old, new)
+            for layer in before.values():
+                self._layers.remove(layer)
+        finally:
+            self.showing = False
         if active in self._layers:
             self._layers.selection.active = active
         self.changed.emit(key_of(finding.image), result.measurement)
@@ -243,11 +255,38 @@ def desk_of(viewer: Any) -> Desk:
 
 def set_geometry(layer: Any, image: Image) -> None:
     """Give a layer scale, unit and distortion of an image."""
-    import numpy as np
-
     own = geometry(image, layer.ndim)
     layer.scale, layer.units = own["scale"], own["units"]
     layer.affine = own.get("affine", np.eye(layer.ndim + 1))
+
+
+def filled(layer: Any, new: tuple[Any, dict[str, Any], str]) -> bool:
+    """Give a layer what another one would hold; False if it is of another kind.
+
+    A layer that is taken out of a viewer costs napari a search of all memory.
+    """
+    data, shown, kind = new
+    if type(layer).__name__.lower() != kind or layer.ndim != len(shown["scale"]):
+        return False
+    if hasattr(layer, "selected_data"):
+        layer.selected_data = set()
+    if kind == "shapes" and len(data):
+        layer.data = list(zip(data, _each(shown.get("shape_type", "path"), len(data)),
+                              strict=True))
+    else:
+        layer.data = data
+    if tuple(layer.scale) != tuple(shown["scale"]) or "affine" in shown:
+        layer.scale, layer.units = shown["scale"], shown["units"]
+        layer.affine = shown.get("affine", np.eye(layer.ndim + 1))
+    layer.name, layer.metadata = shown["name"], shown["metadata"]
+    for name in _FILLED:
+        if name in shown and hasattr(layer, name) and (len(data) or name == "features"):
+            setattr(layer, name, shown[name])
+    return True
+
+
+def _each(value: Any, n: int) -> list[Any]:
+    return [value] * n if isinstance(value, str) else list(value)
 
 
 def replaced(layers: Any, old: Any, new: tuple[Any, dict[str, Any], str]) -> Any:

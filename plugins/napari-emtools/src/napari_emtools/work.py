@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from emtools.stages import StoppedError, listening
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_NICE = 10
 _PAUSE_S = 0.05  # between two stages that are told: a window shows no more
 
 
@@ -85,6 +87,7 @@ class Work(QObject):
                 told = time.monotonic()
                 self.reached.emit(words, done)
 
+        _after_the_window()
         with contextlib.suppress(StoppedError, RuntimeError):  # its window is closed by now
             try:
                 with listening(listen):
@@ -108,6 +111,12 @@ class Work(QObject):
             failed(outcome)
         else:
             tell(outcome)
+
+
+def _after_the_window() -> None:
+    """Let the window go before this thread and those that it starts, where the system can do so."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def tell(error: Exception) -> None:

@@ -42,7 +42,6 @@ class CorrectPanel(Panel):
         self.changes = QTextBrowser()
         self._editing: Editing | None = None
         self._layers: dict[str, Any] = {}
-        self._quiet = False
         self._redrawn: int | None = None  # place of the chain that is drawn anew
         self._armed: Callable[[np.ndarray[Any, Any]], None] | None = None
         self.undo_button = button("Undo", "Take the last correction back", lambda: self.step(True))
@@ -268,7 +267,7 @@ class CorrectPanel(Panel):
         """Take over what was done to a layer with napari's own tools."""
         action = str(getattr(event, "action", "")).rsplit(".", 1)[-1].lower()
         layer = self._layers.get(table)
-        if layer is None or action not in ("added", "removed", "changed"):
+        if layer is None or self.desk.showing or action not in ("added", "removed", "changed"):
             return
         data = layer.data
         places = [int(i) % max(len(data) + (action == "removed"), 1) if int(i) < 0 else int(i)

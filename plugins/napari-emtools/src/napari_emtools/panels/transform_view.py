@@ -36,7 +36,8 @@ class TransformView:
         self.view.camera = scene.PanZoomCamera(aspect=1)
         self.view.camera.flip = (False, True, False)
         self._picture = scene.visuals.Image(np.zeros((2, 2), np.float32), cmap="gray",
-                                            parent=self.view.scene)
+                                            texture_format="r32f", parent=self.view.scene)
+        self._picture.transform = self._at = STTransform()
         self._rings = scene.visuals.Line(np.zeros((2, 2)), parent=self.view.scene, width=1)
         self._found = scene.visuals.Markers(parent=self.view.scene)
         self._spots = scene.visuals.Markers(parent=self.view.scene)
@@ -48,6 +49,7 @@ class TransformView:
             visual.set_gl_state("translucent", depth_test=False)
         for visual in (self._rings, self._found, self._spots, self._words):
             visual.visible = False
+        self._placed: Any = None
         self._axes: tuple[float, float] | None = None
         self.transform: Image | None = None
         self.canvas.events.mouse_release.connect(self._released)
@@ -66,8 +68,10 @@ class TransformView:
         self._picture.set_data(values)
         self._picture.clim = limits
         half = (0.5 * y.pixel_size, 0.5 * x.pixel_size)
-        self._picture.transform = STTransform(
-            scale=(x.pixel_size, y.pixel_size), translate=(x.offset - half[1], y.offset - half[0]))
+        placed = ((x.pixel_size, y.pixel_size), (x.offset - half[1], y.offset - half[0]))
+        if placed != self._placed:  # whatever moves builds the programs of the canvas anew
+            self._placed = placed
+            self._at.scale, self._at.translate = placed
         reach = (-y.offset, -x.offset)
         if self._axes is None or not np.allclose(reach, self._axes, rtol=0.05):
             self._axes = reach
