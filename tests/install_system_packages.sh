@@ -8,6 +8,7 @@ missing=""
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v chromedriver >/dev/null 2>&1 || missing="$missing chromium-driver"
 command -v Xvfb >/dev/null 2>&1 || missing="$missing xvfb"
+command -v xauth >/dev/null 2>&1 || missing="$missing xauth"
 if command -v dpkg >/dev/null 2>&1; then
     for package in $QT_LIBRARIES; do
         dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"

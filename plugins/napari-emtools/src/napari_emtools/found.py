@@ -26,14 +26,15 @@ _ELEMENTS = (ORANGE, BLUE, REJECTED, GREEN, RED)
 _BRIGHTEST = 99.5  # percentile of a map that is shown brightest
 _STYLES: dict[str, dict[str, Any]] = {
     "chains": {"edge_color": BLUE, "face_color": "transparent", "opacity": 0.9},
-    "dots": {"face_color": "transparent", "border_color": ORANGE, "border_width": 0.1,
+    "dots": {"face_color": "transparent", "border_color": ORANGE, "border_width": 0.06,
              "opacity": 0.9},
     "gaps": {"face_color": RED, "border_width": 0.0, "opacity": 0.9},
-    "normals": {"edge_color": GREEN},
+    "normals": {"edge_color": GREEN, "vector_style": "line"},
+    "tangents": {"edge_color": "#f0e442", "vector_style": "line"},
 }
 _TABLES = {"chains": "chains", "dots": "dots", "gaps": "gaps", "grains": "grains",
            "reflections": "reflections"}
-_LINE, _CROSS = 0.12, 0.3  # of a usual width: thickness of centrelines, size of marks of gaps
+_LINE, _CROSS = 0.08, 0.22  # of a usual width: thickness of centrelines, size of marks of gaps
 
 
 def result_layers(
@@ -108,7 +109,7 @@ def _styled(name: str, kind: str, result: Result, core: dict[str, Any]) -> dict[
         return {"visible": False}
     style = dict(_STYLES.get(name, {}))
     width = usual_width(result)
-    if kind == "shapes":
+    if kind in ("shapes", "vectors"):
         style["edge_width"] = _LINE * width
     if name == "gaps":
         style["size"] = _CROSS * width

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QDockWidget,
@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 from napari_emtools.desk import desk_of
 from napari_emtools.shown import frame_of, image_of, key_of, origin_of, title_of
 from napari_emtools.viewers import prepare
-from napari_emtools.work import tell
+from napari_emtools.work import Work, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,10 +44,18 @@ class Panel(QWidget):
     ----------
     viewer
         The viewer.
+
+    Attributes
+    ----------
+    taken_out
+        Signal: it is in no window any more.
     """
+
+    taken_out = Signal()
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
+        self._has_place = False
         # napari hands out a proxy, another one for each panel; what is private is not used.
         self.viewer = viewer = getattr(viewer, "__wrapped__", viewer)
         self.desk = desk_of(viewer)
@@ -63,7 +71,6 @@ class Panel(QWidget):
         self.said = note()
         heard = self._heard  # not the panel: it is gone when this is called
         self.destroyed.connect(lambda: _unheard(heard))
-        self._has_place = False
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """Return a width that leaves most of a small screen to the image."""
@@ -75,6 +82,17 @@ class Panel(QWidget):
         if not self._has_place:
             self._has_place = True
             self._beside_the_others()
+
+    def event(self, event: QEvent) -> bool:
+        """Stop, listen no more and go when the panel is taken out of the window."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None and self._has_place:
+            works: Any = self.findChildren(Work)
+            for work in works:
+                work.stop()
+            _unheard(self._heard)
+            self.taken_out.emit()
+            self.deleteLater()  # its buttons hold it, and it holds them
+        return bool(super().event(event))
 
     def _beside_the_others(self) -> None:
         """Become a tab with the panels that are open: below each other they outgrow the screen."""
@@ -123,7 +141,8 @@ class Panel(QWidget):
 
         callbacks = self.viewer.mouse_drag_callbacks
         callbacks.append(wait)
-        self.destroyed.connect(lambda: wait in callbacks and callbacks.remove(wait))
+        for gone in (self.destroyed, self.taken_out):
+            gone.connect(lambda: wait in callbacks and callbacks.remove(wait))
 
 
 class _Inside(QWidget):

@@ -198,6 +198,7 @@ class CalibratePanel(Panel):
                 return
         for one in images:
             self.desk.recalibrate(one)
+        self.viewer.reset_view()  # what was in pixels may be a speck in nm
         self.images.renew()
         self._say()
 

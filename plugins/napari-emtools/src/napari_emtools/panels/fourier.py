@@ -301,7 +301,8 @@ def _table(frame: pd.DataFrame, columns: tuple[str, ...]) -> str:
                          f"{value:.3g}</td>" if isinstance(value, float) else
                          f"<td style='padding-right:8px'>{value}</td>" for value in values)
         + "</tr>" for values in frame[list(columns)].head(_MOST_CANDIDATES).itertuples(index=False))
-    heads = "".join(f"<th align='left'>{name.replace('_', ' ')}</th>" for name in columns)
+    heads = "".join(f"<th align='left' style='padding-right:8px'>{name.replace('_', ' ')}</th>"
+                    for name in columns)
     return f"<table><tr>{heads}</tr>{cells}</table>"
 
 

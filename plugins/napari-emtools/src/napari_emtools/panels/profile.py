@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from emtools import probe
 from emtools.errors import EmtoolsError
+from emtools.figures.style import style
 from emtools.model import Measured
 from emtools.tables import in_unit
 from napari_emtools.desk import replaced
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 LINE = "profile line"
 _FIRST_WIDTH_PX = 5.0
 _NO_CHAIN = "drawn line"
+_DPI = 120.0
 _BESIDE_PX = 42  # margins, and a bar to scroll
 
 
@@ -54,7 +56,7 @@ class ProfilePanel(Panel):
         self.across.setDecimals(3)
         self.across.setRange(1e-3, 1e6)
         self.along = QComboBox()
-        self.figure = Figure(layout="constrained")
+        self.figure = Figure(layout="constrained", dpi=_DPI)
         self.canvas = canvas_of(self.figure)
         self.canvas.setMinimumHeight(200)
         self.strip, self.composition = FigureView(), FigureView()
@@ -147,7 +149,8 @@ class ProfilePanel(Panel):
 
     def _draw(self, profile: Profile, bodies: Bodies) -> None:
         self.figure.clear()
-        axes = self.figure.add_subplot()
+        with style():
+            axes = self.figure.add_subplot()
         axes.plot(profile.s, profile.intensity, color="0.2", lw=0.8)
         if np.isfinite(profile.intensity_err).any():
             axes.fill_between(profile.s, profile.intensity - profile.intensity_err,
@@ -247,7 +250,7 @@ class ProfilePanel(Panel):
 def _distances(bodies: Bodies, unit: str) -> str:
     """Bodies and gaps with their extents, as HTML."""
     if not bodies:
-        return f"no bodies: {bodies.reason}"
+        return bodies.reason
     columns = [in_unit(name, unit) for name in ("distance_nm", "distance_err_nm")]
     rows = "".join(f"<tr><td style='padding-right:8px'>{kind}</td>"
                    f"<td>{Measured(value, err, unit)}</td></tr>"

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 REGION, MAP = "spectrum region", "energy window"
 _TOOLS = {"Rectangle": "add_rectangle", "Ellipse": "add_ellipse", "Polygon": "add_polygon"}
 _NARROWEST_CHANNELS = 2.0
-_DPI, _AXES = 120.0, (0.19, 0.14, 0.79, 0.83)  # left, bottom, width, height of the plot
+_DPI, _AXES = 120.0, (0.22, 0.14, 0.76, 0.83)  # left, bottom, width, height of the plot
 _DRAWN_AGAIN_MS, _MAPPED_AGAIN_MS = 60, 60
 
 
@@ -156,7 +156,12 @@ class SpectrumPanel(Panel):
             metadata={ORIGIN: Origin(image, "tool"), "layer": MAP})
         old = shown_as(self.viewer.layers, image, MAP)
         if old is None:
-            replaced(self.viewer.layers, None, (data, shown, kind))
+            layer = replaced(self.viewer.layers, None, (data, shown, kind))
+            if self._layer is not None:  # the region stays in sight
+                layers = self.viewer.layers
+                layers.move(layers.index(self._layer), len(layers))
+                layers.selection.active = self._layer
+            layer.visible = True
         else:
             old.data = data
             old.contrast_limits_range = (0.0, float(np.nanmax(data)) + 1.0)
@@ -182,7 +187,7 @@ class SpectrumPanel(Panel):
             axes = self.figure.add_axes(_AXES)
             draw_spectrum(axes, details.get("spectrum", _only_counts(self.spectrum)),
                           details.get("lines", pd.DataFrame()))
-            axes.set_xlabel("energy (keV); drag a window to see its map")
+            axes.set_xlabel("energy (keV): drag a window")
         self._span = SpanSelector(
             axes, self.show_window, "horizontal", interactive=True, drag_from_anywhere=True,
             onmove_callback=self.show_window, props={"alpha": 0.3, "facecolor": "#0072b2"})
@@ -223,7 +228,8 @@ def composition_text(result: Result) -> str:
         rows.append("<tr>" + "".join(
             f"<td style='padding-right:8px'>{html.escape(str(cell))}</td>" for cell in cells)
             + "</tr>")
-    heads = "".join(f"<th align='left'>{name}</th>" for name in ("", "line", "counts", "share"))
+    heads = "".join(f"<th align='left' style='padding-right:8px'>{name}</th>"
+                    for name in ("", "line", "counts", "share"))
     return f"<table><tr>{heads}</tr>{''.join(rows)}</table>" if rows else ""
 
 

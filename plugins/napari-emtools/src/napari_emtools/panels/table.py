@@ -287,10 +287,10 @@ def show_object(viewer: Any, finding: Finding, table: str, place: int) -> None:
         if not zoom <= view.zoom <= shorter / max(_ROOM * size, 1e-9):
             view.zoom = zoom
     for layer in desk_of(viewer).layers_of(finding.image, finding.result.measurement):
-        mark(layer, finding.result, table, place)
+        mark(viewer, layer, finding.result, table, place)
 
 
-def mark(layer: Any, result: Result, table: str, place: int) -> None:
+def mark(viewer: Any, layer: Any, result: Result, table: str, place: int) -> None:
     """Select in a layer what belongs to a row of a table."""
     origin = origin_of(layer)
     assert origin is not None
@@ -303,6 +303,8 @@ def mark(layer: Any, result: Result, table: str, place: int) -> None:
     if not hasattr(layer, "selected_data"):
         return
     layer.selected_data = {place} if origin.table == table else set()
+    if origin.table == table:
+        viewer.layers.selection.active = layer  # only then napari shows what is chosen
     if hasattr(layer, "refresh"):
         layer.refresh()
 
