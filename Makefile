@@ -5,11 +5,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 WORKERS ?= 2
 
-.PHONY: demo test check lint types contracts unit samples bench validate docs system clean
+.PHONY: demo window test check lint types contracts unit samples bench validate docs system clean
 
 demo: .make/demo
 	$(BIN)/emtools batch sample_images -o results
 	@echo "Open $(CURDIR)/results/index.html in a browser."
+
+# The plugin in napari, with a sample image.
+window: .make/window
+	$(BIN)/napari sample_images/pbs_chains_detail.hspy
 
 test: .make/test system
 	@$(MAKE) --no-print-directory check
@@ -37,6 +41,7 @@ validate: .make/test
 	$(BIN)/python benchmarks/validate_helix.py | tee docs/validation/helix.txt
 	$(BIN)/python benchmarks/validate_population.py | tee docs/validation/population.txt
 	$(BIN)/python benchmarks/validate_eds.py --spectra 15 | tee docs/validation/eds.txt
+	$(BIN)/python benchmarks/probe_accuracy.py | tee docs/validation/probe.txt
 	EMTOOLS_KILLS=50 $(BIN)/pytest -s tests/test_store.py -k killed | tee docs/validation/batch_kills.txt
 
 bench: .make/test
@@ -50,6 +55,7 @@ bench: .make/test
 	$(BIN)/python benchmarks/velox_spectra.py --side 512 --events 2e7 | tee -a docs/validation/velox_spectra.txt
 	$(BIN)/python benchmarks/batch_store.py | tee docs/validation/batch_store.txt
 	$(BIN)/python benchmarks/batch_speed.py | tee docs/validation/batch_speed.txt
+	$(BIN)/python benchmarks/napari_window.py | tee docs/validation/napari_window.txt
 
 samples: .make/demo
 	$(BIN)/python sample_images/make_samples.py
@@ -59,6 +65,7 @@ docs: .make/test
 	$(BIN)/python docs/make_lattice_report.py
 	$(BIN)/python docs/make_chains_report.py
 	$(BIN)/python docs/make_eds_report.py
+	$(BIN)/python docs/make_napari_pictures.py
 
 # A virtual display and a browser for the tests that need them; said plainly where they cannot be
 # installed, and those tests are then skipped with the reason.
@@ -72,6 +79,10 @@ system:
 .make/demo: .make/venv pyproject.toml constraints.txt
 	$(PIP) --editable .
 	@touch $@
+
+.make/window: .make/venv pyproject.toml constraints.txt plugins/napari-emtools/pyproject.toml
+	$(PIP) --editable . --editable 'plugins/napari-emtools[pyside6]'
+	@touch $@ .make/demo
 
 .make/test: .make/venv pyproject.toml constraints.txt plugins/napari-emtools/pyproject.toml
 	$(PIP) --editable '.[test]' --editable 'plugins/napari-emtools[test]'
