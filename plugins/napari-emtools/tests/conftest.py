@@ -92,12 +92,23 @@ class Window:
                 break
             time.sleep(0.005)
 
-    def until(self, done: Callable[[], bool], seconds: float = 60.0) -> None:
+    def until(self, done: Callable[[], bool], seconds: float = 150.0) -> None:
         """Wait until something is the case."""
         end = time.monotonic() + seconds
         while not done():
             assert time.monotonic() < end, "waited in vain"
             self.settle(0.01)
+        self.settle()
+
+    def emptied(self) -> None:
+        """Close all images, and the windows that were opened beside this one."""
+        from napari_emtools.desk import desk_of
+        from napari_emtools.viewers import close_beside
+
+        self.viewer.window.remove_dock_widget("all")
+        self.viewer.layers.clear()
+        desk_of(self.viewer).spectra.clear()
+        close_beside()
         self.settle()
 
     def units(self) -> set[str]:
@@ -108,14 +119,26 @@ class Window:
 @pytest.fixture
 def window() -> Iterator[Window]:
     """A shown viewer, closed after the test."""
+    yield shown()
+    close_all()
+
+
+@pytest.fixture(scope="module")
+def one_window() -> Iterator[Window]:
+    """A shown viewer for many files, one after another: a window takes longer than most of them."""
+    yield shown()
+    close_all()
+
+
+def shown() -> Window:
+    """Show a viewer as small as a notebook's screen."""
     import napari
 
     viewer = napari.Viewer(show=True)
     viewer.window._qt_window.resize(1280, 800)
     one = Window(viewer)
     one.settle()
-    yield one
-    close_all()
+    return one
 
 
 def close_all() -> None:

@@ -244,3 +244,56 @@ def test_results_that_are_none_are_told(window: Any, tmp_path: Any, told: list[s
     assert any("no results of a batch" in text for text in told)
     panel.step(1)
     assert "Open" in panel.said.text()
+
+
+# ---- a window's results as a batch ---------------------------------------------------------------
+
+
+def test_results_of_the_window_go_into_a_results_folder(window: Any, tmp_path: Any) -> None:
+    from emtools.results import open_results
+
+    shown = _edited(window).finding.result.tables["chains"]
+    window.open(SAMPLES / EDS)
+    for title in ("Chains", "EDX"):
+        panel = window.panel(title)
+        panel.images.choose(next(one for one in panel.desk.images() if EDS in one.source.file
+                                 and (one.source.signal == "HAADF") == (title == "Chains")))
+        _run(window, title)
+    session = window.panel("Session")
+    session.store(str(tmp_path / "results"))
+    window.until(lambda: not session.work.running, 240)
+    assert "not written" not in session.said.text()
+    stored = _chains(tmp_path / "results", DETAIL)
+    np.testing.assert_array_equal(stored["width_nm"], shown["width_nm"])
+    with open_results(tmp_path / "results") as found:
+        assert set(found.corrections["file"]) == {DETAIL}
+        composition = found.table("eds.composition")
+    assert "chain 1" in set(composition["region"])  # as it was measured in the window
+    assert (tmp_path / "results" / "index.html").is_file()
+    panel = _opened(window, tmp_path / "results")
+    assert panel.list.topLevelItemCount() == 3
+    assert panel.review.images.set_index("file")["corrected"][DETAIL]
+
+
+def test_what_cannot_be_stored_is_said(window: Any, tmp_path: Any, told: list[str]) -> None:
+    session = window.panel("Session")
+    session.store(str(tmp_path / "results"))
+    _wait(window, session)
+    assert any("nothing is measured" in text for text in told)
+    window.viewer.add_image(np.random.default_rng(0).normal(size=(64, 64)))
+    _run(window, "Lattice")
+    session.store(str(tmp_path / "results"))
+    _wait(window, session)
+    assert any("is in no file" in text for text in told)
+    assert not (tmp_path / "results").exists()
+
+
+def test_batch_of_other_files_is_not_overwritten(
+    window: Any, results: Any, told: list[str]
+) -> None:
+    window.open(SAMPLES / "pbs_chain_lattice.hspy")
+    _run(window, "Lattice")
+    session = window.panel("Session")
+    session.store(str(results))
+    _wait(window, session)
+    assert any("batch of other files" in text for text in told)

@@ -16,6 +16,7 @@ from emtools.batch.effective import recipe_of
 from emtools.batch.plan import calibrated
 from emtools.batch.run import path_of_file, write_out
 from emtools.batch.store import Store
+from emtools.batch.stored import as_text
 from emtools.batch.work import Job, Task, as_corrected, as_in_batch, measure_file
 from emtools.corrections import Correction
 from emtools.errors import ParameterError
@@ -171,7 +172,7 @@ class Review:
             for measurement, correction in corrections.items():
                 by_hand.pop((number, measurement), None)
                 if correction:
-                    by_hand[number, measurement] = json.dumps(correction.to_dict(), sort_keys=True)
+                    by_hand[number, measurement] = as_text(correction)
             job = Job(path, file, content, run.known(file, content, by_hand), by_hand)
             found = measure_file(job, Task(self._whole, run.keys, self.folder.absolute()))
             assert isinstance(found, list)

@@ -24,8 +24,9 @@ from emtools.results.reading import Results
 from emtools.results.records import image_name, pictures, without_images
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from emtools.corrections import Correction
     from emtools.results.records import Record
 
 _TOGETHER = 200  # files that are looked at with one transaction
@@ -158,7 +159,8 @@ class Outcome:
 
 def run(
     folder: Path, output: Path, recipe: Recipe | None = None, effort: Effort | None = None,
-    monitor: Monitor | None = None, *, settled_s: float = 0.0,
+    monitor: Monitor | None = None, *, settled_s: float = 0.0, only: Sequence[Path] = (),
+    corrections: Mapping[Path, Mapping[tuple[int, str], Correction]] | None = None,
 ) -> Outcome:
     """Measure every image below a folder that is not measured yet.
 
@@ -179,6 +181,10 @@ def run(
         Is told of each file.
     settled_s
         Leave alone what changed less than so many seconds ago: it may still be written.
+    only
+        These files of the folder, which is not walked then.
+    corrections
+        By file: what a person corrected in it, by number of the image and measurement.
 
     Returns
     -------
@@ -195,7 +201,7 @@ def run(
     recipe.check()
     effort.check()
     folder, output = folder.absolute(), output.absolute()  # workers may stand elsewhere
-    files = files_of(folder, output)
+    files = _these(only) if only else files_of(folder, output)
     if settled_s > 0:
         files = files._replace(files=[path for path in files.files if settled(
             path, files.parts.get(path, ()), settled_s)])
@@ -204,8 +210,10 @@ def run(
         with under_way.together():
             for path, reason in files.left_out.items():
                 under_way.leave_out(name_of_file(path, folder), "other file", reason)
-        batch = _Batch(folder, files, under_way, Contents(store.connection, rehash=effort.rehash),
-                       monitor)
+        contents = Contents(store.connection, rehash=effort.rehash)
+        for path, own in (corrections or {}).items():
+            under_way.take_corrections(contents.digest(path, files.parts.get(path, ())), own)
+        batch = _Batch(folder, files, under_way, contents, monitor)
         batch.measure(Task(recipe, under_way.keys, output), effort)
         monitor.writing(True)
         try:
@@ -214,6 +222,14 @@ def run(
         finally:
             monitor.writing(False)
     return outcome
+
+
+def _these(files: Sequence[Path]) -> Found:
+    """Files that are named one by one, with the parts that are read with each."""
+    found = [path.absolute() for path in files]
+    parts = {path: own for folder in {path.parent for path in found}
+             for path, own in find_files(folder).parts.items()}
+    return Found(found, {}, parts)
 
 
 def settled(path: Path, parts: Iterable[Path], seconds: float) -> bool:

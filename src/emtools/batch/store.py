@@ -19,17 +19,18 @@ from emtools._version import __version__
 from emtools.batch import contents
 from emtools.batch.effective import effective
 from emtools.batch.keys import KeyBook
-from emtools.batch.stored import Stored, corrections_of
+from emtools.batch.stored import Stored, as_text, corrections_of
 from emtools.errors import ParameterError
 from emtools.results import schema
 from emtools.results.schema import DATABASE, check_format, name_of, stored_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from emtools.batch.keys import ByHand
     from emtools.batch.plan import Recipe
+    from emtools.corrections import Correction
     from emtools.results.records import Record
 
 _LOCK = ".writing"
@@ -210,6 +211,19 @@ class RunOfFiles:
         """Store all that a file gave, with one transaction."""
         with _said(self.store.folder), transaction(self._connection):
             self._add(name, content, records)
+
+    def take_corrections(
+        self, content: str, corrections: Mapping[tuple[int, str], Correction]
+    ) -> None:
+        """Store what a person corrected in a file; an empty one takes back what was."""
+        with _said(self.store.folder), transaction(self._connection):
+            for (number, measurement), one in corrections.items():
+                self._connection.execute(
+                    "DELETE FROM correction WHERE content = ? AND number = ? AND measurement = ?",
+                    (content, number, measurement))
+                if one:
+                    self._connection.execute("INSERT INTO correction VALUES (?, ?, ?, ?, ?)", (
+                        content, number, measurement, as_text(one), _now()))
 
     def correct(
         self, names: Sequence[str], content: str, by_hand: ByHand, records: list[Record]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emtools.batch.keys import ByHand, KeyBook
+    from emtools.corrections import Correction
 
 
 class StoredImage(NamedTuple):
@@ -89,6 +90,11 @@ class Stored:
             by_hand = corrections_of(self._connection, content)
         return [keys.of_result(content, image.number, measurement, by_hand)
                 for measurement in keys.asked]
+
+
+def as_text(correction: Correction) -> str:
+    """Return a correction as it is stored: the same has the same text, which is in keys."""
+    return json.dumps(correction.to_dict(), sort_keys=True)
 
 
 def corrections_of(connection: sqlite3.Connection, content: str) -> ByHand:

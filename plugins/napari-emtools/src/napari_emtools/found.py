@@ -81,6 +81,8 @@ def _space(layer: Layer) -> str:
 
 def _dressed(image: Image, result: Result, layer: Layer) -> LayerData:
     data, core, kind = layer
+    if kind == "labels":  # napari 0.6 has no texture for long ones that are hidden
+        data = np.asarray(data).astype(np.min_scalar_type(int(np.max(data, initial=1))))
     name = core["name"]
     shown = {key: value for key, value in core.items() if key not in ("edge_width",)}
     table = _TABLES.get(name, "")

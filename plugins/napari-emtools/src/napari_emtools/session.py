@@ -7,6 +7,7 @@ What was never in a file is held with its pixels.  Knows no window.
 from __future__ import annotations
 
 import dataclasses
+import glob
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import emtools
+from emtools.batch.plan import Recipe, Rule
 from emtools.corrections import Correction
 from emtools.errors import EmtoolsError, ParameterError
 from emtools.model import Axis, Distortion, Image, Source
@@ -93,6 +95,92 @@ def load(path: str | Path) -> Session:
             findings.append(_found(said, frame_named(image, said["frame"])))
     return Session(tuple(one for one in images if one is not None), tuple(findings),
                    tuple(missing))
+
+
+def store(desk: Desk, output: str | Path) -> list[str]:
+    """Measure what was measured in a window once more as a batch, into its results folder.
+
+    Parameters
+    ----------
+    desk
+        Of the viewer.
+    output
+        Results folder, new or written by this before.
+
+    Returns
+    -------
+    list of str
+        What could not be stored, a sentence each.
+
+    Raises
+    ------
+    ParameterError
+        If there is nothing to store, or the folder holds a batch of other images.
+    """
+    from emtools import batch
+
+    left_out: list[str] = []
+    found: dict[Path, list[Finding]] = {}
+    for finding in desk.findings.values():
+        reason = _why_no_batch(finding.image)
+        if reason:
+            left_out.append(f"{title_of(finding.image)}: {reason}")
+        else:
+            found.setdefault(Path(str(finding.image.source.file)).absolute(), []).append(finding)
+    if not found:
+        raise ParameterError("results", "; ".join(left_out) or "nothing is measured yet",
+                             "measure images of files first")
+    folder = Path(os.path.commonpath([path.parent for path in found]))
+    names = {path: path.relative_to(folder).as_posix() for path in found}
+    _refuse_others(Path(output), set(names.values()))
+    batch.run(folder, Path(output), _recipe({names[path]: own for path, own in found.items()}),
+              only=list(found), corrections={
+                  path: {(one.image.source.index, one.result.measurement): one.correction
+                         for one in own} for path, own in found.items()})
+    return left_out
+
+
+def _why_no_batch(image: Image) -> str:
+    """Why a batch would not measure the image as it is in the window."""
+    if image.source.file is None:
+        return "is in no file"
+    for own in emtools.read(Path(image.source.file)):
+        if own.source.index == image.source.index:
+            if own.shape != image.shape:
+                return "is a part of a stack"
+            same = own.axes == image.axes and own.distortion == image.distortion
+            return "" if same else ("was calibrated by hand: save the calibration and give it to "
+                                    "emtools batch")
+    return "is in its file no more"
+
+
+def _refuse_others(output: Path, names: set[str]) -> None:
+    from emtools.results import open_results
+    from emtools.results.schema import DATABASE
+
+    if not (output / DATABASE).is_file():
+        return
+    with open_results(output) as results:
+        others = set(results.files["file"]) - names
+    if others:
+        raise ParameterError(str(output), f"holds a batch of other files ({sorted(others)[0]} …)",
+                             "correct it with the panel Batch, or give another folder")
+
+
+def _recipe(found: Mapping[str, Sequence[Finding]]) -> Recipe:
+    """What was measured in each file, and with what."""
+    rules = []
+    for name, findings in found.items():
+        by_image: dict[str, list[Finding]] = {}
+        for one in findings:
+            by_image.setdefault(one.image.acquisition.modality or "", []).append(one)
+        rules += [Rule(glob.escape(name), modality,
+                       tuple(one.result.measurement for one in own),
+                       {one.result.measurement: _known(one.parameters) for one in own},
+                       tuple({used for one in own for used in one.used}))
+                  for modality, own in by_image.items()]
+    every = {one.result.measurement for own in found.values() for one in own}
+    return Recipe(tuple(sorted(every)), rules=tuple(rules))
 
 
 def _image(image: Image, folder: Path) -> dict[str, Any]:

@@ -40,6 +40,9 @@ class SessionPanel(Panel):
         self.box.addLayout(row(
             button("Save …", "Write all that is open here into a file", self.save),
             button("Open …", "Open what was saved, beside what is open", self.open)))
+        self.box.addLayout(row(
+            button("To a results folder …", "Measure all of it as a batch does, with the same "
+                   "parameters and corrections: tables, pictures, report page", self.store)))
         self.box.addWidget(self.said)
         self.box.addWidget(self.list, 1)
         self.listen(self.desk.changed, lambda *_: self._show())
@@ -67,6 +70,20 @@ class SessionPanel(Panel):
         if path:
             self.said.setText("opening")
             self.work.start(lambda: session.load(path), self._opened, self._failed)
+
+    def store(self, folder: str = "") -> None:
+        """Write what was measured into a results folder of a batch."""
+        if not folder:
+            folder = QFileDialog.getExistingDirectory(self, "A results folder, new or empty")
+        if not folder:
+            return
+        self.said.setText("measuring as a batch")
+
+        def done(left_out: list[str]) -> None:
+            self.said.setText("\n".join([f"written: {folder}", *(
+                f"not written: {one}" for one in left_out)]))
+
+        self.work.start(lambda: session.store(self.desk, folder), done, self._failed)
 
     def _opened(self, found: Session) -> None:
         try:
