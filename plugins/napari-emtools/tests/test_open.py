@@ -155,3 +155,54 @@ def test_settings_of_sample_data(window: Any) -> None:
         window.viewer.open_sample("napari-emtools", sample.key)
         window.settle()
         assert len(window.viewer.layers), sample.key
+
+
+def test_read_error_of_a_dropped_file_is_a_notification(
+    window: Any, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is dropped: whatever its slot raises is notified, as napari does once it runs."""
+    import sys
+
+    from napari.utils.notifications import notification_manager
+    from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+    from qtpy.QtGui import QDropEvent
+
+    broken = tmp_path / "broken.dm4"
+    broken.write_bytes(b"\0" * 100)
+    monkeypatch.setattr(sys, "excepthook", notification_manager.receive_error)
+    files = QMimeData()
+    files.setUrls([QUrl.fromLocalFile(str(broken))])
+    event = QDropEvent(QPointF(50, 50), Qt.DropAction.CopyAction, files,
+                       Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    try:
+        window.viewer.window._qt_viewer.dropEvent(event)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+    window.settle()
+    assert any("broken.dm4" in text and "damaged" in text for text in told)
+    assert not len(window.viewer.layers)
+
+
+def test_large_spectrum_image_is_summed_beside_the_window(
+    window: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The layer is there at once, and its pixels come from a thread."""
+    import time
+
+    from napari_emtools import shown
+    from napari_emtools.shown import origin_of, sum_of
+
+    def slowly(image: Any) -> np.ndarray[Any, Any]:
+        time.sleep(0.5)
+        return sum_of(image)
+
+    monkeypatch.setattr(shown, "_SUMMED_AT_ONCE", 1.0)
+    monkeypatch.setattr(shown, "sum_of", slowly)
+    start = time.monotonic()
+    layers = window.viewer.open(str(SAMPLES / "pbs_eds.hspy"), plugin="napari-emtools")
+    assert time.monotonic() - start < 0.45 or origin_of(layers[0]).waits
+    layer = next(one for one in layers if origin_of(one).image.has_axis("energy"))
+    assert origin_of(layer).waits
+    assert not np.asarray(layer.data).any()
+    window.until(lambda: not origin_of(layer).waits)
+    np.testing.assert_array_equal(layer.data, sum_of(origin_of(layer).image))

@@ -186,3 +186,32 @@ def test_found_spots_of_lattices_lie_on_bright_spots(window: Any) -> None:
     assert panel.transform._found.visible
     panel.toggle_found()
     assert not panel.transform._found.visible
+
+
+def test_rectangle_is_dragged_with_the_mouse_and_its_transform_follows(window: Any) -> None:
+    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtTest import QTest
+
+    from napari_emtools.viewers import camera
+
+    layer, = window.open(SAMPLES / "pbs_hrtem_001.mrc")
+    panel = window.panel("Fourier transform")
+    panel.draw_area()
+    window.settle(0.3)
+    canvas = window.viewer.window._qt_viewer.canvas.native
+    view, first = camera(window.viewer), panel.area
+    inside = (np.asarray(panel._layer.data[0]).mean(axis=0) + 10) * layer.scale
+    y, x = np.array([canvas.height(), canvas.width()]) / 2 \
+        + (inside - np.array(view.center[-2:])) * view.zoom
+    button, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    seen = []
+    QTest.mousePress(canvas, button, none, QPoint(round(x), round(y)))
+    for step in range(1, 6):
+        QTest.mouseMove(canvas, QPoint(round(x) + 8 * step, round(y) - 6 * step))
+        window.settle(0.1)
+        seen.append(panel.transform.transform)
+    QTest.mouseRelease(canvas, button, none, QPoint(round(x) + 40, round(y) - 30))
+    window.settle(0.1)
+    moved = np.array([-30, 40]) / view.zoom / layer.scale  # a pixel of the screen is not one
+    np.testing.assert_allclose(np.subtract(panel.area[:2], first[:2]), moved, atol=2)
+    assert len({id(one) for one in seen}) >= 4  # while the button is down
