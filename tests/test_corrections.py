@@ -385,7 +385,7 @@ def test_marks_alone_change_nothing_but_the_marks(scene):
         json.loads(result.to_json())
     assert (auto.tables["chains"]["mark"] == "").all()
     gone = corrected(auto, "chains", {}, Correction(marks=Marks({"chains": {9: "accepted"}})))
-    assert gone.summary["edited_by_hand"] == "1 chain accepted; marked, and not there: chain 9"
+    assert gone.summary["edited_by_hand"] == "marked, and not there: chain 9"
 
 
 def test_nothing_done_is_the_measurement_itself(scene, drawing):

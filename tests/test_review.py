@@ -197,3 +197,91 @@ def test_images_that_need_a_look_come_first(tmp_path):
     assert images["file"][0] == "3.hspy"
     assert "width 8" in images["doubts"][0] or "width 7" in images["doubts"][0]
     assert images["file"][1:].tolist() == sorted(images["file"][1:])
+
+
+def test_file_under_other_rules_has_results_of_its_own(tmp_path):
+    """Two files with the same content: a correction gives each what its own rules ask for."""
+    from emtools.batch.plan import Rule
+
+    folder = tmp_path / "images"
+    (folder / "again").mkdir(parents=True)
+    for name in (DETAIL, COPY):
+        shutil.copy(SAMPLES / DETAIL, folder / name)
+    recipe = Recipe(("chains",), pictures="none", rules=(
+        Rule("again/*", parameters={"chains": {"max_gap_nm": 0.3}}),))
+    batch.run(folder, tmp_path / "out", recipe, batch.Effort(workers=1))
+    before = table(tmp_path / "out", "chains.dots", COPY)
+    batch.Review(tmp_path / "out").keep(DETAIL, 0, {"chains": Correction(comment="looked at")})
+    pd.testing.assert_frame_equal(table(tmp_path / "out", "chains.dots", COPY), before)
+    batch.run(folder, tmp_path / "out", recipe, batch.Effort(workers=1))
+    pd.testing.assert_frame_equal(table(tmp_path / "out", "chains.dots", COPY), before)
+
+
+def test_another_run_in_between_is_noticed(measured, results):
+    review = batch.Review(results)
+    batch.run(measured[0], results, Recipe(("chains",), parameters={"chains": {"max_gap_nm": 0.3}}),
+              batch.Effort(workers=1))
+    with pytest.raises(ParameterError, match="another batch"):
+        review.keep(DETAIL, 0, {"chains": Correction(comment="looked at")})
+
+
+def test_drawing_and_marks_follow_the_pixels_to_another_calibration(measured, results):
+    """The same image with pixels 5 % larger: the lines lie on the same dots, the mark too."""
+    from emtools.corrections import place_of, plane_of
+
+    review = batch.Review(results)
+    opened = review.open(DETAIL, 0)
+    found = emtools.chains(opened.image)
+    marks = Marks().marked("chains", 3, "rejected", place_of(found, "chains", 3))
+    review.keep(DETAIL, 0, {"chains": Correction(Drawing.of(found).deleted(1), marks=marks,
+                                                 plane=plane_of(opened.image))})
+    before = table(results, "chains.chains", DETAIL)
+    size = opened.image.pixel_size("nm")[0]
+    larger = opened.image.calibrated(1.05 * size, "nm")
+    again = corrected(larger, "chains", {}, batch.Review(results).open(
+        DETAIL, 0).corrections["chains"]).tables["chains"]
+    assert again["n_dots"].tolist() == before["n_dots"].tolist()
+    np.testing.assert_allclose(again["length_nm"], 1.05 * before["length_nm"], rtol=0.003)
+    assert again["mark"].tolist() == ["", "rejected"]
+
+
+def test_mark_stays_with_its_object_when_numbers_change():
+    from emtools.corrections import place_of
+
+    image = emtools.read_one(SAMPLES / DETAIL)
+    found = emtools.chains(image)
+    marks = Marks().marked("dots", 21, "rejected", place_of(found, "dots", 21))
+    place = found.tables["dots"].set_index("dot").loc[21, ["y_nm", "x_nm"]]
+    after = corrected(image, "chains", {},
+                      Correction(Drawing.of(found).dot_removed(0), marks=marks)).tables["dots"]
+    rejected = after[after["mark"] == "rejected"]
+    assert len(rejected) == 1
+    np.testing.assert_allclose(rejected[["y_nm", "x_nm"]].iloc[0], place, atol=0.2)
+    gone = corrected(image, "chains", {},
+                     Correction(Drawing.of(found).dot_removed(20), marks=marks))
+    assert not (gone.tables["dots"]["mark"] == "rejected").any()
+    assert "not there" in gone.summary["edited_by_hand"]
+
+
+def test_rejected_chain_is_in_no_composition(results):
+    review = batch.Review(results)
+    with open_results(results) as found:
+        number = int(found.images.set_index("image")["number"]["HAADF"])
+    review.keep(EDS, number, {"chains": Correction(
+        marks=Marks().marked("chains", 1, "rejected"))})
+    regions = set(table(results, "eds.composition", EDS)["region"])
+    assert "all" in regions
+    assert "chain 1" not in regions
+    assert len(table(results, "chains.chains", EDS)) == 1  # it stays in the table, marked
+
+
+def test_single_spectrum_beside_an_image_is_no_failure(tmp_path):
+    from emtools.process.spectra import region_spectrum
+
+    image = next(one for one in emtools.read(SAMPLES / EDS) if one.has_axis("energy"))
+    folder = tmp_path / "images"
+    folder.mkdir()
+    region_spectrum(image).to_hyperspy().save(folder / "one.hspy")
+    outcome = batch.run(folder, tmp_path / "out", Recipe(("eds",)), batch.Effort(workers=1))
+    assert (outcome.measured, outcome.failed) == (1, ())
+    assert len(table(tmp_path / "out", "eds.composition"))

@@ -21,7 +21,7 @@ from emtools.batch.work import Job, Task, as_corrected, as_in_batch, measure_fil
 from emtools.corrections import Correction
 from emtools.errors import ParameterError
 from emtools.measure import Run
-from emtools.results.reading import Results
+from emtools.results.reading import NOT_OPENED, Results
 from emtools.results.records import records
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from emtools.batch.keys import ByHand
     from emtools.batch.plan import Recipe
     from emtools.model import Image, Result
+    from emtools.results.records import Record
     from emtools.results.rows import ImageId
 
 _COMPARED = (("chains.chains", "width_nm"), ("chains.chains", "gap_nm"), ("lattice.grains", "a_nm"))
@@ -109,7 +110,7 @@ class Review:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         with Results(self.folder) as results:
-            self._whole = recipe_of(results.recipe)
+            self._run, self._whole = results.run, recipe_of(results.recipe)
             self._files = Path(str(results.runs.set_index("run")["folder"][results.run]))
             self.images = _in_order(results)
 
@@ -163,8 +164,8 @@ class Review:
             writes to the folder; nothing is stored then.
         """
         with Store(self.folder) as store:
-            run = store.last(self._whole)
-            content, names = run.content(file)
+            run = store.again(self._run, self._whole)
+            content, others = run.content(file)
             path = path_of_file(file, self._files)
             if Contents(store.connection).digest(path, self._parts(path)) != content:
                 raise _changed(file)
@@ -173,11 +174,16 @@ class Review:
                 by_hand.pop((number, measurement), None)
                 if correction:
                     by_hand[number, measurement] = as_text(correction)
-            job = Job(path, file, content, run.known(file, content, by_hand), by_hand)
-            found = measure_file(job, Task(self._whole, run.keys, self.folder.absolute()))
-            assert isinstance(found, list)
-            _check(file, number, found, corrections)
-            run.correct([file, *names], content, by_hand, found)
+            task = Task(self._whole, run.keys, self.folder.absolute())
+            found: dict[str, list[Record]] = {}
+            for names in _alike([file, *others], self._whole):  # the rules of a file may be its own
+                job = Job(path, names[0], content, run.known(names[0], content, by_hand), by_hand)
+                records_of_it = measure_file(job, task)
+                assert isinstance(records_of_it, list)
+                if file in names:
+                    _check(file, number, records_of_it, corrections)
+                found |= {name: [{**one, "file": name} for one in records_of_it] for name in names}
+            run.correct(content, by_hand, found)
 
     def _parts(self, path: Path) -> Sequence[Path]:
         """The files that are read with one."""
@@ -194,7 +200,7 @@ class Review:
         with Store(self.folder) as store:
             with Results(self.folder) as results:
                 write_out(results)
-            store.last(self._whole).finish()
+            store.again(self._run, self._whole).finish()
         return self.folder / "index.html"
 
 
@@ -203,12 +209,20 @@ def _changed(file: str) -> ParameterError:
                           "run the batch again, then correct it")
 
 
+def _alike(names: Sequence[str], recipe: Recipe) -> list[list[str]]:
+    """Names of files with the same content, those together that fall under the same rules."""
+    found: dict[tuple[int, ...], list[str]] = {}
+    for name in names:
+        found.setdefault(recipe.rules_of(name), []).append(name)
+    return list(found.values())
+
+
 def _check(
     file: str, number: int, found: Sequence[Mapping[str, object]], asked: Mapping[str, Correction]
 ) -> None:
     """Refuse what would take an image's result away."""
     for record in found:
-        if record["status"] == "failed":
+        if record["status"] == "failed" and record["index"] in (number, NOT_OPENED):
             raise ParameterError(file, str(record["reason"]))
         skipped = record["skipped"]
         assert isinstance(skipped, list)

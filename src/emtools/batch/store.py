@@ -25,7 +25,7 @@ from emtools.results import schema
 from emtools.results.schema import DATABASE, check_format, name_of, stored_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from emtools.batch.keys import ByHand
@@ -97,18 +97,19 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def last(self, recipe: Recipe) -> RunOfFiles:
-        """Return the last run, whose recipe is given, to correct what it found.
+    def again(self, number: int, recipe: Recipe) -> RunOfFiles:
+        """Return a run, whose recipe is given, to correct what it found.
 
         Raises
         ------
         ParameterError
-            If there is none.
+            If it is not the last one any more.
         """
         found = self.connection.execute("SELECT max(id) FROM run").fetchone()[0]
-        if found is None:
-            raise ParameterError(str(self.folder), "holds no run of a batch", "run `emtools batch`")
-        return RunOfFiles(self, int(found), KeyBook(recipe))
+        if found != number:
+            raise ParameterError(str(self.folder), "was written to by another batch since it was "
+                                 "opened", "open the results again")
+        return RunOfFiles(self, number, KeyBook(recipe))
 
     def begin(self, folder: Path, recipe: Recipe) -> RunOfFiles:
         """Begin a run."""
@@ -226,33 +227,31 @@ class RunOfFiles:
                         content, number, measurement, as_text(one), _now()))
 
     def correct(
-        self, names: Sequence[str], content: str, by_hand: ByHand, records: list[Record]
+        self, content: str, by_hand: ByHand, found: Mapping[str, list[Record]]
     ) -> None:
         """Store what a person corrected in a file, and what it gave, with one transaction.
 
         Parameters
         ----------
-        names
-            Of the file, and of those that hold the same.
         content
-            Digest of what they hold.
+            Digest of what it holds.
         by_hand
             All corrections of it, in place of those before.
-        records
-            What the first of them gave, measured with these.
+        found
+            What it gave with these, by its name and those of all files that hold the same.
         """
         with _said(self.store.folder), transaction(self._connection):
             self._connection.execute("DELETE FROM correction WHERE content = ?", (content,))
             self._connection.executemany(
                 "INSERT INTO correction VALUES (?, ?, ?, ?, ?)",
                 [(content, *which, text, _now()) for which, text in by_hand.items()])
-            for name in names:
+            for name, records in found.items():
                 for table in ("file", "seen", "found"):
                     self._connection.execute(
                         f"DELETE FROM {table} WHERE run = ? AND name = ?",  # noqa: S608
                         (self.number, stored_name(name)))
                 if not self.taken_over(name, content):
-                    self._add(name, content, [{**record, "file": name} for record in records])
+                    self._add(name, content, records)
             self._connection.execute("UPDATE run SET finished = NULL WHERE id = ?",
                                      (self.number,))  # tables and page are of before
 

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emtools import figures, io
 from emtools.batch.plan import Recipe, calibrated, split
-from emtools.corrections import Correction, corrected
+from emtools.corrections import Correction, corrected, without_rejected
 from emtools.errors import EmtoolsError, ReadError
 from emtools.instrument import apply_fitting
 from emtools.measure import Run
+from emtools.model import Result
 from emtools.model.result import plain
 from emtools.results.records import without_images
 from emtools.results.single import picture_stem
+from emtools.stages import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from emtools.batch.keys import ByHand, KeyBook
     from emtools.measure import Measure, Measurement
-    from emtools.model import Image, Result
+    from emtools.model import Image
     from emtools.results.records import Record
 
 
@@ -101,7 +103,7 @@ def measure_file(
     -------
     list of dict, or TooBig
         One record for each image; one that says why, for a file that cannot be read.  No
-        exception leaves this function: a file must never stop a batch.
+        exception but `StoppedError` leaves this function: a file must never stop a batch.
     """
     start = time.perf_counter()
     try:
@@ -118,6 +120,8 @@ def measure_file(
         start = time.perf_counter()
         try:
             records.append(_measure_image(image, images, job, task))
+        except StoppedError:
+            raise
         except Exception as error:  # the door of the batch: recorded, never raised
             records.append(_failed(job.name, _said(error), start, image))
         records[-1]["seconds"] = round(time.perf_counter() - start, 3)
@@ -171,13 +175,21 @@ def _measure_image(
         key = keys.of_result(job.content, image.source.index, measurement.name, job.by_hand)
         if key not in job.known:
             _add(record, (measurement, why), run, task, key)
-    record |= {"status": "measured", "thumbnail": figures.thumbnail_uri(image)}
+    record |= {"status": "measured", "thumbnail": _thumbnail(image)}
     return record
+
+
+def _thumbnail(image: Image) -> str:
+    """A small picture; none of a single spectrum."""
+    return figures.thumbnail_uri(image) if image.has_axis("y") and image.has_axis("x") else ""
 
 
 def as_corrected(by_hand: ByHand) -> Measure:
     """Return how images of a file are measured with what a person corrected in it."""
     def measure(image: Image, measurement: Measurement, given: Mapping[str, Any]) -> Result:
+        # What was rejected counts for nothing, in what rests on it neither.
+        given = {name: without_rejected(value) if isinstance(value, Result) else value
+                 for name, value in given.items()}
         text = by_hand.get((image.source.index, measurement.name))
         if text is None:
             return measurement.function(image, **given)

@@ -44,12 +44,16 @@ class Correction:
         What was accepted or rejected by hand, by the numbers of the corrected result.
     comment
         In the person's own words.
+    plane
+        2x2, from pixels to the unit of drawing and marks, of the image that these were made on: on
+        an image with another calibration they follow the pixels.
     """
 
     drawing: Drawing | None = None
     labels: NDArray[np.integer[Any]] | None = None
     marks: Marks = field(default_factory=Marks)
     comment: str = ""
+    plane: tuple[tuple[float, float], tuple[float, float]] | None = None
 
     def __post_init__(self) -> None:
         if self.labels is None:
@@ -95,6 +99,18 @@ class Correction:
             said.append(f"image {self.marks.image}")
         return (*drawn, *painted, *said, *([self.comment] if self.comment else []))
 
+    def on(self, image: Image) -> Correction:
+        """Return it in the unit of an image, at the same pixels, if it says where it was made."""
+        if self.plane is None:
+            return self
+        calibration = image.calibration()
+        turn = calibration.matrix @ np.linalg.inv(np.asarray(self.plane))
+        if np.allclose(turn, np.eye(2), rtol=0, atol=1e-9):
+            return self
+        drawing = None if self.drawing is None else self.drawing.moved_to(turn, calibration.unit)
+        return replace(self, drawing=drawing, marks=self.marks.moved(turn),
+                       plane=plane_of(image))
+
     def measure(
         self, image: Image, measurement: str, parameters: Mapping[str, Any] | None = None
     ) -> Result:
@@ -112,6 +128,8 @@ class Correction:
                               "zlib": base64.b64encode(content).decode("ascii")}
         if self.marks:
             said["marks"] = self.marks.to_dict()
+        if self.plane is not None and said:
+            said["plane"] = [list(row) for row in self.plane]
         return {**said, "comment": self.comment} if self.comment else said
 
     @classmethod
@@ -123,14 +141,33 @@ class Correction:
         ParameterError
             If it is none.
         """
-        unknown = sorted(set(given) - {"drawing", "labels", "marks", "comment"})
+        unknown = sorted(set(given) - {"drawing", "labels", "marks", "comment", "plane"})
         if unknown:
             raise ParameterError("correction", f"holds {', '.join(unknown)}",
                                  "known are drawing, labels, marks, comment")
         drawing, labels = given.get("drawing"), given.get("labels")
         return cls(None if drawing is None else Drawing.from_dict(drawing),
                    None if labels is None else _labels(labels),
-                   Marks.from_dict(given.get("marks", {})), str(given.get("comment", "")))
+                   Marks.from_dict(given.get("marks", {})), str(given.get("comment", "")),
+                   None if given.get("plane") is None else _plane(given["plane"]))
+
+
+def plane_of(image: Image) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Return what turns pixels of an image into its unit; None if it has no plane."""
+    if not (image.has_axis("y") and image.has_axis("x")):
+        return None
+    return _plane(image.calibration().matrix.tolist())
+
+
+def _plane(given: Any) -> tuple[tuple[float, float], tuple[float, float]]:
+    try:
+        (yy, yx), (xy, xx) = given
+        plane = (float(yy), float(yx)), (float(xy), float(xx))
+    except (TypeError, ValueError) as error:
+        raise ParameterError("correction: plane", f"is no 2x2 matrix ({error!r})") from error
+    if not np.linalg.det(np.asarray(plane)):
+        raise ParameterError("correction: plane", "has no inverse")
+    return plane
 
 
 def _labels(given: Mapping[str, Any]) -> NDArray[np.integer[Any]]:
@@ -178,6 +215,7 @@ def corrected(
         result = image
     else:
         found = load(measurement)
+        correction = correction.on(as_image(image))
         result = found(image, **{**(parameters or {}), **_given(found, image, correction)})
     if not correction:
         return result
@@ -207,18 +245,19 @@ def _given(measurement: Measurement, image: Image, correction: Correction) -> di
 def _marked(result: Result, correction: Correction) -> Result:
     """Write marks into the tables and layers, and what was done into the summary."""
     tables = dict(result.tables)
-    said = list(correction.sentences)
+    own, gone = correction.marks.followed(result)
+    said = list(replace(correction, marks=own).sentences)
+    said += [f"marked, and not there: {MARKED[name]} {', '.join(map(str, numbers))}"
+             for name, numbers in gone.items() if name in tables]
     columns = {}
-    for name, marks in _every_mark(correction.marks, tables).items():
+    for name in correction.marks.objects:
         if name not in tables or "mark" not in tables[name]:
             raise ParameterError(f"marks: {name}", f"{result.measurement} has no such table")
+    for name, marks in _every_mark(own, tables).items():
         number = MARKED[name]
         tables[name] = tables[name].assign(
             mark=tables[name][number].map(marks).fillna("").astype(tables[name]["mark"].dtype))
         columns[number] = tables[name]["mark"].to_numpy()
-        gone = sorted(set(marks) - set(tables[name][number]))
-        if gone:
-            said.append(f"marked, and not there: {number} {', '.join(map(str, gone))}")
     layers = tuple(_with_marks(layer, columns) for layer in result.layers)
     summary = {**result.summary, "edited_by_hand": "; ".join(said)}
     if correction.marks.image is not None:

@@ -55,6 +55,12 @@ class Drawing(Drawn):
                    dots["chain"].to_numpy(dtype=np.int64),
                    dots[in_unit("length_nm", unit)].to_numpy(dtype=float))
 
+    def moved_to(self, turn: Floats, unit: str) -> Drawing:
+        """Return it with all places multiplied by a 2x2 matrix, in another unit."""
+        scale = float(np.sqrt(abs(np.linalg.det(turn))))
+        return Drawing({number: line @ turn.T for number, line in self.centrelines.items()},
+                       self.dots @ turn.T, unit, self.changes, self.chains, scale * self.lengths)
+
     # ---- chains ----
 
     def deleted(self, chain: int) -> Drawing:

@@ -86,7 +86,7 @@ def _summary(held: Held, measurement: str) -> Summary:
 
 def _not_indexed(held: Held) -> str:
     """Spacings of unknown planes: a mean over different planes says nothing."""
-    rows = held.table("lattice.reflections")
+    rows = held.table("lattice.reflections", counted=True)
     free = rows[rows["hkl"] == ""] if "hkl" in rows else rows
     return "" if not len(free) else (
         f"{len(free)} of {len(rows)} spacings are of no phase that was given, and not averaged")
@@ -115,7 +115,8 @@ def _frames(
     held: Held, groups: dict[str, list[int]]
 ) -> tuple[dict[str, list[Frame]], str]:
     """Frames of each group that has any, and which images are not among them."""
-    measured = [record for record in held.records if "chains" in measurements_of([record])]
+    measured = [record for at, record in enumerate(held.records)
+                if at not in held.rejected and "chains" in measurements_of([record])]
     of_groups = {name: frames(held, places) for name, places in groups.items()}
     n_frames = sum(map(len, of_groups.values()))
     notes = []
