@@ -297,3 +297,106 @@ def test_batch_of_other_files_is_not_overwritten(
     session.store(str(results))
     _wait(window, session)
     assert any("batch of other files" in text for text in told)
+
+
+# ---- what a hand does in the wrong moment --------------------------------------------------------
+
+
+def test_session_keeps_results_whose_layer_was_closed(window: Any, tmp_path: Any) -> None:
+    window.open(SAMPLES / DETAIL)
+    _run(window, "Chains")
+    window.viewer.layers.remove(next(one for one in window.viewer.layers
+                                     if one.name.startswith(DETAIL)))
+    session = window.panel("Session")
+    session.save(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    window.viewer.layers.clear()
+    session.desk.findings.clear()
+    session.open(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    assert len(session.desk.findings) == 1
+    assert len(window.viewer.layers) == 4
+
+
+def test_images_without_files_are_told_apart(window: Any, tmp_path: Any) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        window.viewer.add_image(rng.normal(size=(64, 64)))
+    panel = window.panel("Lattice")
+    for i in range(2):
+        panel.images.setCurrentIndex(i)
+        _run(window, "Lattice")
+    assert len(panel.desk.findings) == 2
+    session = window.panel("Session")
+    session.save(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    window.viewer.layers.clear()
+    session.desk.findings.clear()
+    session.open(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    assert len(session.desk.findings) == 2
+    assert "not opened" not in session.said.text()
+
+
+def test_line_of_spectra_comes_back(window: Any, tmp_path: Any) -> None:
+    import emtools
+
+    image = next(one for one in emtools.read(SAMPLES / EDS) if one.has_axis("energy"))
+    line = image.select(y=24)
+    line.to_hyperspy().save(tmp_path / "line.hspy")
+    window.open(tmp_path / "line.hspy")
+    _run(window, "EDX")
+    session = window.panel("Session")
+    session.save(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    window.viewer.layers.clear()
+    session.desk.findings.clear()
+    session.open(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    assert len(session.desk.findings) == 1
+
+
+def test_correction_under_way_is_not_lost(window: Any, results: Any) -> None:
+    """Next is pressed while a deletion is still measured, and Delete a second time."""
+    panel = _opened(window, results)
+    files = panel.review.images["file"].tolist()
+    panel.show_image(files.index(DETAIL))
+    _wait(window, panel)
+    correct = window.panel("Correct")
+    correct._layers["chains"].selected_data = {0}
+    correct.delete("chains")
+    correct.delete("chains")  # an impatient hand
+    panel.step(1)
+    assert "wait" in panel.said.text()
+    _wait(window, correct)
+    assert correct.finding.result.tables["chains"]["chain"].tolist() == [2, 3]
+    panel.step(1)
+    _wait(window, panel)
+    assert _chains(results, DETAIL)["chain"].tolist() == [2, 3]
+
+
+def test_mark_stays_with_its_dot_when_another_is_deleted(window: Any) -> None:
+    window.open(SAMPLES / DETAIL)
+    _run(window, "Chains")
+    correct = window.panel("Correct")
+    dots = correct.finding.result.tables["dots"]
+    correct._layers["dots"].selected_data = {20}
+    correct.mark("rejected")
+    _wait(window, correct)
+    correct._layers["dots"].selected_data = {0}
+    correct.delete("dots")
+    _wait(window, correct)
+    after = correct.finding.result.tables["dots"]
+    own = after[after["mark"] == "rejected"]
+    np.testing.assert_allclose(own[["y_nm", "x_nm"]], dots[["y_nm", "x_nm"]].iloc[[20]], atol=0.2)
+
+
+def test_calibrating_while_measuring_keeps_no_old_sizes(window: Any) -> None:
+    window.open(SAMPLES / "pbs_chains_overview.tif")
+    panel = window.panel("Chains")
+    panel.run()
+    image = panel.images.image
+    panel.desk.recalibrate(image.calibrated(1.1 * image.pixel_size("nm")[0], "nm"))
+    _wait(window, panel)
+    assert not panel.desk.findings
+    assert "measure again" in panel.outcome.text()

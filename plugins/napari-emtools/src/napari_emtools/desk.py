@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 from psygnal import Signal
@@ -16,7 +16,7 @@ from emtools.corrections import Correction, corrected
 from emtools.measure import Run, load
 from emtools.model.image import same_scan
 from napari_emtools.found import result_layers
-from napari_emtools.shown import geometry, key_of, origin_of
+from napari_emtools.shown import geometry, is_of, key_of, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,12 +115,24 @@ class Desk:
     def __init__(self, viewer: Any) -> None:
         self._layers = viewer.layers
         self.findings: dict[tuple[str, str], Finding] = {}
+        self.works: WeakSet[Any] = WeakSet()  # that may be under way, see `Work`
         self.showing = False  # layers change now because a result is shown, not by hand
         self.spectra: list[Image] = []  # single ones: no layer shows them
 
     def of(self, image: Image, measurement: str) -> Finding | None:
         """Return what a measurement found in an image, if it was made."""
         return self.findings.get((key_of(image), measurement))
+
+    def under_way(self, image: Image, measurement: str = "") -> bool:
+        """Whether an image is measured or corrected now."""
+        return any(work.running and work.on is not None and work.on[0] == key_of(image)
+                   and measurement in ("", work.on[1]) for work in list(self.works))
+
+    def is_as_shown(self, image: Image) -> bool:
+        """Whether an image, or the stack that it is a frame of, is open with this calibration."""
+        return any(is_of(image, one) and one.plane_axes == image.plane_axes
+                   and one.distortion == image.distortion
+                   for one in self.images() if one.has_axis("y")) or not image.has_axis("y")
 
     def images(self) -> list[Image]:
         """Return the images that are open, each once, in the order of the layers."""
@@ -174,7 +186,9 @@ class Desk:
         self.show(finding)
 
     def correct(self, finding: Finding, correction: Correction, result: Result) -> None:
-        """Take a correction, and show what it gave."""
+        """Take a correction, and show what it gave; none of what is on the desk no more."""
+        if self.of(finding.image, result.measurement) is not finding:
+            return
         finding.correct(correction, result)
         self.show(finding)
 
@@ -215,9 +229,9 @@ class Desk:
 
     def forget(self, image: Image) -> None:
         """Take away all results of an image, whose calibration has changed."""
-        for key, measurement in list(self.findings):
-            if key == key_of(image):
-                for layer in self.layers_of(image, measurement):
+        for (key, measurement), finding in list(self.findings.items()):
+            if is_of(finding.image, image):  # frames of a stack too
+                for layer in self.layers_of(finding.image, measurement):
                     self._layers.remove(layer)
                 del self.findings[key, measurement]
                 self.changed.emit(key, measurement)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emtools.corrections import Correction, Drawing
+from emtools.corrections import Correction, Drawing, place_of, plane_of
 from emtools.errors import ParameterError
 from emtools.tables import in_unit
 
@@ -43,7 +43,7 @@ class Editing:
             changes = ("drawn as labels",)
         # Numbers of objects are those of the tables that are shown now.
         self.drawing = replace(Drawing.of(result), changes=changes)
-        self.marks = before.marks
+        self.marks, _ = before.marks.followed(result)  # by the numbers that are shown
         self.labels = before.labels  # in place of the drawing, as long as nothing else is drawn
         self.chains = result.tables["chains"]["chain"].tolist()
         self.gaps = _places(result)
@@ -51,10 +51,10 @@ class Editing:
     @property
     def correction(self) -> Correction:
         """What is to be measured."""
-        comment = self.finding.correction.comment
+        comment, plane = self.finding.correction.comment, plane_of(self.finding.image)
         if self.labels is not None and self.drawing.changes in ((), ("drawn as labels",)):
-            return Correction(labels=self.labels, marks=self.marks, comment=comment)
-        return Correction(self.drawing, marks=self.marks, comment=comment)
+            return Correction(labels=self.labels, marks=self.marks, comment=comment, plane=plane)
+        return Correction(self.drawing, marks=self.marks, comment=comment, plane=plane)
 
     def painted(self, labels: np.ndarray[Any, Any]) -> None:
         """Take what was painted in place of all chains: each label is one of that number.
@@ -137,10 +137,10 @@ class Editing:
 
     def marked(self, table: str, places: Sequence[int], mark: Mark | None) -> None:
         """Accept or reject objects of a table, or say nothing of them."""
-        numbers = self.finding.result.tables[table].iloc[list(places), 0].tolist()
-        for number in numbers:
+        result = self.finding.result
+        for number in result.tables[table].iloc[list(places), 0].tolist():
             self.marks = self.marks.cleared(table, number) if mark is None \
-                else self.marks.marked(table, number, mark)
+                else self.marks.marked(table, number, mark, place_of(result, table, number))
 
     def chain_at(self, at_yx: np.ndarray[Any, Any]) -> int:
         """Return the number of the chain nearest to a place.

@@ -48,8 +48,8 @@ def open_sessions(path: str | list[str]) -> list[LayerData]:
         if viewer is None:  # read by a program without a window: the images alone
             layers += placed(found.images)
             continue
-        show_session(viewer, found)
-        show_info(told(found))
+        kept = show_session(viewer, found)
+        show_info("\n".join([told(found), *kept]))
     return layers or NOTHING  # type: ignore[return-value]
 
 

@@ -11,7 +11,7 @@ import glob
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from emtools.errors import EmtoolsError, ParameterError
 from emtools.model import Axis, Distortion, Image, Source
 from emtools.results.archive import read_archive, write_archive
 from napari_emtools.desk import Finding
-from napari_emtools.shown import frame_named, key_of, title_of
+from napari_emtools.shown import frame_named, is_of, key_of, title_of, with_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,8 +51,36 @@ class Session:
     missing: tuple[str, ...]
 
 
-def save(desk: Desk, path: str | Path) -> None:
-    """Write all images and results of a desk into a file.
+class Contents(NamedTuple):
+    """What is on a desk now; it may be written while the desk goes on changing.
+
+    Parameters
+    ----------
+    images
+        That are open, and those of which a result is kept whose layer is closed.
+    findings
+        Each with the place of its image among them.
+    """
+
+    images: tuple[Image, ...]
+    findings: tuple[tuple[int, Finding], ...]
+
+    @classmethod
+    def of(cls, desk: Desk) -> Contents:
+        """Return the contents of a desk."""
+        images, findings = desk.images(), []
+        for one in desk.findings.values():
+            place = next((i for i, image in enumerate(images) if is_of(one.image, image)), None)
+            if place is None:
+                place = len(images)
+                images.append(one.image)
+            copied = replace(one, history=list(one.history), undone=list(one.undone))
+            findings.append((place, copied))
+        return cls(tuple(images), tuple(findings))
+
+
+def save(contents: Contents, path: str | Path) -> None:
+    """Write images and results into a file.
 
     Raises
     ------
@@ -60,11 +88,11 @@ def save(desk: Desk, path: str | Path) -> None:
         If it cannot be written.
     """
     path = Path(path)
-    images = desk.images()
     write_archive(path, {
         "format": _FORMAT, "emtools": emtools.__version__,
-        "images": [_image(one, path.absolute().parent) for one in images],
-        "findings": [_finding(one, images) for one in desk.findings.values()]})
+        "images": [_image(one, path.absolute().parent) for one in contents.images],
+        "findings": [_finding(place, one, contents.images[place])
+                     for place, one in contents.findings]})
 
 
 def load(path: str | Path) -> Session:
@@ -91,19 +119,27 @@ def load(path: str | Path) -> Session:
     findings = []
     for said in content["findings"]:
         image = images[said["image"]]
-        if image is not None:
+        if image is None:
+            continue
+        try:
             findings.append(_found(said, frame_named(image, said["frame"])))
+        except (EmtoolsError, KeyError, IndexError, ValueError) as error:
+            missing.append(f"{said['measurement']} of {title_of(image)} cannot be read ({error})")
+    for said, finding in zip(content["findings"], findings, strict=False):
+        finding.used = {name: one.result for name in said["used"] for one in findings
+                        if one.result.measurement == name
+                        and one.image.source.file == finding.image.source.file}
     return Session(tuple(one for one in images if one is not None), tuple(findings),
                    tuple(missing))
 
 
-def store(desk: Desk, output: str | Path) -> list[str]:
+def store(contents: Contents, output: str | Path) -> list[str]:
     """Measure what was measured in a window once more as a batch, into its results folder.
 
     Parameters
     ----------
-    desk
-        Of the viewer.
+    contents
+        Of the viewer's desk.
     output
         Results folder, new or written by this before.
 
@@ -121,7 +157,7 @@ def store(desk: Desk, output: str | Path) -> list[str]:
 
     left_out: list[str] = []
     found: dict[Path, list[Finding]] = {}
-    for finding in desk.findings.values():
+    for _, finding in contents.findings:
         reason = _why_no_batch(finding.image)
         if reason:
             left_out.append(f"{title_of(finding.image)}: {reason}")
@@ -144,7 +180,7 @@ def _why_no_batch(image: Image) -> str:
     """Why a batch would not measure the image as it is in the window."""
     if image.source.file is None:
         return "is in no file"
-    for own in emtools.read(Path(image.source.file)):
+    for own in map(with_rows, emtools.read(Path(image.source.file))):
         if own.source.index == image.source.index:
             if own.shape != image.shape:
                 return "is a part of a stack"
@@ -174,13 +210,26 @@ def _recipe(found: Mapping[str, Sequence[Finding]]) -> Recipe:
         by_image: dict[str, list[Finding]] = {}
         for one in findings:
             by_image.setdefault(one.image.acquisition.modality or "", []).append(one)
-        rules += [Rule(glob.escape(name), modality,
-                       tuple(one.result.measurement for one in own),
-                       {one.result.measurement: _known(one.parameters) for one in own},
-                       tuple({used for one in own for used in one.used}))
-                  for modality, own in by_image.items()]
+        rules += [_rule(name, modality, own, findings) for modality, own in by_image.items()]
     every = {one.result.measurement for own in found.values() for one in own}
     return Recipe(tuple(sorted(every)), rules=tuple(rules))
+
+
+def _rule(
+    name: str, modality: str, own: Sequence[Finding], every: Sequence[Finding]
+) -> Rule:
+    """What images of a kind in a file are measured with, and what that rests on."""
+    used = {one for finding in own for one in finding.used}
+    parameters: dict[str, dict[str, Any]] = {}
+    for finding in (*(one for one in every if one.result.measurement in used), *own):
+        measurement, given = finding.result.measurement, _known(finding.parameters)
+        if finding in own and measurement in parameters and parameters[measurement] != given:
+            raise ParameterError(name, f"has {modality or 'several'} images whose {measurement} "
+                                 "were measured with other parameters",
+                                 "measure them with the same, a batch has one set for them")
+        parameters[measurement] = given
+    return Rule(glob.escape(name), modality, tuple(dict.fromkeys(
+        one.result.measurement for one in own)), parameters, tuple(sorted(used)))
 
 
 def _image(image: Image, folder: Path) -> dict[str, Any]:
@@ -213,7 +262,8 @@ def _opened(said: Mapping[str, Any], folder: Path) -> Image:
                      source=Source(None, said["signal"], said["index"], said["reader"]))
     beside = folder / said["beside"]  # whoever moves a folder moves both
     path = beside if beside.exists() else Path(said["file"])
-    image = next((one for one in emtools.read(path) if one.source.index == said["index"]), None)
+    image = next((with_rows(one) for one in emtools.read(path)
+                  if one.source.index == said["index"]), None)
     if image is None or tuple(axis.size for axis in axes) != image.shape:
         raise ParameterError(str(path), f"holds no image {said['signal']!r} any more")
     if said["sha256"] and image.source.describe()["sha256"] != said["sha256"]:
@@ -222,14 +272,11 @@ def _opened(said: Mapping[str, Any], folder: Path) -> Image:
     return replace(image, **changed)
 
 
-def _finding(finding: Finding, images: Sequence[Image]) -> dict[str, Any]:
+def _finding(place: int, finding: Finding, image: Image) -> dict[str, Any]:
     """A result with its corrections; of a stack, which frame it is of."""
-    own = finding.image.source
-    place = next(i for i, one in enumerate(images)
-                 if (one.source.file, one.source.index) == (own.file, own.index)
-                 and (own.file is not None or own.signal.startswith(one.source.signal)))
-    return {"image": place, "frame": own.signal if key_of(images[place]) != key_of(finding.image)
-            else "", "measurement": finding.result.measurement,
+    frame = finding.image.source.signal if key_of(image) != key_of(finding.image) else ""
+    return {"image": place, "frame": frame, "used": sorted(finding.used),
+            "measurement": finding.result.measurement,
             "parameters": _known(finding.parameters), "automatic": finding.automatic,
             "history": _steps(finding.history), "undone": _steps(finding.undone)}
 

@@ -64,6 +64,24 @@ def key_of(image: Image) -> str:
     return f"{source.file or 'in memory'}#{source.index}#{source.signal}"
 
 
+def is_of(image: Image, whole: Image) -> bool:
+    """Whether an image is another one, or a frame of it."""
+    own, other = image.source, whole.source
+    if own.file is not None or other.file is not None:
+        return (own.file, own.index) == (other.file, other.index)
+    return own.signal == other.signal or own.signal.startswith(f"{other.signal}, ")
+
+
+def with_rows(image: Image) -> Image:
+    """Return a line of spectra as an image of one row."""
+    if image.has_axis("y") or not image.has_axis("x"):
+        return image
+    x = image.axis("x")
+    row = Axis("y", 1, pixel_size=x.pixel_size, unit=x.unit, pixel_size_err=x.pixel_size_err,
+               source=x.source)
+    return replace(image, data=image.data[None], axes=(row, *image.axes), mask=None)
+
+
 def origin_of(layer: Any) -> Origin | None:
     """Return what a layer is of, if emtools made it."""
     found = layer.metadata.get(ORIGIN)
@@ -228,9 +246,11 @@ def frame_named(image: Image, signal: str) -> Image:
     """Return the frame of a stack that `frame_of` gave this name; the image itself without one."""
     if not signal:
         return image
-    said = signal.removeprefix(image.source.signal).removeprefix(", ")
-    places = {name: int(place) for name, place in (
-        one.rsplit(" ", 1) for one in said.split(", "))}
+    count = len(_order(image)) - 2
+    places = {}
+    for said in signal.split(", ")[-count:]:
+        name, _, place = said.rpartition(" ")
+        places[name] = int(place)
     return replace(image.select(**places), source=replace(image.source, signal=signal))
 
 

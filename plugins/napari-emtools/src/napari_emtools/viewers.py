@@ -8,11 +8,17 @@ of its own.
 from __future__ import annotations
 
 import weakref
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from emtools.model import Axis
-from napari_emtools.shown import image_layer, key_of, origin_of, summed, title_of, unit_of
+from napari_emtools.shown import (
+    image_layer,
+    key_of,
+    origin_of,
+    summed,
+    title_of,
+    unit_of,
+    with_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +48,7 @@ def placed(images: Sequence[Image], viewer: Any = None) -> list[LayerData]:
     import napari
 
     viewer = napari.current_viewer() if viewer is None else viewer
-    pictures = [_with_rows(image) for image in images if image.has_axis("x")]
+    pictures = [with_rows(image) for image in images if image.has_axis("x")]
     _show_spectra(viewer, [image for image in images if not image.has_axis("x")])
     if not pictures:
         return []
@@ -56,24 +62,47 @@ def placed(images: Sequence[Image], viewer: Any = None) -> list[LayerData]:
     return [image_layer(image) for image in pictures if unit_of(image) == own]
 
 
-def show_session(viewer: Any, found: Session) -> None:
-    """Show the images of a session with their results; those of another unit in their viewer."""
+def show_session(viewer: Any, found: Session) -> list[str]:
+    """Show the images of a session with their results; those of another unit in their viewer.
+
+    Returns
+    -------
+    list of str
+        What was not taken, a sentence each: whoever has corrected an image here keeps that.
+    """
     from napari_emtools.desk import desk_of
 
-    already = {key_of(one) for one in desk_of(viewer).images()}
-    new = [one for one in found.images if key_of(one) not in already]
-    _add(viewer, placed(new, viewer))
+    desk, kept = desk_of(viewer), []
+    already = {key_of(one): one for one in desk.images()}
+    for image in found.images:
+        there = already.get(key_of(image))
+        if there is None or desk.is_as_shown(image):
+            continue
+        if unit_of(there) == unit_of(image):
+            desk.recalibrate(image)
+        else:
+            kept.append(f"{title_of(image)} is open in {unit_of(there)}, the session has it in "
+                        f"{unit_of(image)}: close it first")
+    _add(viewer, placed([one for one in found.images if key_of(one) not in already], viewer))
     for finding in found.findings:
         image = finding.image
         own = viewer if not image.has_axis("x") or unit_in(viewer) == unit_of(image) \
             else viewer_of(unit_of(image))
+        if not desk_of(own).is_as_shown(image):
+            continue
+        before = desk_of(own).of(image, finding.result.measurement)
+        if before is not None and before.history:
+            kept.append(f"{title_of(image)}: {finding.result.measurement} was corrected here, and "
+                        "stays as it is")
+            continue
         desk_of(own).take(finding)
+    return kept
 
 
 def show_images(viewer: Any, images: Sequence[Image]) -> None:
     """Show images in a viewer whose unit they have."""
     prepare(viewer)
-    _add(viewer, [image_layer(_with_rows(image)) for image in images])
+    _add(viewer, [image_layer(with_rows(image)) for image in images])
 
 
 def _add(viewer: Any, layers: Sequence[LayerData]) -> None:
@@ -136,16 +165,6 @@ def _fetch_sum(layer: Any) -> None:
 
     work = layer.metadata["emtools work"] = Work()  # lives as long as the layer
     work.start(lambda: sum_of(origin.image), lambda values: summed(layer, values))
-
-
-def _with_rows(image: Image) -> Image:
-    """Return a line of spectra as an image of one row."""
-    if image.has_axis("y"):
-        return image
-    x = image.axis("x")
-    row = Axis("y", 1, pixel_size=x.pixel_size, unit=x.unit, pixel_size_err=x.pixel_size_err,
-               source=x.source)
-    return replace(image, data=image.data[None], axes=(row, *image.axes), mask=None)
 
 
 def _show_spectra(viewer: Any, images: list[Image]) -> None:

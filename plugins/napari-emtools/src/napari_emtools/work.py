@@ -38,6 +38,7 @@ class Work(QObject):
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
+        self.on: tuple[str, str] | None = None  # key of the image and measurement it works on
         self._number = 0  # of the piece of work that is under way
         self._running = False
         self._done: Callable[[Any], None] | None = None

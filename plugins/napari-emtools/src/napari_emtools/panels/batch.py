@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFileDialog, QHeaderView, QLineEdit, QTreeWidget, QTreeWidgetItem
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHeaderView,
+    QLineEdit,
+    QPushButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QWidget,
+)
 
 from emtools.batch import Review
 from emtools.corrections import Correction, Marks
@@ -53,7 +61,10 @@ class BatchPanel(Panel):
         self.comment.setPlaceholderText("comment, kept with the corrections")
         self._place: int | None = None
         self._before: dict[str, Correction] = {}  # as they are kept
+        self._results: dict[str, Result] = {}  # as found with the batch's parameters
         self._lay_out()
+        self._buttons: list[QWidget] = [self.list, *self.findChildren(QPushButton)]
+        self.work.ended.connect(self._ended)
         self.list.itemActivated.connect(lambda item: self.show_image(self._place_of(item)))
         self.list.itemClicked.connect(lambda item: self.show_image(self._place_of(item)))
         self._say_what_to_do()
@@ -98,11 +109,11 @@ class BatchPanel(Panel):
     def show_image(self, place: int) -> None:
         """Keep what was corrected of the image that is shown, and show another one."""
         review = self.review
-        if review is None:
+        if review is None or self._waits():
             return
         one = review.images.iloc[place]
         keep = self._keeping()
-        self.said.setText("measuring")
+        self._begun("measuring")
 
         def work() -> Found:
             keep()
@@ -116,17 +127,22 @@ class BatchPanel(Panel):
         if self.shown is None:
             self._say_what_to_do()
             return
+        if self._waits():
+            return
         keep = self._keeping({name: replace(one, marks=Marks(one.marks.objects, mark))
                               for name, one in self._corrections().items()})
-        self.said.setText("keeping")
+        self._begun("keeping")
         self.work.start(keep, lambda _: self._kept(go_on=mark is not None), self.wrong)
 
     def write(self) -> None:
         """Write tables and page of the batch with all that was corrected."""
-        review, keep = self.review, self._keeping()
+        review = self.review
         if review is None:
             self._say_what_to_do()
             return
+        if self._waits():
+            return
+        keep = self._keeping()
 
         def work() -> Path:
             keep()
@@ -136,11 +152,31 @@ class BatchPanel(Panel):
             self._kept(go_on=False)
             self.said.setText(f"written: {page}")
 
-        self.said.setText("writing tables and page")
+        self._begun("writing tables and page")
         self.work.start(work, done, self.wrong)
+
+    def _waits(self) -> bool:
+        """Say so if something is under way that is not to be lost."""
+        if self.work.running:
+            return True
+        if self.shown is not None and self.desk.under_way(self.shown.image):
+            self.said.setText("This image is being measured or corrected: wait for it.")
+            return True
+        return False
+
+    def _begun(self, words: str) -> None:
+        self.said.setText(words)
+        for widget in self._buttons:
+            widget.setEnabled(False)
+
+    def _ended(self) -> None:
+        for widget in self._buttons:
+            widget.setEnabled(True)
 
     def _keeping(self, corrections: Mapping[str, Correction] | None = None) -> Any:
         """Return what keeps the corrections of the image that is shown, if they are others."""
+        from napari.utils.notifications import show_info
+
         review, shown = self.review, self.shown
         if review is None or shown is None or self._place is None:
             return lambda: None
@@ -148,6 +184,11 @@ class BatchPanel(Panel):
         changed = {name: one for name, one in now.items()
                    if one != self._before.get(name, Correction())}
         one = review.images.iloc[self._place]
+        for name, automatic in self._results.items():
+            finding = self.desk.of(shown.image, name)
+            if finding is not None and finding.automatic is not automatic and finding.history:
+                show_info(f"{title_of(shown.image)}: {name} was measured here with other "
+                          "parameters than the batch's, its corrections are not kept")
 
         def keep() -> None:
             if changed:
@@ -163,8 +204,9 @@ class BatchPanel(Panel):
         for i, name in enumerate(self.shown.measurements):
             finding = self.desk.of(self.shown.image, name)
             own = self._before.get(name, Correction())
-            if finding is not None:  # the window says nothing of the whole image
-                now = finding.correction
+            # What was measured here with other parameters has objects of its own.
+            if finding is not None and finding.automatic is self._results.get(name):
+                now = finding.correction  # the window says nothing of the whole image
                 own = replace(now, marks=Marks(now.marks.objects, own.marks.image))
             found[name] = replace(own, comment=self.comment.text().strip()) if i == 0 else own
         return found
@@ -200,6 +242,7 @@ class BatchPanel(Panel):
                               "close the other layers first")
             return
         self.shown, self._before = opened, opened.corrections
+        self._results = {name: automatic for name, (automatic, _) in results.items()}
         show_images(self.viewer, [opened.image])
         for name, (automatic, result) in results.items():
             self.desk.put(opened.image, result, opened.recipe.parameters.get(name, {}),

@@ -12,14 +12,14 @@ from emtools.errors import EmtoolsError
 from napari_emtools.desk import as_corrected, replaced, shown_as
 from napari_emtools.editing import Editing, labels_of
 from napari_emtools.panels.base import ImageChoice, Panel, button, note, row
-from napari_emtools.shown import labels_layer
+from napari_emtools.shown import key_of, labels_layer
 from napari_emtools.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emtools.corrections import Mark
-    from emtools.model import Image
+    from emtools.model import Image, Result
     from napari_emtools.desk import Finding
 
 MEASUREMENT, PAINTED = "chains", "painted"
@@ -39,6 +39,7 @@ class CorrectPanel(Panel):
         super().__init__(napari_viewer)
         self.images = ImageChoice(self, self._no_chains)
         self.work = Work(self)
+        self.desk.works.add(self.work)
         self.changes = QTextBrowser()
         self._editing: Editing | None = None
         self._layers: dict[str, Any] = {}
@@ -147,13 +148,14 @@ class CorrectPanel(Panel):
     def measure_painted(self) -> None:
         """Measure what is painted in place of all chains."""
         finding = self.finding
-        layer = None if finding is None else shown_as(self.viewer.layers, finding.image, PAINTED)
+        layers = self.viewer.layers
+        layer = None if finding is None else shown_as(layers, finding.image, PAINTED)
         if layer is None:
             self.said.setText("Paint chains first.")
             return
         labels = np.array(layer.data)
-        self.viewer.layers.remove(layer)
-        self._edit(lambda editing: editing.painted(labels))
+        self._edit(lambda editing: editing.painted(labels),
+                   lambda: layer in layers and layers.remove(layer))
 
     def arm_split(self) -> None:
         """Split the chain that is clicked next."""
@@ -183,11 +185,17 @@ class CorrectPanel(Panel):
         if finding is not None and not self.desk.step(finding, back=back):
             self.said.setText("There is nothing to undo." if back else "There is nothing to redo.")
 
-    def _edit(self, change: Callable[[Editing], None]) -> None:
+    def _edit(
+        self, change: Callable[[Editing], None], then: Callable[[], Any] = lambda: None
+    ) -> None:
         """Make a change, and measure again; what is wrong with it is said, and nothing changes."""
         editing = self._editing
         if editing is None:
             self.said.setText("Measure chains first.")
+            return
+        if self.desk.under_way(editing.finding.image, MEASUREMENT):
+            self.desk.show(editing.finding)  # as it was before this change
+            self.said.setText("The change before is being measured: make this one again.")
             return
         try:
             change(editing)
@@ -199,8 +207,13 @@ class CorrectPanel(Panel):
             return
         self.said.setText("measuring again")
         image, automatic, parameters = finding.image, finding.automatic, finding.parameters
-        self.work.start(lambda: as_corrected(image, automatic, parameters, correction),
-                        lambda result: self.desk.correct(finding, correction, result),
+
+        def done(result: Result) -> None:
+            self.desk.correct(finding, correction, result)
+            then()
+
+        self.work.on = key_of(image), MEASUREMENT
+        self.work.start(lambda: as_corrected(image, automatic, parameters, correction), done,
                         self._failed)
 
     def _failed(self, error: Exception) -> None:

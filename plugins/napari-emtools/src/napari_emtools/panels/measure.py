@@ -56,6 +56,7 @@ class MeasurePanel(Panel):
         self.fields = fields_of(self.measurement.options)
         self.editors: dict[str, QWidget] = {}
         self.work = Work(self)
+        self.desk.works.add(self.work)
         self.images = ImageChoice(self, self.measurement.why_not)
         self.run_button = button("Measure", self.measurement.summary, self.run)
         self.stop_button = button("Stop", "Stop measuring; nothing is changed", self.work.stop)
@@ -165,6 +166,10 @@ class MeasurePanel(Panel):
         except EmtoolsError as error:
             self.wrong(error)
             return
+        self.work.stop()
+        if self.desk.under_way(image, name):
+            self.outcome.setText("It is being corrected: measure again when that is done.")
+            return
         before = self.desk.of(image, name)
         correction = before.correction if before else None
         supplied = {field.name: found.result for field in self.fields if field.kind == "result"
@@ -175,8 +180,12 @@ class MeasurePanel(Panel):
 
         def done(results: tuple[Result, Result]) -> None:
             automatic, result = results
+            if not self.desk.is_as_shown(image):
+                self.outcome.setText("It was closed or calibrated meanwhile: measure again.")
+                return
             self.desk.put(image, result, parameters, correction, automatic, supplied)
 
+        self.work.on = key_of(image), name
         self.work.start(
             lambda: measured(image, name, parameters, supplied, sisters, correction), done,
             self.wrong)

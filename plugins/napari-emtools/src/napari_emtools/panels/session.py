@@ -60,7 +60,8 @@ class SessionPanel(Panel):
         if not path.endswith(SESSION):
             path += SESSION
         self.said.setText("saving")
-        self.work.start(lambda: session.save(self.desk, path),
+        contents = session.Contents.of(self.desk)
+        self.work.start(lambda: session.save(contents, path),
                         lambda _: self.said.setText(f"saved: {Path(path).name}"), self._failed)
 
     def open(self, path: str = "") -> None:
@@ -83,15 +84,16 @@ class SessionPanel(Panel):
             self.said.setText("\n".join([f"written: {folder}", *(
                 f"not written: {one}" for one in left_out)]))
 
-        self.work.start(lambda: session.store(self.desk, folder), done, self._failed)
+        contents = session.Contents.of(self.desk)
+        self.work.start(lambda: session.store(contents, folder), done, self._failed)
 
     def _opened(self, found: Session) -> None:
         try:
-            show_session(self.viewer, found)
+            kept = show_session(self.viewer, found)
         except EmtoolsError as error:
             self._failed(error)
             return
-        self.said.setText(session.told(found))
+        self.said.setText("\n".join([session.told(found), *kept]))
 
     def _failed(self, error: Exception) -> None:
         self.wrong(error)
