@@ -29,6 +29,8 @@ types:
 contracts:
 	$(BIN)/lint-imports
 
+# Each worker has a core to itself: threads of the linear algebra would only wait for each other.
+unit: export OPENBLAS_NUM_THREADS = 1
 unit:
 	$(BIN)/pytest -n $(WORKERS)
 	cd plugins/napari-emtools && ../../$(BIN)/pytest -n $(WORKERS)

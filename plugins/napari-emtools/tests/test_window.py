@@ -112,3 +112,24 @@ def test_layers_of_other_programs_are_images_too(window: Any) -> None:
     panel.run()
     window.until(lambda: not panel.work.running)
     assert "no" in panel.outcome.text()
+
+
+def test_windows_close_and_open_while_threads_work() -> None:
+    """Panels and whole viewers go while their threads report: nothing of them is touched then."""
+    import napari
+
+    from conftest import Window
+
+    for _ in range(ROUNDS):
+        viewer = napari.Viewer(show=True)
+        window = Window(viewer)
+        window.open(SAMPLES / "pbs_eds.hspy")
+        for title in ("Spectrum", "Chains", "EDX"):  # the first begins by itself
+            panel = window.panel(title)
+            if title != "Spectrum":
+                panel.run()
+        window.settle(0.1)
+        viewer.window.remove_dock_widget(panel)
+        del panel, viewer, window
+        close_all()
+    Window(None).until(gc.isenabled)  # all threads have ended

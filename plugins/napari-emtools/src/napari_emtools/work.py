@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import threading
 import time
+import weakref
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from emtools.stages import StoppedError, listening
 
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NICE = 10
+_SWEEP_MS = 1000  # between two searches for garbage while a thread works
 _PAUSE_S = 0.05  # between two stages that are told: a window shows no more
 
 
@@ -23,6 +28,7 @@ class Work(QObject):
     """One piece of work at a time; what it returns or raises arrives in the window's thread.
 
     A thread is stopped at the next stage of what it measures; whatever it still returns is dropped.
+    It knows this object by a weak reference only: a panel may be gone before its thread is.
 
     Attributes
     ----------
@@ -34,16 +40,15 @@ class Work(QObject):
 
     reached = Signal(str, object)
     ended = Signal()
-    _result = Signal(int, object)
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self.on: tuple[str, str] | None = None  # key of the image and measurement it works on
-        self._number = 0  # of the piece of work that is under way
+        self._piece = _Piece()
         self._running = False
         self._done: Callable[[Any], None] | None = None
         self._failed: Callable[[Exception], None] | None = None
-        self._result.connect(self._arrived)
+        _post()  # made in the window's thread
 
     @property
     def running(self) -> bool:
@@ -67,40 +72,21 @@ class Work(QObject):
         """
         self.stop()
         self._running, self._done, self._failed = True, done, failed
-        threading.Thread(target=self._run, args=(self._number, function), daemon=True).start()
+        self._piece = _Piece(weakref.ref(self))
+        _post().hold()
+        threading.Thread(target=self._piece.run, args=(function,), daemon=True).start()
 
     def stop(self) -> None:
         """Stop at the next stage; nothing arrives any more."""
-        self._number += 1
+        self._piece.stopped = True
         self._done = self._failed = None
         if self._running:
             self._running = False
             self.ended.emit()
 
-    def _run(self, number: int, function: Callable[[], Any]) -> None:
-        told = 0.0
-
-        def listen(words: str, done: float | None) -> None:
-            nonlocal told
-            if self._number != number:
-                raise StoppedError
-            if time.monotonic() - told > _PAUSE_S:
-                told = time.monotonic()
-                self.reached.emit(words, done)
-
-        _after_the_window()
-        with contextlib.suppress(StoppedError, RuntimeError):  # its window is closed by now
-            try:
-                with listening(listen):
-                    outcome: Any = function()
-            except Exception as error:  # whatever it is, it is told in the window
-                if isinstance(error, StoppedError):
-                    raise
-                outcome = error
-            self._result.emit(number, outcome)
-
-    def _arrived(self, number: int, outcome: Any) -> None:
-        if number != self._number:  # stopped, or started anew
+    def arrived(self, piece: _Piece, outcome: Any) -> None:
+        """Take what a thread returned or raised."""
+        if piece is not self._piece or piece.stopped:
             return
         done, failed, self._running = self._done, self._failed, False
         self._done = self._failed = None
@@ -112,6 +98,89 @@ class Work(QObject):
             failed(outcome)
         else:
             tell(outcome)
+
+
+class _Piece:
+    """What one thread does, and for whom; no object of Qt, so that a thread may hold it."""
+
+    def __init__(self, work: weakref.ref[Work] | None = None) -> None:
+        self.work = work
+        self.stopped = False
+
+    def run(self, function: Callable[[], Any]) -> None:
+        """Call a function in this thread, and post what it returned or raised."""
+        told = 0.0
+
+        def listen(words: str, done: float | None) -> None:
+            nonlocal told
+            if self.stopped:
+                raise StoppedError
+            if time.monotonic() - told > _PAUSE_S:
+                told = time.monotonic()
+                _post().sent.emit(self, "reached", (words, done))
+
+        _after_the_window()
+        outcome: Any = None
+        try:
+            with listening(listen):
+                outcome = function()
+        except Exception as error:  # whatever it is, it is told in the window
+            outcome = error
+        function = _nothing  # whatever it holds goes with this thread, not with the message
+        _post().sent.emit(self, "arrived", outcome)
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+class _Post(QObject):
+    """Carries messages from threads to the window's thread; lives as long as the program.
+
+    While a thread works Python does not search for cycles of garbage by itself: what it finds is
+    freed in the thread that happens to search, and windows must be freed in their own.  It
+    is done here instead, now and then and when the last thread has ended.
+    """
+
+    sent = Signal(object, str, object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._threads = 0
+        self._was_enabled = False
+        self._sweep = QTimer(self)
+        self._sweep.setInterval(_SWEEP_MS)
+        self._sweep.timeout.connect(lambda: gc.collect(1))
+        self.sent.connect(self._take, Qt.ConnectionType.QueuedConnection)
+
+    def hold(self) -> None:
+        """Know of one more thread."""
+        if self._threads == 0:
+            self._was_enabled = gc.isenabled()
+            gc.disable()
+            self._sweep.start()
+        self._threads += 1
+
+    def _take(self, piece: _Piece, what: str, content: Any) -> None:
+        if what == "arrived":
+            self._threads -= 1
+            if self._threads == 0:
+                self._sweep.stop()
+                if self._was_enabled:
+                    gc.enable()
+        work = piece.work() if piece.work is not None else None
+        if work is None or piece.stopped or not isalive(work):
+            return
+        if what == "reached":
+            work.reached.emit(*content)
+        else:
+            work.arrived(piece, content)
+
+
+@cache
+def _post() -> _Post:
+    """The one that all threads use; made in the window's thread."""
+    return _Post()
 
 
 def _after_the_window() -> None:
