@@ -100,17 +100,6 @@ class Window:
             self.settle(0.01)
         self.settle()
 
-    def emptied(self) -> None:
-        """Close all images, and the windows that were opened beside this one."""
-        from napari_emtools.desk import desk_of
-        from napari_emtools.viewers import close_beside
-
-        self.viewer.window.remove_dock_widget("all")
-        self.viewer.layers.clear()
-        desk_of(self.viewer).spectra.clear()
-        close_beside()
-        self.settle()
-
     def units(self) -> set[str]:
         """Units of the planes of all layers."""
         return {str(unit) for layer in self.viewer.layers for unit in layer.units[-2:]}
@@ -119,13 +108,6 @@ class Window:
 @pytest.fixture
 def window() -> Iterator[Window]:
     """A shown viewer, closed after the test."""
-    yield shown()
-    close_all()
-
-
-@pytest.fixture(scope="module")
-def one_window() -> Iterator[Window]:
-    """A shown viewer for many files, one after another: a window takes longer than most of them."""
     yield shown()
     close_all()
 

@@ -51,15 +51,11 @@ def test_each_sample_opens_as_it_is_calibrated(window: Any, path: Path) -> None:
 @pytest.mark.parametrize("path", _real_files() or [pytest.param(None, marks=pytest.mark.skip(
     reason="real microscope files not tested: set EMTOOLS_REAL_DATA"))],
     ids=lambda path: f"{path.parent.name}/{path.name}" if path else "absent")
-def test_each_real_file_opens_or_says_why_not(
-    one_window: Any, told: list[str], path: Path
-) -> None:
+def test_each_real_file_opens_or_says_why_not(window: Any, told: list[str], path: Path) -> None:
     import emtools
     from emtools.errors import ReadError
     from napari_emtools.viewers import is_open, viewer_of
 
-    window = one_window
-    window.emptied()
     try:
         images = emtools.read(path)
     except ReadError as error:

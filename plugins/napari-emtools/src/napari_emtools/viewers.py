@@ -212,14 +212,6 @@ def viewer_of(unit: str) -> Any:
     return viewer
 
 
-def close_beside() -> None:
-    """Close the second viewers."""
-    for unit in list(_beside):
-        viewer = _beside.pop(unit)()
-        if viewer is not None and is_open(viewer):
-            viewer.close()
-
-
 def is_open(viewer: Any) -> bool:
     """Whether the window of a viewer is still there."""
     try:
