@@ -28,6 +28,18 @@ def _wait(window: Any, panel: Any) -> None:
     window.until(lambda: not panel.work.running)
 
 
+def _reopened(window: Any, tmp_path: Any) -> Any:
+    """The panel Session after its session was saved, everything closed, and opened again."""
+    session = window.panel("Session")
+    session.save(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    window.viewer.layers.clear()
+    session.desk.findings.clear()
+    session.open(str(tmp_path / "one.emtools"))
+    _wait(window, session)
+    return session
+
+
 def _edited(window: Any) -> Any:
     """Chains of which one was deleted by hand."""
     window.open(SAMPLES / DETAIL)
@@ -111,13 +123,7 @@ def test_frame_of_a_stack_and_image_without_a_file_come_back(
     panel = _run(window, "Chains")
     found = list(panel.desk.findings.values())
     assert "frame 2" in found[0].image.source.signal
-    session = window.panel("Session")
-    session.save(str(tmp_path / "one.emtools"))
-    _wait(window, session)
-    window.viewer.layers.clear()
-    panel.desk.findings.clear()
-    session.open(str(tmp_path / "one.emtools"))
-    _wait(window, session)
+    _reopened(window, tmp_path)
     again = list(panel.desk.findings.values())
     assert again[0].image.source.signal == found[0].image.source.signal
     np.testing.assert_array_equal(again[0].image.load(), found[0].image.load())
@@ -307,13 +313,7 @@ def test_session_keeps_results_whose_layer_was_closed(window: Any, tmp_path: Any
     _run(window, "Chains")
     window.viewer.layers.remove(next(one for one in window.viewer.layers
                                      if one.name.startswith(DETAIL)))
-    session = window.panel("Session")
-    session.save(str(tmp_path / "one.emtools"))
-    _wait(window, session)
-    window.viewer.layers.clear()
-    session.desk.findings.clear()
-    session.open(str(tmp_path / "one.emtools"))
-    _wait(window, session)
+    session = _reopened(window, tmp_path)
     assert len(session.desk.findings) == 1
     assert len(window.viewer.layers) == 4
 
@@ -327,13 +327,7 @@ def test_images_without_files_are_told_apart(window: Any, tmp_path: Any) -> None
         panel.images.setCurrentIndex(i)
         _run(window, "Lattice")
     assert len(panel.desk.findings) == 2
-    session = window.panel("Session")
-    session.save(str(tmp_path / "one.emtools"))
-    _wait(window, session)
-    window.viewer.layers.clear()
-    session.desk.findings.clear()
-    session.open(str(tmp_path / "one.emtools"))
-    _wait(window, session)
+    session = _reopened(window, tmp_path)
     assert len(session.desk.findings) == 2
     assert "not opened" not in session.said.text()
 
@@ -346,13 +340,7 @@ def test_line_of_spectra_comes_back(window: Any, tmp_path: Any) -> None:
     line.to_hyperspy().save(tmp_path / "line.hspy")
     window.open(tmp_path / "line.hspy")
     _run(window, "EDX")
-    session = window.panel("Session")
-    session.save(str(tmp_path / "one.emtools"))
-    _wait(window, session)
-    window.viewer.layers.clear()
-    session.desk.findings.clear()
-    session.open(str(tmp_path / "one.emtools"))
-    _wait(window, session)
+    session = _reopened(window, tmp_path)
     assert len(session.desk.findings) == 1
 
 
@@ -400,3 +388,34 @@ def test_calibrating_while_measuring_keeps_no_old_sizes(window: Any) -> None:
     _wait(window, panel)
     assert not panel.desk.findings
     assert "measure again" in panel.outcome.text()
+
+
+def test_place_of_a_mark_is_kept_in_the_batch(window: Any, results: Any) -> None:
+    from emtools.batch import Review
+
+    panel = _opened(window, results)
+    panel.show_image(panel.review.images["file"].tolist().index(DETAIL))
+    _wait(window, panel)
+    correct = window.panel("Correct")
+    correct._layers["chains"].selected_data = {2}
+    correct.mark("rejected")
+    _wait(window, correct)
+    panel.judge("accepted")
+    _wait(window, panel)
+    marks = Review(results).open(DETAIL, 0).corrections["chains"].marks
+    assert marks.image == "accepted"
+    assert set(marks.places["chains"]) == {3}
+
+
+def test_rejected_chain_counts_for_nothing_in_the_window_either(window: Any) -> None:
+    from napari_emtools.desk import desk_of
+
+    window.open(SAMPLES / EDS)
+    _run(window, "Chains")
+    correct = window.panel("Correct")
+    correct._layers["chains"].selected_data = {0}
+    correct.mark("rejected")
+    _wait(window, correct)
+    panel = _run(window, "EDX", elements="Pb, S")
+    found = desk_of(window.viewer).of(panel.images.image, "eds").result
+    assert "chain 1" not in set(found.tables["composition"]["region"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,8 @@ from emtools.batch.effective import recipe_of
 from emtools.batch.plan import calibrated
 from emtools.batch.run import path_of_file, write_out
 from emtools.batch.store import Store
-from emtools.batch.stored import as_text
+from emtools.batch.stored import as_text, from_text
 from emtools.batch.work import Job, Task, as_corrected, as_in_batch, measure_file
-from emtools.corrections import Correction
 from emtools.errors import ParameterError
 from emtools.measure import Run
 from emtools.results.reading import NOT_OPENED, Results
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
 
     from emtools.batch.keys import ByHand
     from emtools.batch.plan import Recipe
+    from emtools.corrections import Correction
     from emtools.model import Image, Result
     from emtools.results.records import Record
     from emtools.results.rows import ImageId
@@ -69,7 +68,7 @@ class ReviewedImage:
     @property
     def corrections(self) -> dict[str, Correction]:
         """What a person corrected in the image, by measurement."""
-        return {name: Correction.from_dict(json.loads(text))
+        return {name: from_text(text)
                 for (number, name), text in self.by_hand.items()
                 if number == self.image.source.index}
 
@@ -198,9 +197,10 @@ class Review:
             If another program writes to the folder.
         """
         with Store(self.folder) as store:
+            run = store.again(self._run, self._whole)
             with Results(self.folder) as results:
                 write_out(results)
-            store.again(self._run, self._whole).finish()
+            run.finish()
         return self.folder / "index.html"
 
 
@@ -294,7 +294,7 @@ def _marks(results: Results) -> dict[ImageId, str]:
     """Images that were accepted or rejected as a whole."""
     found = {}
     for row in results.corrections.to_dict("records"):
-        mark = Correction.from_dict(json.loads(row["correction"])).marks.image
+        mark = from_text(row["correction"]).marks.image
         if mark is not None:
             found[str(row["file"]), int(row["number"])] = str(mark)
     return found

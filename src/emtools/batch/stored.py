@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from emtools.corrections import Correction
+
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
     from emtools.batch.keys import ByHand, KeyBook
-    from emtools.corrections import Correction
 
 
 class StoredImage(NamedTuple):
@@ -45,6 +46,7 @@ class Stored:
 
         `by_hand`: with these corrections; by default with those that are stored.
         """
+        by_hand = corrections_of(self._connection, content) if by_hand is None else by_hand
         return frozenset(key for image in self._images(content)
                          for key in self._asked(name, content, image, by_hand)
                          if self.result(key) is not None)
@@ -57,9 +59,9 @@ class Stored:
             (content, self._keys.image)).fetchone()
         if read is None or read[0] != len(images):
             return None
-        found = []
+        found, by_hand = [], corrections_of(self._connection, content)
         for image in images:
-            results = [self.result(key) for key in self._asked(name, content, image)]
+            results = [self.result(key) for key in self._asked(name, content, image, by_hand)]
             there = [result for result in results if result is not None]
             if len(there) < len(results):
                 return None
@@ -83,11 +85,9 @@ class Stored:
             "ORDER BY number", (content, self._keys.image))]
 
     def _asked(
-        self, name: str, content: str, image: StoredImage, by_hand: ByHand | None = None
+        self, name: str, content: str, image: StoredImage, by_hand: ByHand
     ) -> list[str]:
         keys = self._keys.of(name, image.modality)
-        if by_hand is None:
-            by_hand = corrections_of(self._connection, content)
         return [keys.of_result(content, image.number, measurement, by_hand)
                 for measurement in keys.asked]
 
@@ -95,6 +95,11 @@ class Stored:
 def as_text(correction: Correction) -> str:
     """Return a correction as it is stored: the same has the same text, which is in keys."""
     return json.dumps(correction.to_dict(), sort_keys=True)
+
+
+def from_text(text: str) -> Correction:
+    """Back from `as_text`."""
+    return Correction.from_dict(json.loads(text))
 
 
 def corrections_of(connection: sqlite3.Connection, content: str) -> ByHand:

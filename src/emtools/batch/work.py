@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 import warnings
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emtools import figures, io
 from emtools.batch.plan import Recipe, calibrated, split
-from emtools.corrections import Correction, corrected, without_rejected
+from emtools.batch.stored import from_text
+from emtools.corrections import corrected, without_rejected
 from emtools.errors import EmtoolsError, ReadError
 from emtools.instrument import apply_fitting
 from emtools.measure import Run
@@ -193,7 +193,7 @@ def as_corrected(by_hand: ByHand) -> Measure:
         text = by_hand.get((image.source.index, measurement.name))
         if text is None:
             return measurement.function(image, **given)
-        return corrected(image, measurement.name, given, Correction.from_dict(json.loads(text)))
+        return corrected(image, measurement.name, given, from_text(text))
 
     return measure
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from emtools.model import Image
     from emtools.model.result import Layer
 
+AS_LABELS = "drawn as labels"  # what is said of painted ones
 _LABELS = ("labels", "regions")  # parameters that take what was painted
 
 
@@ -90,7 +91,7 @@ class Correction:
     def sentences(self) -> tuple[str, ...]:
         """What was done, one thing each."""
         drawn = self.drawing.changes if self.drawing is not None else ()
-        painted = ("drawn as labels",) if self.labels is not None else ()
+        painted = (AS_LABELS,) if self.labels is not None else ()
         marks = Counter((mark, table) for table, own in self.marks.objects.items()
                         for mark in own.values())
         said = [f"{n} {table[:-1] if n == 1 else table} {mark}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class Held:
     order: tuple[str, ...] = ()
     counted: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def rejected(self) -> frozenset[int]:
         """Places of the images that were rejected by hand, in whatever was measured."""
         return frozenset(at for at, record in enumerate(self.records)

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import numpy as np
 from psygnal import Signal
 
-from emtools.corrections import Correction, corrected
+from emtools.corrections import Correction, corrected, without_rejected
 from emtools.measure import Run, load
 from emtools.model.image import same_scan
 from napari_emtools.found import result_layers
@@ -222,10 +222,8 @@ class Desk:
         """Show one of a result's element maps."""
         for data, shown, kind in result_layers(finding.image, finding.result, (name,)):
             if shown["metadata"]["layer"] == name:
-                old = next((layer for layer in self.layers_of(
-                    finding.image, finding.result.measurement)
-                    if layer.metadata["layer"] == name), None)
-                replaced(self._layers, old, (data, shown, kind))
+                replaced(self._layers, shown_as(self._layers, finding.image, name),
+                         (data, shown, kind))
 
     def forget(self, image: Image) -> None:
         """Take away all results of an image, whose calibration has changed."""
@@ -269,7 +267,10 @@ def desk_of(viewer: Any) -> Desk:
 
 def set_geometry(layer: Any, image: Image) -> None:
     """Give a layer scale, unit and distortion of an image."""
-    own = geometry(image, layer.ndim)
+    _lay(layer, geometry(image, layer.ndim))
+
+
+def _lay(layer: Any, own: Mapping[str, Any]) -> None:
     layer.scale, layer.units = own["scale"], own["units"]
     layer.affine = own.get("affine", np.eye(layer.ndim + 1))
 
@@ -290,8 +291,7 @@ def filled(layer: Any, new: tuple[Any, dict[str, Any], str]) -> bool:
     else:
         layer.data = data
     if tuple(layer.scale) != tuple(shown["scale"]) or "affine" in shown:
-        layer.scale, layer.units = shown["scale"], shown["units"]
-        layer.affine = shown.get("affine", np.eye(layer.ndim + 1))
+        _lay(layer, shown)
     layer.name, layer.metadata = shown["name"], shown["metadata"]
     for name in _FILLED:
         if name in shown and hasattr(layer, name) and (len(data) or name == "features"):
@@ -357,7 +357,8 @@ def measured(
         What the measurement finds by itself, and with the correction.
     """
     rests_on = {option.name for option in load(name).rests_on}
-    given = {**parameters, **{key: result for key, result in supplied.items() if key in rests_on}}
+    given = {**parameters, **{key: without_rejected(result) for key, result in supplied.items()
+                              if key in rests_on}}
     automatic = Run(image, {name: given}, (), sisters).result(name)
     if not correction:
         return automatic, automatic

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emtools.corrections import Correction, Drawing, place_of, plane_of
+from emtools.corrections import AS_LABELS, Correction, Drawing, place_of, plane_of
 from emtools.errors import ParameterError
 from emtools.tables import in_unit
 
@@ -40,7 +40,7 @@ class Editing:
         before = finding.correction
         changes = before.drawing.changes if before.drawing is not None else ()
         if before.labels is not None:
-            changes = ("drawn as labels",)
+            changes = (AS_LABELS,)
         # Numbers of objects are those of the tables that are shown now.
         self.drawing = replace(Drawing.of(result), changes=changes)
         self.marks, _ = before.marks.followed(result)  # by the numbers that are shown
@@ -52,7 +52,7 @@ class Editing:
     def correction(self) -> Correction:
         """What is to be measured."""
         comment, plane = self.finding.correction.comment, plane_of(self.finding.image)
-        if self.labels is not None and self.drawing.changes in ((), ("drawn as labels",)):
+        if self.labels is not None and self.drawing.changes in ((), (AS_LABELS,)):
             return Correction(labels=self.labels, marks=self.marks, comment=comment, plane=plane)
         return Correction(self.drawing, marks=self.marks, comment=comment, plane=plane)
 

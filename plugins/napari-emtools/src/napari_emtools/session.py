@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import emtools
+from emtools import batch
 from emtools.batch.plan import Recipe, Rule
 from emtools.corrections import Correction
 from emtools.errors import EmtoolsError, ParameterError
@@ -153,8 +154,6 @@ def store(contents: Contents, output: str | Path) -> list[str]:
     ParameterError
         If there is nothing to store, or the folder holds a batch of other images.
     """
-    from emtools import batch
-
     left_out: list[str] = []
     found: dict[Path, list[Finding]] = {}
     for _, finding in contents.findings:

@@ -126,12 +126,8 @@ class _Piece:
                 outcome = function()
         except Exception as error:  # whatever it is, it is told in the window
             outcome = error
-        function = _nothing  # whatever it holds goes with this thread, not with the message
+        del function  # whatever it holds goes before the message is taken
         _post().sent.emit(self, "arrived", outcome)
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 class _Post(QObject):

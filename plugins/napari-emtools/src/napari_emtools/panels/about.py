@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit, QTextBrowser, QTreeWidget, QTreeWidgetItem
 
-from napari_emtools.panels.base import ImageChoice, Panel
+from napari_emtools.panels.base import ImageChoice, Panel, table_text
 
 if TYPE_CHECKING:
     from emtools.model import Image
@@ -70,11 +70,9 @@ def described(image: Image) -> str:
               f"{', read when needed' if said['lazy'] else ''}")]
     lines += [(f"axis {axis['name']}", _axis(axis)) for axis in said["axes"]]
     lines += [(key.replace("_", " "), value) for key, value in said["acquisition"].items()]
-    rows = "".join(f"<tr><td style='padding-right:8px'>{html.escape(key)}</td>"
-                   f"<td>{html.escape(str(value))}</td></tr>"
-                   for key, value in lines if value not in (None, ""))
+    known = table_text(line for line in lines if line[1] not in (None, ""))
     audit = "".join(f"<li>{html.escape(one)}</li>" for one in said["audit"])
-    return f"<table>{rows}</table>" + (f"<p>Calibration:</p><ul>{audit}</ul>" if audit else "")
+    return known + (f"<p>Calibration:</p><ul>{audit}</ul>" if audit else "")
 
 
 def _axis(axis: Mapping[str, Any]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QDockWidget,
@@ -28,7 +29,7 @@ from napari_emtools.viewers import prepare
 from napari_emtools.work import Work, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from emtools.model import Image
 
@@ -123,6 +124,14 @@ class Panel(QWidget):
         """Connect a signal of the viewer or the desk for as long as the panel lives."""
         emitter.connect(slot)
         self._heard.append((emitter, slot))
+
+    def later(self, after_ms: int, call: Callable[[], None]) -> QTimer:
+        """Return a timer that calls a function once, so long after it is started."""
+        made = QTimer(self)
+        made.setSingleShot(True)
+        made.setInterval(after_ms)
+        made.timeout.connect(call)
+        return made
 
     def wrong(self, error: Exception) -> None:
         """Notify of an error, and say it in the panel."""
@@ -283,6 +292,21 @@ def scrolling(inside: QWidget) -> QScrollArea:
     made.setFrameShape(QFrame.Shape.NoFrame)
     made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     return made
+
+
+def table_text(rows: Iterable[Iterable[Any]], heads: Iterable[str] = ()) -> str:
+    """Return rows of cells as a small table in HTML; what a cell holds is shown as text."""
+    cells = "".join("<tr>" + "".join(
+        f"<td style='padding-right:8px'>{html.escape(str(cell))}</td>" for cell in row) + "</tr>"
+        for row in rows)
+    named = "".join(f"<th align='left' style='padding-right:8px'>{html.escape(head)}</th>"
+                    for head in heads)
+    return f"<table>{f'<tr>{named}</tr>' if named else ''}{cells}</table>"
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Return the names that stand in a text, separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def note(text: str = "") -> QLabel:

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from emtools.batch import Review
-from emtools.corrections import Correction, Marks
+from emtools.corrections import Correction
 from napari_emtools.panels.base import Panel, button, note, row
 from napari_emtools.shown import key_of, origin_of, title_of, unit_of
 from napari_emtools.viewers import show_images, unit_in
@@ -129,7 +129,7 @@ class BatchPanel(Panel):
             return
         if self._waits():
             return
-        keep = self._keeping({name: replace(one, marks=Marks(one.marks.objects, mark))
+        keep = self._keeping({name: replace(one, marks=replace(one.marks, image=mark))
                               for name, one in self._corrections().items()})
         self._begun("keeping")
         self.work.start(keep, lambda _: self._kept(go_on=mark is not None), self.wrong)
@@ -207,7 +207,7 @@ class BatchPanel(Panel):
             # What was measured here with other parameters has objects of its own.
             if finding is not None and finding.automatic is self._results.get(name):
                 now = finding.correction  # the window says nothing of the whole image
-                own = replace(now, marks=Marks(now.marks.objects, own.marks.image))
+                own = replace(now, marks=replace(now.marks, image=own.marks.image))
             found[name] = replace(own, comment=self.comment.text().strip()) if i == 0 else own
         return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCompleter, QDoubleSpinBox, QLineEdit, QTextBrowser
 
 from emtools import probe
@@ -14,7 +13,7 @@ from emtools.errors import EmtoolsError
 from emtools.process.fourier import bragg_filtered, fourier, log_display, prepared
 from napari_emtools.desk import replaced, shown_as
 from napari_emtools.found import reciprocal_places
-from napari_emtools.panels.base import ImageChoice, Panel, button, form, row
+from napari_emtools.panels.base import ImageChoice, Panel, button, form, names_in, row, table_text
 from napari_emtools.panels.transform_view import TransformView
 from napari_emtools.shown import (
     ORIGIN,
@@ -68,10 +67,7 @@ class FourierPanel(Panel):
         self._layer: Any = None
         self._with_found = False
         self._ready: tuple[str, Image] | None = None
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(0)
-        self._later.timeout.connect(self.renew)
+        self._later = self.later(0, self.renew)
         self._lay_out()
         self.images.chosen.connect(self._image_chosen)
         self.phases.editingFinished.connect(self._say)
@@ -211,7 +207,7 @@ class FourierPanel(Panel):
 
     def phase_names(self) -> tuple[str, ...]:
         """The phases that were named."""
-        return tuple(one.strip() for one in self.phases.text().split(",") if one.strip())
+        return names_in(self.phases.text())
 
     def _filtered(self, filtered: Image) -> None:
         image = self.images.image
@@ -296,14 +292,9 @@ def _together(last: int, pair: PairOfSpots) -> str:
 def _table(frame: pd.DataFrame, columns: tuple[str, ...]) -> str:
     if not len(frame):
         return "none of the phases fits"
-    cells = "".join(
-        "<tr>" + "".join(f"<td style='padding-right:8px'>"
-                         f"{value:.3g}</td>" if isinstance(value, float) else
-                         f"<td style='padding-right:8px'>{value}</td>" for value in values)
-        + "</tr>" for values in frame[list(columns)].head(_MOST_CANDIDATES).itertuples(index=False))
-    heads = "".join(f"<th align='left' style='padding-right:8px'>{name.replace('_', ' ')}</th>"
-                    for name in columns)
-    return f"<table><tr>{heads}</tr>{cells}</table>"
+    first = frame[list(columns)].head(_MOST_CANDIDATES).itertuples(index=False)
+    return table_text(([f"{value:.3g}" if isinstance(value, float) else value for value in values]
+                       for values in first), [name.replace("_", " ") for name in columns])
 
 
 def _sizes(image: Image) -> tuple[float, float]:

@@ -25,7 +25,16 @@ from emtools.model import Measured
 from napari_emtools.desk import measured
 from napari_emtools.fields import fields_of, labels_on, lines_of, numbers_in
 from napari_emtools.found import map_names
-from napari_emtools.panels.base import ImageChoice, Panel, button, form, note, row, scrolling
+from napari_emtools.panels.base import (
+    ImageChoice,
+    Panel,
+    button,
+    form,
+    note,
+    row,
+    scrolling,
+    table_text,
+)
 from napari_emtools.shown import frame_of, key_of, title_of
 from napari_emtools.work import Work
 
@@ -346,9 +355,8 @@ def summary_text(result: Result) -> str:
         if key == "outcome" or value in (None, ""):
             continue
         said = ", ".join(map(_said, value)) if isinstance(value, list | tuple) else _said(value)
-        rows.append(f"<tr><td style='padding-right:8px'>{html.escape(key.replace('_', ' '))}</td>"
-                    f"<td>{html.escape(said)}</td></tr>")
-    return f"<table>{''.join(rows)}</table>"
+        rows.append((key.replace("_", " "), said))
+    return table_text(rows)
 
 
 def _said(value: Any) -> str:

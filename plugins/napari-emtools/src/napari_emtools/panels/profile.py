@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -22,7 +22,7 @@ from emtools.figures.style import style
 from emtools.model import Measured
 from emtools.tables import in_unit
 from napari_emtools.desk import replaced
-from napari_emtools.panels.base import ImageChoice, Panel, button, form, row
+from napari_emtools.panels.base import ImageChoice, Panel, button, form, row, table_text
 from napari_emtools.panels.plots import FigureView, canvas_of
 from napari_emtools.shown import ORIGIN, key_of, tool_layer
 
@@ -74,10 +74,7 @@ class ProfilePanel(Panel):
         self.bodies: Bodies | None = None
         self.fringes: FringesAlong | None = None
         self._layer: Any = None
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(30)
-        self._later.timeout.connect(self.renew)
+        self._later = self.later(30, self.renew)
         self._lay_out()
         self.images.chosen.connect(self._image_chosen)
         self.across.valueChanged.connect(lambda _: self._later.start())
@@ -252,11 +249,10 @@ def _distances(bodies: Bodies, unit: str) -> str:
     if not bodies:
         return bodies.reason
     columns = [in_unit(name, unit) for name in ("distance_nm", "distance_err_nm")]
-    rows = "".join(f"<tr><td style='padding-right:8px'>{kind}</td>"
-                   f"<td>{Measured(value, err, unit)}</td></tr>"
-                   for kind, value, err in zip(bodies.distances["kind"], *(
-                       bodies.distances[name].tolist() for name in columns), strict=True))
-    return f"<table>{rows}</table>{bodies.note}"
+    rows = ((kind, Measured(value, err, unit)) for kind, value, err in zip(
+        bodies.distances["kind"], *(bodies.distances[name].tolist() for name in columns),
+        strict=True))
+    return table_text(rows) + bodies.note
 
 
 def _why_not(image: Image) -> str | None:

@@ -62,7 +62,7 @@ class SessionPanel(Panel):
         self.said.setText("saving")
         contents = session.Contents.of(self.desk)
         self.work.start(lambda: session.save(contents, path),
-                        lambda _: self.said.setText(f"saved: {Path(path).name}"), self._failed)
+                        lambda _: self.said.setText(f"saved: {Path(path).name}"), self.wrong)
 
     def open(self, path: str = "") -> None:
         """Open a session."""
@@ -70,7 +70,7 @@ class SessionPanel(Panel):
             path, _ = QFileDialog.getOpenFileName(self, "Open a session", filter=_FILES)
         if path:
             self.said.setText("opening")
-            self.work.start(lambda: session.load(path), self._opened, self._failed)
+            self.work.start(lambda: session.load(path), self._opened, self.wrong)
 
     def store(self, folder: str = "") -> None:
         """Write what was measured into a results folder of a batch."""
@@ -85,18 +85,15 @@ class SessionPanel(Panel):
                 f"not written: {one}" for one in left_out)]))
 
         contents = session.Contents.of(self.desk)
-        self.work.start(lambda: session.store(contents, folder), done, self._failed)
+        self.work.start(lambda: session.store(contents, folder), done, self.wrong)
 
     def _opened(self, found: Session) -> None:
         try:
             kept = show_session(self.viewer, found)
         except EmtoolsError as error:
-            self._failed(error)
+            self.wrong(error)
             return
         self.said.setText("\n".join([session.told(found), *kept]))
-
-    def _failed(self, error: Exception) -> None:
-        self.wrong(error)
 
     def _show(self) -> None:
         lines = [f"<b>{title_of(image)}</b>" for image in self.desk.images()]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QComboBox, QLineEdit, QTextBrowser
 
 import emtools
@@ -16,7 +14,7 @@ from emtools.figures.style import style
 from emtools.model import Measured
 from emtools.process.spectra import region_spectrum, window_map
 from napari_emtools.desk import replaced, shown_as
-from napari_emtools.panels.base import ImageChoice, Panel, button, form, row
+from napari_emtools.panels.base import ImageChoice, Panel, button, form, names_in, row, table_text
 from napari_emtools.panels.plots import canvas_of
 from napari_emtools.shown import (
     ORIGIN,
@@ -68,8 +66,8 @@ class SpectrumPanel(Panel):
         self.work, self.mapping = Work(self), Work(self)
         self._layer: Any = None
         self._span: Any = None
-        self._later = self._timer(_DRAWN_AGAIN_MS, self.renew)
-        self._map_later = self._timer(_MAPPED_AGAIN_MS, self._map)
+        self._later = self.later(_DRAWN_AGAIN_MS, self.renew)
+        self._map_later = self.later(_MAPPED_AGAIN_MS, self._map)
         self._lay_out()
         self.images.chosen.connect(self._image_chosen)
         self.elements.editingFinished.connect(self.renew)
@@ -88,13 +86,6 @@ class SpectrumPanel(Panel):
         self.box.addWidget(self.canvas, 3)
         self.box.addWidget(self.said)
         self.box.addWidget(self.text, 2)
-
-    def _timer(self, after_ms: int, call: Any) -> QTimer:
-        made = QTimer(self)
-        made.setSingleShot(True)
-        made.setInterval(after_ms)
-        made.timeout.connect(call)
-        return made
 
     def draw_region(self) -> None:
         """Let a region be drawn, moved and resized."""
@@ -120,7 +111,7 @@ class SpectrumPanel(Panel):
         if image is None:
             return
         region = None if self._layer is None else region_of(self._layer, image)
-        elements = tuple(one.strip() for one in self.elements.text().split(",") if one.strip())
+        elements = names_in(self.elements.text())
 
         def summed() -> tuple[Image, Result]:
             spectrum = region_spectrum(image, region)
@@ -224,13 +215,8 @@ def composition_text(result: Result) -> str:
         err = float(np.hypot(one["atomic_percent_err"], one["atomic_percent_k_err"]))
         said = str(Measured(one["atomic_percent"], err, "at.%")) if one["detected"] else \
             f"not detected, below {one['limit_atomic_percent']:.2g} at.%"
-        cells = (one["element"], one["line"], Measured(one["counts"], one["counts_err"]), said)
-        rows.append("<tr>" + "".join(
-            f"<td style='padding-right:8px'>{html.escape(str(cell))}</td>" for cell in cells)
-            + "</tr>")
-    heads = "".join(f"<th align='left' style='padding-right:8px'>{name}</th>"
-                    for name in ("", "line", "counts", "share"))
-    return f"<table><tr>{heads}</tr>{''.join(rows)}</table>" if rows else ""
+        rows.append((one["element"], one["line"], Measured(one["counts"], one["counts_err"]), said))
+    return table_text(rows, ("", "line", "counts", "share")) if rows else ""
 
 
 def _only_counts(spectrum: Image) -> pd.DataFrame:
