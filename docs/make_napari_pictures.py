@@ -78,7 +78,8 @@ class Tour:
         self.window.settle(0.6)
         pixels = self.window.viewer.window.screenshot(canvas_only=False, flash=False)
         path = self.folder / f"napari_{name}.png"
-        few = Image.fromarray(np.asarray(pixels)[..., :3]).quantize(200)
+        few = Image.fromarray(np.asarray(pixels)[..., :3]).quantize(
+            256, method=Image.Quantize.MAXCOVERAGE)  # keeps the colour of a thin line too
         few.save(path, optimize=True)
         assert imageio.improps(path).shape[:2] == self.size[::-1], "the window has grown"
         print(path)
@@ -183,9 +184,8 @@ def others(tour: Tour) -> None:
     calibrate.draw_line()
     pixels = np.asarray(calibrate.images.image.data)
     bright = pixels > 0.9 * pixels.max()
-    y = int(np.argmax(bright[-100:, :200].sum(axis=1))) + len(pixels) - 100  # a line of the bar
-    x = np.flatnonzero(bright[y, :200])
-    calibrate._layer.add_lines(np.array([[y, x[0] - 0.5], [y, x[-1] + 0.5]]))
+    y, start, end = longest_run(bright)
+    calibrate._layer.add_lines(np.array([[y, start - 0.5], [y, end - 0.5]]))
     calibrate.length.setValue(50.0)
     calibrate.with_distance()
     tour.take("calibrate")
@@ -209,6 +209,17 @@ def others(tour: Tour) -> None:
         tour.wait(panel)
         tour.wait(panel)
         tour.take("batch")
+
+
+def longest_run(bright: np.ndarray[Any, Any]) -> tuple[int, int, int]:
+    """Return row, first column and the one past the last of the longest bright line: the bar."""
+    found = (0, 0, 0)
+    for y, line in enumerate(bright):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], line.astype(int), [0]])))
+        for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+            if end - start > found[2] - found[1]:
+                found = (y, start, end)
+    return found
 
 
 def main() -> None:
