@@ -7,6 +7,7 @@ of its own.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from napari_emtools.shown import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from emtools.model import Image
     from napari_emtools.session import Session
@@ -137,6 +138,21 @@ def prepare(viewer: Any) -> None:
     callbacks = viewer.layers.events.inserted
     if _on_inserted not in callbacks.callbacks:
         callbacks.connect(_on_inserted)
+        viewer.layers.events.removing.connect(_in_its_own_context(weakref.ref(viewer)))
+
+
+def _in_its_own_context(viewer: weakref.ref[Any]) -> Callable[[], None]:
+    """Return what makes the OpenGL context of a viewer the current one.
+
+    napari frees the textures of a layer that goes in whichever context is current.  With two
+    windows that can be the other one's, which then draws with what was freed, and crashes.
+    """
+    def make_current() -> None:
+        # Neither is public: a napari without them is left as it is.
+        with contextlib.suppress(AttributeError, RuntimeError):
+            viewer().window._qt_viewer.canvas._scene_canvas.set_current()  # type: ignore[union-attr]
+
+    return make_current
 
 
 def scale_bar(viewer: Any) -> Any:
