@@ -62,6 +62,25 @@ def test_panels_say_what_to_do_in_an_empty_window(window: Any) -> None:
         assert panel.isVisible()
 
 
+def test_a_window_frees_its_textures_in_its_own_context(window: Any) -> None:
+    """Two windows share no textures: freed in the other's context, they crash its drawing."""
+    from qtpy.QtGui import QOpenGLContext
+
+    from napari_emtools.viewers import viewer_of
+
+    def context(viewer: Any) -> QOpenGLContext:
+        return viewer.window._qt_viewer.canvas.native.context()
+
+    window.open(SAMPLES / "pbs_chains_detail.hspy")
+    other = viewer_of("1/nm")
+    window.settle()
+    assert context(other) != context(window.viewer)
+    other.window._qt_viewer.canvas.native.makeCurrent()
+    assert QOpenGLContext.currentContext() == context(other)
+    window.viewer.layers.clear()
+    assert QOpenGLContext.currentContext() == context(window.viewer)
+
+
 def test_nothing_is_left_of_a_closed_window() -> None:
     import napari
     from qtpy.QtWidgets import QApplication
