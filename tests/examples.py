@@ -76,11 +76,19 @@ def _spectra(seed: int) -> tuple[Image, dict[str, pd.DataFrame]]:
     return spectra, {"composition": truth["composition"].drop(columns="k_factor")}
 
 
+def _rings(seed: int) -> tuple[Image, dict[str, pd.DataFrame]]:
+    return simulate.rings("Au", shape=(260, 280), pixel_size_per_nm=0.06, centre_px=(120.3, 150.8),
+                          ellipticity=0.015, ellipse_deg=20.0 + 7.0 * seed, crystallite_nm=4.0,
+                          stop_px=9.0, stop_deg=70.0 + 40.0 * seed, counts=200.0, rng=seed)
+
+
 EXAMPLES: dict[str, Example] = {
     "attachment": Example(_attached, found="angles", parameters={"d_nm": 0.297}),
     "chains": Example(_chains, found="dots"),
     "eds": Example(_spectra, found="composition", parameters={
         "elements": ("Pb", "S"), "k_factors": {"Pb_Ma": 2.4, "S_Ka": 1.02}}),
+    "rings": Example(_rings, found="rings", parameters={
+        "phases": ("Au",), "instrument_fwhm_per_nm": 0.05}),
     "lattice": Example(_crystal, found="reflections", parameters={"phases": ("CuInS2",)}),
 }
 
@@ -105,13 +113,15 @@ def difference(column: str, a: Any, b: Any) -> Any:
 def places(tables: Tables, name: str) -> NDArray[np.float64]:
     """Where each row of a table is, ``(n, 2)``: what it is matched by.
 
-    Wave vectors (their sign does not count), positions, or for a table without either the mean
-    position of the rows of another table that name what its rows are about.
+    Wave vectors (their sign does not count), wave numbers, positions, or for a table without either
+    the mean position of the rows of another table that name what its rows are about.
     """
     table = tables[name]
     if {"k_per_nm", "angle_deg"} <= set(table):
         turn = np.radians(2.0 * table["angle_deg"])
         return np.stack([table["k_per_nm"] * np.sin(turn), table["k_per_nm"] * np.cos(turn)], -1)
+    if "k_per_nm" in table:
+        return table[["k_per_nm"]].to_numpy()
     if {"y_nm", "x_nm"} <= set(table):
         return table[["y_nm", "x_nm"]].to_numpy()
     one = table.columns[0]

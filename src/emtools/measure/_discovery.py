@@ -21,7 +21,7 @@ from emtools._version import __version__
 from emtools.errors import ParameterError
 from emtools.measure._given import Given, said_of
 from emtools.model import Image, Result
-from emtools.units import LENGTH, PIXEL
+from emtools.units import LENGTH, PIXEL, RECIPROCAL
 
 if TYPE_CHECKING:
     from emtools.tables import Table
@@ -107,6 +107,8 @@ class Measurement:
         First line of its docstring.
     axes
         What it needs beside, or in place of, y and x; none for single pictures.
+    reciprocal
+        Whether it measures diffraction patterns and transforms, not images in real space.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Measurement:
     options: tuple[Option, ...]
     summary: str
     axes: tuple[str, ...] = ()
+    reciprocal: bool = False
 
     @property
     def rests_on(self) -> tuple[Option, ...]:
@@ -138,15 +141,26 @@ class Measurement:
         if not image.is_plane:
             return f"not a single picture ({axes})"
         units = {axis.unit for axis in image.plane_axes}
-        if "1/nm" in units:
+        if self.reciprocal:
+            return self._why_no_pattern(image, units)
+        if RECIPROCAL in units:
             return "a diffraction pattern or transform (axes in 1/nm)"
         if not units <= {LENGTH, PIXEL}:
             return f"not an image in real space (axes in {' and '.join(sorted(units))})"
         return None
 
+    def _why_no_pattern(self, image: Image, units: set[str]) -> str | None:
+        if units == {RECIPROCAL} or (units == {PIXEL} and image.acquisition.modality):
+            return None
+        if units == {PIXEL}:
+            return "not known to be a diffraction pattern (axes in px)"
+        return f"not a diffraction pattern (axes in {' and '.join(sorted(units))})"
+
     def why(self, image: Image) -> str:
         """Return why the measurement fits the image, in words."""
         modality = image.acquisition.modality
+        if self.reciprocal:
+            return f"{modality} pattern" if modality else "picture in 1/nm"
         return f"{modality} image" if modality else "picture of unknown modality"
 
     def check(self, parameters: Mapping[str, Any]) -> None:
@@ -176,9 +190,12 @@ class Measurement:
 
 
 def measurement(
-    tables: Mapping[str, Table], modalities: tuple[str, ...], axes: tuple[str, ...] = ()
+    tables: Mapping[str, Table], modalities: tuple[str, ...], axes: tuple[str, ...] = (),
+    reciprocal: bool = False,
 ) -> Callable[[Callable[P, Result]], Callable[P, Result]]:
     """Declare a function as a measurement of pictures, or of what has the `axes` beside them.
+
+    `reciprocal` says that the pictures are diffraction patterns.
 
     The wrapped function also accepts a HyperSpy signal, and its result carries the complete
     effective parameters and the source with versions.
@@ -201,7 +218,8 @@ def measurement(
             said = {name: said_of(value) for name, value in values.items()}
             return replace(result, parameters={**said, **result.parameters}, source=source)
 
-        measure.__dict__.update(tables=dict(tables), modalities=modalities, axes=axes)
+        measure.__dict__.update(tables=dict(tables), modalities=modalities, axes=axes,
+                                reciprocal=reciprocal)
         return measure
 
     return declare
@@ -270,6 +288,7 @@ def load(name: str) -> Measurement:
     return Measurement(
         name=name, function=function, tables=function.tables, modalities=function.modalities,
         options=options_of(function), summary=doc.split("\n", 1)[0], axes=function.axes,
+        reciprocal=function.reciprocal,
     )
 
 

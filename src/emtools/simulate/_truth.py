@@ -105,6 +105,29 @@ COMPOSITION = Table("one line of one element in one region", (
     Column("k_factor", "float", "weight-fraction k-factor that the simulation used"),
 ))
 
+RINGS = Table("one family of planes of one phase", (
+    Column("ring", "int", "number of the ring, from 1"),
+    Column("d_spacing_nm", "float", "lattice spacing"),
+    Column("k_per_nm", "float", "1 / d"),
+    Column("fwhm_per_nm", "float", "full width at half maximum, the instrument's included"),
+    Column("intensity", "float", "height of the azimuthal mean, of the strongest ring"),
+    Column("crystallite_nm", "float", "size of the crystals"),
+    Column("phase", "str", "name of the phase"),
+    Column("hkl", "str", "Miller indices of one member"),
+))
+
+POWDERS = Table("one phase of a ring pattern", (
+    Column("phase", "str", "name of the phase"),
+    Column("volume_percent", "float", "of the crystals' volume"),
+))
+
+PATTERNS = Table("a diffraction pattern", (
+    Column("centre_y_px", "float", "row of the central beam"),
+    Column("centre_x_px", "float", "column of the central beam"),
+    Column("ellipticity", "float", "long minus short axis of the rings, over their mean"),
+    Column("ellipse_deg", "float", "direction of the long axis, counter-clockwise from +x"),
+))
+
 LATTICE_TABLES = {"reflections": REFLECTIONS, "grains": GRAINS}
 CHAIN_TABLES = {"chains": CHAINS, "gaps": GAPS, "dots": DOTS, "axes": AXES}
 
