@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-def peaksclipped(profile: Floats, widths: Floats) -> Floats:
+def peaks_clipped(profile: Floats, widths: Floats) -> Floats:
     """Return a profile with all maxima narrower than `widths` clipped off.
 
     Parameters
