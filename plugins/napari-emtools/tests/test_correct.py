@@ -21,6 +21,7 @@ def chains(window: Any) -> Any:
 
 
 def _wait(window: Any, panel: Any) -> None:
+    window.settle()  # what napari's own tools did is taken over when they are done
     window.until(lambda: not panel.work.running)
 
 
@@ -134,6 +135,59 @@ def test_measuring_again_keeps_what_was_corrected(window: Any, chains: Any) -> N
     window.until(lambda: not panel.work.running)
     assert len(chains.finding.result.tables["chains"]) == 2
     assert len(chains.finding.automatic.tables["chains"]) == 3
+
+
+def test_a_line_that_is_given_up_adds_nothing(window: Any, chains: Any) -> None:
+    before = chains.finding.result
+    layer = chains._layers["chains"]
+    chains.draw()
+    # As napari does where a path of one place is ended: the shape is gone, and said to be added.
+    layer.events.data(value=layer.data, action="added", data_indices=(-1,), vertex_indices=((),))
+    _wait(window, chains)
+    assert chains.finding.result is before
+    assert not chains.finding.history
+
+
+def test_nothing_is_added_where_nothing_is_found(window: Any, chains: Any) -> None:
+    before = chains.finding.result
+    chains.draw()
+    chains._layers["chains"].add_paths(np.array([[1.0, 1.0], [2.0, 4.0], [2.5, 8.0]]))
+    _wait(window, chains)
+    assert chains.finding.result is before
+    assert not chains.finding.history
+    assert len(chains._layers["chains"].data) == len(before.tables["chains"])
+    assert "nothing is added" in chains.said.text()
+
+
+def test_no_line_is_begun_while_the_last_one_is_measured(window: Any, chains: Any) -> None:
+    layer = chains._layers["chains"]
+    chains.draw()
+    layer.add_paths(np.asarray(layer.data[0])[::4] + 3.0)
+    window.settle()
+    if chains.work.running:
+        assert str(layer.mode) == "select"
+        chains.draw()
+        assert str(layer.mode) == "select"
+        assert "being measured" in chains.said.text()
+    _wait(window, chains)
+    assert len(layer.data) == len(chains.finding.result.tables["chains"])
+
+
+@pytest.mark.parametrize("press", ["delete", "split_dots", "accept"])
+def test_nothing_chosen_is_no_step(window: Any, chains: Any, press: str) -> None:
+    chains._layers["chains"].selected_data = {0}
+    chains.delete("chains")
+    _wait(window, chains)
+    chains.undo_button.click()
+    window.settle()
+    for layer in chains._layers.values():
+        layer.selected_data = set()
+    {"delete": lambda: chains.delete("chains"), "split_dots": chains.split_dots,
+     "accept": lambda: chains.mark("accepted")}[press]()
+    _wait(window, chains)
+    assert "Nothing is chosen" in chains.said.text()
+    assert not chains.finding.history
+    assert chains.redo_button.isEnabled()
 
 
 def test_wrong_edit_is_told_and_nothing_changes(

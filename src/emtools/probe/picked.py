@@ -37,6 +37,7 @@ _NEAREST_CELLS = 4.0  # from the zero frequency, where the ground ends
 _REACH_CELLS = 3.0  # how far a click may be off, in cells of the transform
 _REACH_CYCLES = 0.01  # or in cycles per pixel: three dots of a screen that shows 600 of them
 _REACH_SHARE = 0.5  # of the wave vector, at most
+_BESIDE = 4.0  # reaches away from the click a spot is beside it
 _CLICKED = 0.4  # of the reach: how far a click is off as a rule
 _RING_CELLS = 8.0  # around the reach: the neighbours that tell the noise
 _FLAT_PERIODS = 4.0  # of the fringes: what varies more slowly is ground
@@ -268,6 +269,8 @@ def _seed(seen: _Transform, clicked: Floats, within: Floats, rate: float) -> See
     sign = np.where(peaks.frequency @ clicked < 0, -1.0, 1.0)
     away = np.hypot(*((peaks.frequency * sign[:, None] - clicked) / within).T)
     if not (away <= 1.0).any():
+        if away.size and away.min() < _BESIDE:
+            return "no maximum within reach: click nearer to the middle of the spot"
         return ("not above the noise: the strongest cell within reach has "
                 f"{seen.strongest(clicked, within):.1f} times the power of those around it")
     meant = np.where(away <= 1.0, np.log(peaks.excess) - (away / _CLICKED) ** 2, -np.inf)

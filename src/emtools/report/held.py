@@ -60,7 +60,8 @@ class Held:
 
     def left_out(self, measurement: str) -> str:
         """What was rejected by hand, in words; empty if nothing was."""
-        said = [f"{len(self.rejected)} images"] if self.rejected else []
+        n = len(self.rejected)
+        said = [f"{n} image{'s' if n > 1 else ''}"] if n else []
         for name, table in self.tables.items():
             if "mark" in table and name.startswith(f"{measurement}."):
                 n = int(((table["mark"] == "rejected") & ~table["at"].isin(self.rejected)).sum())

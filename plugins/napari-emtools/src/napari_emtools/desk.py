@@ -283,6 +283,8 @@ def filled(layer: Any, new: tuple[Any, dict[str, Any], str]) -> bool:
     data, shown, kind = new
     if type(layer).__name__.lower() != kind or layer.ndim != len(shown["scale"]):
         return False
+    if getattr(layer, "_is_creating", False):  # a line is being drawn: it would be lost half done
+        layer._finish_drawing()
     if hasattr(layer, "selected_data"):
         layer.selected_data = set()
     if kind == "shapes" and len(data):

@@ -139,7 +139,7 @@ def _map_style(layer: Layer, result: Result) -> dict[str, Any]:
         colour = "#ffffff"
     known = data[np.isfinite(data)]
     top = float(np.percentile(known, _BRIGHTEST)) if known.size else 1.0
-    return {"visible": True, "blending": "additive", "contrast_limits": (0.0, max(top, 1e-6)),
+    return {"visible": True, "blending": "translucent", "contrast_limits": (0.0, max(top, 1e-6)),
             "colormap": Colormap(["#000000", colour], name=f"to {colour}")}
 
 

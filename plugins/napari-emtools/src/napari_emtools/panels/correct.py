@@ -43,7 +43,10 @@ class CorrectPanel(Panel):
         self.changes = QTextBrowser()
         self._editing: Editing | None = None
         self._layers: dict[str, Any] = {}
+        self._shown: dict[str, int] = {}  # how many objects each layer shows
         self._redrawn: int | None = None  # place of the chain that is drawn anew
+        self._done_by_hand: list[Callable[[], None]] = []
+        self._soon = self.later(0, self._take_over)
         self._armed: Callable[[np.ndarray[Any, Any]], None] | None = None
         self.undo_button = button("Undo", "Take the last correction back", lambda: self.step(True))
         self.redo_button = button("Redo", "Make it again", lambda: self.step(False))
@@ -60,7 +63,8 @@ class CorrectPanel(Panel):
         grid = QGridLayout()
         lines: tuple[tuple[str, tuple[tuple[str, str, Callable[[], None]], ...]], ...] = (
             ("chains", (
-                ("Draw", "Draw a new centreline", self.draw),
+                ("Draw", "Draw a new centreline: click its places, a double click ends it",
+                 self.draw),
                 ("Redraw", "Draw the chosen chain anew; it keeps its number", self.redraw),
                 ("Choose", "Choose chains", lambda: self._tool("chains", "select")),
                 ("Vertices", "Move single places of a centreline",
@@ -110,7 +114,8 @@ class CorrectPanel(Panel):
 
     def delete(self, table: str) -> None:
         """Delete the chosen objects of a layer."""
-        self._edit(lambda editing: editing.removed(table, self._chosen(table)))
+        if chosen := self._chosen_or_say(table):
+            self._edit(lambda editing: editing.removed(table, chosen))
 
     def join(self) -> None:
         """Join the two chosen chains."""
@@ -119,7 +124,8 @@ class CorrectPanel(Panel):
     def draw(self) -> None:
         """Let a new centreline be drawn."""
         self._redrawn = None
-        self._tool("chains", "add_path")
+        if self._free_to_draw():
+            self.said.setText("Click the places of the chain; a double click ends it.")
 
     def redraw(self) -> None:
         """Let the chosen chain be drawn anew."""
@@ -127,9 +133,17 @@ class CorrectPanel(Panel):
         if len(chosen) != 1:
             self.said.setText("Choose one chain, then draw it anew.")
             return
-        self._tool("chains", "add_path")
-        self._redrawn = chosen[0]
-        self.said.setText("Draw the chain; a double click ends it.")
+        if self._free_to_draw():
+            self._redrawn = chosen[0]
+            self.said.setText("Click the places of the chain; a double click ends it.")
+
+    def _free_to_draw(self) -> bool:
+        """Take the tool that draws lines, unless what was drawn before is being measured."""
+        finding = self.finding
+        if finding is not None and self.desk.under_way(finding.image, MEASUREMENT):
+            self.said.setText("The change before is being measured: draw when it is done.")
+            return False
+        return self._tool("chains", "add_path")
 
     def paint(self) -> None:
         """Show the chains as labels that can be painted."""
@@ -168,13 +182,19 @@ class CorrectPanel(Panel):
 
     def split_dots(self) -> None:
         """Make two of each chosen dot."""
-        self._edit(lambda editing: editing.dots_split(self._chosen("dots")))
+        if chosen := self._chosen_or_say("dots"):
+            self._edit(lambda editing: editing.dots_split(chosen))
 
     def mark(self, mark: Mark | None) -> None:
         """Accept or reject the chosen chains and dots."""
+        chosen = {table: self._chosen(table) for table in ("chains", "dots")}
+        if not any(chosen.values()):
+            self.said.setText("Nothing is chosen: choose chains or dots on the image.")
+            return
+
         def change(editing: Editing) -> None:
-            for table in ("chains", "dots"):
-                editing.marked(table, self._chosen(table), mark)
+            for table, places in chosen.items():
+                editing.marked(table, places, mark)
 
         self._edit(change)
 
@@ -186,9 +206,14 @@ class CorrectPanel(Panel):
             self.said.setText("There is nothing to undo." if back else "There is nothing to redo.")
 
     def _edit(
-        self, change: Callable[[Editing], None], then: Callable[[], Any] = lambda: None
+        self, change: Callable[[Editing], None], then: Callable[[], Any] = lambda: None, *,
+        added: str = "",
     ) -> None:
-        """Make a change, and measure again; what is wrong with it is said, and nothing changes."""
+        """Make a change, and measure again; what is wrong with it is said, and nothing changes.
+
+        `added` names the table that must have more objects afterwards: where nothing is found,
+        nothing was added.
+        """
         editing = self._editing
         if editing is None:
             self.said.setText("Measure chains first.")
@@ -209,6 +234,10 @@ class CorrectPanel(Panel):
         image, automatic, parameters = finding.image, finding.automatic, finding.parameters
 
         def done(result: Result) -> None:
+            if added and len(result.tables[added]) <= len(finding.result.tables[added]):
+                self.desk.show(finding)
+                self.said.setText("Nothing can be measured there: nothing is added.")
+                return
             self.desk.correct(finding, correction, result)
             then()
 
@@ -223,18 +252,25 @@ class CorrectPanel(Panel):
             self.desk.show(finding)
         self.wrong(error)
 
-    def _tool(self, table: str, mode: str) -> None:
+    def _tool(self, table: str, mode: str) -> bool:
         layer = self._layers.get(table)
         if layer is None:
             self.said.setText(f"There is no layer of {table}: measure chains first.")
-            return
+            return False
         self.viewer.layers.selection.active = layer
         layer.visible = True
         layer.mode = mode
+        return True
 
     def _chosen(self, table: str) -> list[int]:
         layer = self._layers.get(table)
         return [] if layer is None else sorted(int(i) for i in layer.selected_data)
+
+    def _chosen_or_say(self, table: str) -> list[int]:
+        chosen = self._chosen(table)
+        if not chosen:
+            self.said.setText(f"Nothing is chosen: choose {table} on the image.")
+        return chosen
 
     def _no_chains(self, image: Image) -> str | None:
         return None if self.desk.of(image, MEASUREMENT) else "no chains measured"
@@ -248,7 +284,7 @@ class CorrectPanel(Panel):
         """Follow the layers of the result that is shown."""
         for table, layer in self._layers.items():
             layer.events.data.disconnect(getattr(self, f"_{table}_edited"))
-        self._layers = {}
+        self._layers, self._shown = {}, {}
         finding = self.finding
         self._editing = None if finding is None else Editing(finding)
         self.undo_button.setEnabled(bool(finding and finding.history))
@@ -261,6 +297,7 @@ class CorrectPanel(Panel):
             table = layer.metadata["layer"]
             if table in _TABLES:
                 self._layers[table] = layer
+                self._shown[table] = len(layer.data)
                 layer.events.data.connect(getattr(self, f"_{table}_edited"))
         self.said.setText(finding.result.outcome)
         said = finding.correction.sentences
@@ -283,17 +320,36 @@ class CorrectPanel(Panel):
         if layer is None or self.desk.showing or action not in ("added", "removed", "changed"):
             return
         data = layer.data
+        if action == "added" and len(data) <= self._shown.get(table, 0):
+            return  # a line that was given up: napari has taken it back
         places = [int(i) % max(len(data) + (action == "removed"), 1) if int(i) < 0 else int(i)
                   for i in np.atleast_1d(np.asarray(event.data_indices)).ravel()]
+        # napari is in the midst of its own tool: the layer is not filled anew before it is done.
+        self._done_by_hand.append(self._as_edit(table, action, places, data))
+        self._soon.start()
+
+    def _as_edit(
+        self, table: str, action: str, places: list[int], data: Any
+    ) -> Callable[[], None]:
+        """What was done to a layer, as an edit to be made."""
         if action == "removed":
-            self._edit(lambda editing: editing.removed(table, places))
-        elif action == "added" and table == "chains" and self._redrawn is not None:
+            return lambda: self._edit(lambda editing: editing.removed(table, places))
+        if action == "changed":
+            return lambda: self._edit(lambda editing: editing.changed(table, places, data))
+        if table == "chains" and self._redrawn is not None:
             old, self._redrawn = self._redrawn, None
-            self._edit(lambda editing: editing.changed(table, [old], {old: data[places[-1]]}))
-        elif action == "added":
-            self._edit(lambda editing: editing.added(table, places, data))
-        else:
-            self._edit(lambda editing: editing.changed(table, places, data))
+            return lambda: self._edit(
+                lambda editing: editing.changed(table, [old], {old: data[places[-1]]}))
+        return lambda: self._edit(lambda editing: editing.added(table, places, data), added=table)
+
+    def _take_over(self) -> None:
+        """Make the edits that were done with napari's own tools."""
+        line = self._layers.get("chains")
+        if line is not None and str(line.mode) == "add_path":
+            line.mode = "select"  # the next line is drawn when this one is measured
+        edits, self._done_by_hand = self._done_by_hand, []
+        for edit in edits:
+            edit()
 
     def _clicked(self, position: Any) -> None:
         """Do what waits for a click."""

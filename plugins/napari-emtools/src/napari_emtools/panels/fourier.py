@@ -80,7 +80,8 @@ class FourierPanel(Panel):
         self.box.addLayout(row(
             button("Area", "Show a rectangle on the image that can be dragged", self.draw_area),
             button("Whole", "See the whole transform", self.transform.whole),
-            button("Clear", "Forget the spots that were clicked", self.clear)))
+            button("Clear", "Forget the spots that were clicked, and the rings",
+                   self.clear)))
         self.transform.native.setMinimumHeight(220)
         self.box.addWidget(self.transform.native, 3)
         self.box.addWidget(self.said)
@@ -159,6 +160,7 @@ class FourierPanel(Panel):
     def clear(self) -> None:
         """Forget the spots."""
         self.spots = []
+        self.transform.draw_rings([])
         self._mark()
         self._say()
 
@@ -168,6 +170,7 @@ class FourierPanel(Panel):
         seen = self.transform.transform
         if not names or seen is None:
             self.transform.draw_rings([])
+            self.said.setText("Name phases first: their rings are drawn.")
             return
         if seen.plane_axes[0].unit != "1/nm":
             self.said.setText("rings need a pixel size in nm: calibrate the image")
