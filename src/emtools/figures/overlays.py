@@ -14,6 +14,7 @@ from emtools.figures.eds import eds_pictures
 from emtools.figures.histograms import FEWEST_VALUES, histogram
 from emtools.figures.images import panel_size, shortened, show
 from emtools.figures.lattice import has_strain, lattice_figure, strain_figure
+from emtools.figures.rings import rings_figure
 from emtools.figures.style import COLUMN_IN, SERIES, note, panel, sheet, style
 from emtools.tables import in_unit
 
@@ -43,6 +44,7 @@ class _Distribution(NamedTuple):
 
 _FIGURES: dict[str, Callable[[Image, Result], Figure]] = {
     "attachment": attachment_figure, "chains": chains_figure, "lattice": lattice_figure,
+    "rings": rings_figure,
 }
 
 

@@ -340,14 +340,23 @@ def layers(found: Found, rings: pd.DataFrame) -> tuple[Layer, ...]:
 
 
 def details(found: Found, verdict: Verdict) -> dict[str, pd.DataFrame]:
-    """Return the azimuthal mean with its model, and each ring's brightness along the azimuth."""
-    profile = found.fitted.profile
+    """Return the azimuthal mean with its model, the rings along the azimuth, and the geometry.
+
+    The radius of a pixel is the length of ((yy, yx), (xy, xx)) @ ((y, x) - centre).
+    """
+    profile, offset = found.fitted.profile, found.plane.offset
     known = {"radius_px": profile.radius, "k_per_nm": found.scale.k(profile.radius),
-             "mean": profile.mean, "mean_err": profile.err, "ground": found.fitted.ground,
-             "model": found.fitted.total, "coverage": profile.coverage}
+             "mean": profile.mean + offset, "mean_err": profile.err,
+             "ground": found.fitted.ground + offset, "model": found.fitted.total + offset,
+             "coverage": profile.coverage}
+    geometry = found.centred.geometry
+    (yy, yx), (xy, xx) = geometry.matrix
+    place = {"centre_y_px": geometry.y, "centre_x_px": geometry.x,
+             "yy": yy, "yx": yx, "xy": xy, "xx": xx}
     azimuth = pd.DataFrame({"azimuth_deg": np.degrees(found.polar.azimuths)} | {
         f"ring_{n + 1}": spread.brightness for n, spread in enumerate(found.spreads)})
-    said = {"profile": pd.DataFrame(known), "azimuth": azimuth}
+    said = {"profile": pd.DataFrame(known), "azimuth": azimuth,
+            "geometry": pd.DataFrame([place])}
     if verdict.best is not None:
         said["expected"] = pd.concat([pd.DataFrame({
             "phase": phase.name, "hkl": one.hkl, "k_measured": one.k / verdict.best.scale,

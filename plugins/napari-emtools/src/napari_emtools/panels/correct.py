@@ -61,7 +61,7 @@ class CorrectPanel(Panel):
         self.box.addWidget(note("Choose objects in the layers chains, dots and gaps, move or "
                                 "delete them there, or draw new ones; all is measured again."))
         grid = QGridLayout()
-        lines: tuple[tuple[str, tuple[tuple[str, str, Callable[[], None]], ...]], ...] = (
+        lines: tuple[tuple[str, tuple[tuple[str, str, Callable[[], Any]], ...]], ...] = (
             ("chains", (
                 ("Draw", "Draw a new centreline: click its places, a double click ends it",
                  self.draw),
