@@ -297,3 +297,50 @@ def test_what_is_not_measurable_as_rings_says_so(real_data, name, said):
     result = rings(read_one(real_data / name))
     assert not len(result.tables["rings"])
     assert said in result.outcome
+
+
+# ---- calibration --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stated", [0.0408, None])
+def test_a_standard_calibrates_other_patterns(stated, tmp_path):
+    """Stated 2 % wrong, or not at all; the rings of another sample then come out right."""
+    from emtools.instrument import InstrumentCalibration, calibrate_rings
+
+    def pattern(sample, seed):
+        image, truth = simulate.rings(sample, shape=(400, 400), pixel_size_per_nm=0.04, rng=seed,
+                                      ellipticity=0.02, stated_pixel_size_per_nm=stated,
+                                      camera_length_mm=255.8)
+        if stated is None:
+            image = plane_image(np.array(image.data), acquisition=image.acquisition)
+        return image, truth
+
+    calibration = calibrate_rings(pattern("Au", 1)[0], "Au", reproducibility=0.0)
+    file = tmp_path / "saed.toml"
+    calibration.write(file)
+    again = InstrumentCalibration.read(file)
+    assert again == calibration
+    image, truth = pattern("PbS", 2)
+    right = again.apply(image)
+    assert right.calibration().unit == "1/nm"
+    assert right.pixel_size("1/nm") == pytest.approx((0.04, 0.04), rel=0.02)
+    result = rings(right, phases=("PbS",))
+    assert result.summary["ellipticity"].value < 0.1  # it was the lens's
+    for row in truth["rings"].head(3).to_dict("records"):
+        assert nearest(result, row["k_per_nm"])["d_spacing_nm"] == pytest.approx(
+            row["d_spacing_nm"], rel=1e-3)
+    assert result.summary["scale_err_percent"] < 0.1
+
+
+def test_calibration_of_patterns_is_not_for_images_and_says_what_is_wrong():
+    from emtools.errors import CalibrationError
+    from emtools.instrument import calibrate_rings
+
+    standard, _ = simulate.rings("Au", rng=1)
+    calibration = calibrate_rings(standard, "Au")
+    with pytest.raises(CalibrationError, match="for diffraction patterns"):
+        calibration.apply(simulate.blank("noise", shape=(96, 96))[0])
+    with pytest.raises(CalibrationError, match="rings of PbS"):
+        calibrate_rings(standard, "PbS")
+    with pytest.raises(CalibrationError, match="has axes in nm"):
+        calibrate_rings(simulate.blank("noise", shape=(96, 96))[0], "Au")

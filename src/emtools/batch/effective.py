@@ -103,4 +103,4 @@ def _tuple(names: list[str] | None) -> tuple[str, ...] | None:
 def _calibration(stored: Mapping[str, Any]) -> InstrumentCalibration:
     matrix = tuple(tuple(row) for row in stored["matrix"])
     return InstrumentCalibration(**{**stored, "matrix": matrix,
-                                    "setting": Setting(**stored["setting"])})
+                                    "setting": Setting.stored(stored["setting"])})

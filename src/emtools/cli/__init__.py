@@ -238,17 +238,21 @@ def calibrate(
     reproducibility: Annotated[float | None, typer.Option(
         help="Relative 1 sigma of lengths between images taken alike; by default 0.008.",
         show_default=False)] = None,
+    *,
     signal: Signal = None,
     frame: Frame = None,
     pixel_size_nm: PixelSize = None,
+    rings: Annotated[bool, typer.Option(
+        "--rings", help="The file is a diffraction pattern with rings of the phase.")] = False,
 ) -> None:
     """Calibrate scale, anisotropy and shear of an instrument with a known crystal."""
     from emtools.cli.calibrating import calibrate_with
 
     common = {"signal": signal, "frame": frame, "pixel_size_nm": pixel_size_nm,
               "pixel_size_per_nm": None}
-    finish(calibrate_with(lambda: _images(file, "lattice", common)[0], phase, output,
-                          reproducibility))
+    seen = "rings" if rings else "lattice"
+    finish(calibrate_with(lambda: _images(file, seen, common)[0], phase, output, reproducibility,
+                          rings=rings))
 
 
 def _add_simulators(app: typer.Typer, arguments: Sequence[str]) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def calibrate_with(
-    read: Callable[[], list[Image]], phase: str, output: Path, reproducibility: float | None
+    read: Callable[[], list[Image]], phase: str, output: Path,
+    reproducibility: float | None, *, rings: bool = False,
 ) -> list[str]:
     """Calibrate with the one image that `read` returns and write the file; return what failed."""
     if reproducibility is None:
@@ -28,7 +29,8 @@ def calibrate_with(
         if len(images) > 1:
             raise ImageError(images[0].source.file or "the file", f"holds {len(images)} images",
                              "choose one with --signal")
-        calibration = instrument.calibrate(images[0], phase, reproducibility=reproducibility)
+        make = instrument.calibrate_rings if rings else instrument.calibrate
+        calibration = make(images[0], phase, reproducibility=reproducibility)
     except ParameterError:
         raise  # wrong usage, whatever the file
     except EmtoolsError as error:

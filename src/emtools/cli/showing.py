@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from emtools.model.result import Measured, plain
 from emtools.tables import error_of
+from emtools.units import LENGTH, PIXEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,14 +72,38 @@ def print_calibration(image: Image, calibration: InstrumentCalibration) -> None:
     scale = Measured(plane.scale, calibration.scale_err * plane.scale, "")
     stretch = Measured(100 * abs(plane.anisotropy), 100 * calibration.anisotropy_err, "%")
     angle = Measured(90.0 - plane.shear_deg, calibration.shear_err_deg, "deg")
-    console.print(f"{image.name}  calibrated with {calibration.phase} [{calibration.zone_axis}], "
-                  f"{calibration.n_reflections} reflections", style="bold")
-    console.print(f"  scale: true lengths are {scale} times the stated ones")
+    if calibration.setting.unit != LENGTH:
+        _print_pattern(image, calibration)
+    else:
+        console.print(f"{image.name}  calibrated with {calibration.phase} "
+                      f"[{calibration.zone_axis}], {calibration.n_reflections} reflections",
+                      style="bold")
+        console.print(f"  scale: true lengths are {scale} times the stated ones")
     console.print(f"  anisotropy: the image is stretched by {stretch} along {along}")
     console.print(f"  shear: its rows and columns are {angle} apart")
     console.print("  These errors are of the fit to this image. Other images taken alike: lengths "
                   f"within {100 * calibration.reproducibility:g} % (1 sigma; reproducibility, "
                   "which one image does not tell).")
+
+
+def _print_pattern(image: Image, calibration: InstrumentCalibration) -> None:
+    """Print the scale of diffraction patterns: pixel, camera constant, camera length."""
+    plane, setting, console = calibration.square, calibration.setting, _console()
+    console.print(f"{image.name}  calibrated with {calibration.n_reflections} rings of "
+                  f"{calibration.phase}", style="bold")
+    stated = math.sqrt(setting.pixel_size_y * setting.pixel_size_x)
+    pixel = plane.scale * (1.0 if setting.unit == PIXEL else stated)
+    err = calibration.scale_err
+    console.print(f"  one pixel is {Measured(pixel, err * pixel, '1/nm')}; camera constant "
+                  f"(radius times d): {Measured(1 / pixel, err / pixel, 'nm px')}")
+    if setting.unit != PIXEL:
+        console.print("  scale: true wave numbers are "
+                      f"{Measured(plane.scale, err * plane.scale, '')} times the stated ones")
+    length = setting.camera_length_mm
+    if length and setting.unit != PIXEL:
+        true = length / plane.scale
+        console.print(f"  camera length: {Measured(true, err * true, 'mm')} where {length:g} mm is "
+                      "stated")
 
 
 def print_result(image: Image, result: Result) -> None:

@@ -87,6 +87,8 @@ def _details(image: Image, result: Result) -> dict[str, Figure]:
     """Histograms, and what shows how the result came about."""
     if result.measurement == "chains":
         return chains_pictures(image, result)
+    if result.measurement == "rings":
+        return {}  # each ring is of other planes: there is nothing to be gathered
     if result.measurement == "lattice":
         return _same_planes(result.tables["reflections"])
     figures = {}

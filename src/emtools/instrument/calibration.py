@@ -14,6 +14,7 @@ import numpy as np
 from emtools.errors import CalibrationError, EmtoolsError, ParameterError, ReadError
 from emtools.instrument.setting import Setting, check_stated
 from emtools.model.calibration import Distortion, SquareDeparture, square_departure
+from emtools.units import LENGTH, PIXEL, RECIPROCAL
 
 if TYPE_CHECKING:
     import os
@@ -40,14 +41,15 @@ _MEANINGS = {
     "setting": {
         "instrument": "", "scanned": "whether the beam was scanned", "beam_energy_keV": "",
         "magnification": "", "scan_rotation_deg": "degrees",
-        "pixel_size_y_nm": "nm, as stated", "pixel_size_x_nm": "nm, as stated",
-        "pixel_size_source": "",
+        "pixel_size_y": "as stated, in unit", "pixel_size_x": "as stated, in unit",
+        "pixel_size_source": "", "unit": "nm, 1/nm, or px: then the matrix is in 1/nm per px",
+        "camera_length_mm": "",
     },
     "source": {"date": "", "source_file": "", "source_sha256": ""},
 }
 _NUMBERS = ("scale_err", "anisotropy_err", "shear_err_deg", "reproducibility", "n_reflections",
-            "beam_energy_keV", "magnification", "scan_rotation_deg", "pixel_size_y_nm",
-            "pixel_size_x_nm")
+            "beam_energy_keV", "magnification", "scan_rotation_deg", "pixel_size_y",
+            "pixel_size_x", "camera_length_mm")
 _UNSTATED = ("instrument", "scanned", "beam_energy_keV", "magnification", "scan_rotation_deg")
 Matrix = tuple[tuple[float, float], tuple[float, float]]
 
@@ -109,6 +111,11 @@ class InstrumentCalibration:
         return square_departure(self.matrix)
 
     @property
+    def quantity(self) -> str:
+        """What the matrix turns from stated to true: ``lengths``, or ``wave numbers``."""
+        return "lengths" if self.setting.unit == LENGTH else "wave numbers"
+
+    @property
     def known(self) -> str:
         """What was known in the image: the phase, or ``a known distance``."""
         return self.phase or "a known distance"
@@ -134,7 +141,7 @@ class InstrumentCalibration:
             If the image was taken differently, has no pixel size that could be corrected, or is
             calibrated already.
         """
-        check_stated(image)
+        check_stated(image, (self.setting.unit,))
         different, unknown = self.setting.compared(Setting.of(image))
         if different and not force:
             raise CalibrationError(image.name, "was taken differently from the image of the "
@@ -146,6 +153,7 @@ class InstrumentCalibration:
         err = None if different else math.hypot(self.scale_err, self.reproducibility)
         axes = tuple(
             replace(axis, pixel_size=axis.pixel_size * factors[axis.name],
+                    unit=RECIPROCAL if axis.unit == PIXEL else axis.unit,
                     offset=axis.offset * factors[axis.name], source="calibration",
                     pixel_size_err=None if err is None
                     else err * axis.pixel_size * factors[axis.name])
@@ -166,9 +174,9 @@ class InstrumentCalibration:
 
     def _notes(self, different: list[str], unknown: list[str]) -> list[str]:
         plane = self.square
-        notes = [f"plane calibrated with {self.known} in {self.source_file or 'an image'}: lengths "
-                 f"times {plane.scale:.5f}, ratio of y to x times {1 + plane.anisotropy:.5f}, "
-                 f"angle of the axes {90 - plane.shear_deg:.2f} deg"]
+        notes = [f"plane calibrated with {self.known} in {self.source_file or 'an image'}: "
+                 f"{self.quantity} times {plane.scale:.5f}, ratio of y to x times "
+                 f"{1 + plane.anisotropy:.5f}, angle of the axes {90 - plane.shear_deg:.2f} deg"]
         if unknown:
             notes.append("not compared with the calibration, as not stated by both: "
                          f"{', '.join(unknown)}")
@@ -235,7 +243,7 @@ def apply_fitting(
     """
     if len(calibrations) == 1:
         return calibrations[0].apply(image, force=force)
-    check_stated(image)
+    check_stated(image, {one.setting.unit for one in calibrations})
     setting = Setting.of(image)
     compared = [one.setting.compared(setting) for one in calibrations]
     fitting = sorted((len(unknown), i) for i, (different, unknown) in enumerate(compared)
@@ -257,7 +265,8 @@ def _toml(calibration: InstrumentCalibration) -> str:
     lines = [
         "# Calibration of an instrument's image plane, made "
         + ("by `emtools calibrate`." if calibration.phase else "of a distance that is known."),
-        f"# Lengths are {plane.scale:.5f} times the stated ones, along y "
+        f"# {calibration.quantity.capitalize()} are {plane.scale:.5f} times the stated ones, "
+        "along y "
         f"{1 + plane.anisotropy:.5f} times as much as along x;",
         f"# the axes of the picture are {90 - plane.shear_deg:.3f} degrees apart.",
         f"format = {_FORMAT}",
@@ -288,8 +297,9 @@ def _from_tree(tree: dict[str, Any]) -> InstrumentCalibration:
     parts = {key: _converted(key, value) for table in ("plane", "crystal", "source")
              for key, value in tree[table].items()}
     setting: dict[str, Any] = dict.fromkeys(_UNSTATED)
-    setting |= {key: _converted(key, value) for key, value in tree["setting"].items()}
-    return InstrumentCalibration(**parts, setting=Setting(**setting))
+    setting |= {key: _converted(key.removesuffix("_nm"), value)
+                for key, value in tree["setting"].items()}
+    return InstrumentCalibration(**parts, setting=Setting.stored(setting))
 
 
 def _converted(key: str, value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from emtools.errors import CalibrationError
 from emtools.units import LENGTH, PIXEL
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from emtools.model import Image
 
 _SAME = 1e-3  # relative difference of numbers that are stated to be the same
@@ -29,10 +32,14 @@ class Setting:
         Whether the beam was scanned (True) or a camera took the picture (False).
     beam_energy_keV, magnification, scan_rotation_deg
         As the file states them.
-    pixel_size_y_nm, pixel_size_x_nm
-        As stated, before the calibration.
+    pixel_size_y, pixel_size_x
+        As stated, before the calibration, in `unit`.
     pixel_size_source
         Who stated it.
+    unit
+        ``nm``, ``1/nm`` for diffraction patterns, ``px`` for patterns without a scale.
+    camera_length_mm
+        As the file states it; of diffraction patterns alone.
     """
 
     instrument: str | None
@@ -40,25 +47,38 @@ class Setting:
     beam_energy_keV: float | None
     magnification: float | None
     scan_rotation_deg: float | None
-    pixel_size_y_nm: float
-    pixel_size_x_nm: float
+    pixel_size_y: float
+    pixel_size_x: float
     pixel_size_source: str
+    unit: str = LENGTH
+    camera_length_mm: float | None = None
 
     @classmethod
     def of(cls, image: Image) -> Setting:
-        """Return the setting of an image that has a pixel size in nm."""
+        """Return the setting of an image that has a pixel size, or of a pattern without one."""
         said = image.acquisition
         slow, fast = _slow_and_fast(image)
         scanned = None if said.modality not in (*_SCANNED, "TEM") else said.modality in _SCANNED
         return cls(said.instrument, scanned, said.beam_energy_keV, said.magnification,
                    said.scan_rotation_deg, image.axis(slow).pixel_size,
-                   image.axis(fast).pixel_size, image.axis(fast).source)
+                   image.axis(fast).pixel_size, image.axis(fast).source, image.axis(fast).unit,
+                   None if image.axis(fast).unit == LENGTH else said.camera_length_mm)
+
+    @classmethod
+    def stored(cls, known: Mapping[str, Any]) -> Setting:
+        """Return a setting as it was stored (the first ones named their pixel sizes with nm)."""
+        return cls(**{re.sub("^(pixel_size_[yx])_nm$", r"\1", name): value
+                      for name, value in known.items()})
 
     def compared(self, other: Setting) -> tuple[list[str], list[str]]:
         """Return what another image has different, and what cannot be compared, in words."""
+        if self.unit != other.unit:
+            return [f"axes in {other.unit} (the calibration's are in {self.unit})"], []
         different, unknown = [], []
         for name, label, same in _COMPARED:
             mine, its = getattr(self, name), getattr(other, name)
+            if mine is None and its is None and name == "camera_length_mm":
+                continue
             if mine is None or its is None:
                 unknown.append(label)
             elif not same(mine, its):
@@ -66,10 +86,11 @@ class Setting:
         # The stated pixel size stands for the magnification where that is not known or not used.
         sources = {self.pixel_size_source, other.pixel_size_source}
         if "magnification" in unknown or sources != {"file"}:
-            mine_nm, its_nm = ((s.pixel_size_y_nm, s.pixel_size_x_nm) for s in (self, other))
-            if not all(map(_close, mine_nm, its_nm)):
-                different.append(f"stated pixel size {its_nm[0]:.6g} x {its_nm[1]:.6g} nm (the "
-                                 f"calibration's is {mine_nm[0]:.6g} x {mine_nm[1]:.6g} nm)")
+            mine, its = ((s.pixel_size_y, s.pixel_size_x) for s in (self, other))
+            if not all(map(_close, mine, its)):
+                different.append(
+                    f"stated pixel size {its[0]:.6g} x {its[1]:.6g} {self.unit} (the "
+                    f"calibration's is {mine[0]:.6g} x {mine[1]:.6g} {self.unit})")
         return different, unknown
 
 
@@ -93,6 +114,7 @@ _COMPARED = (
     ("instrument", "microscope", _same_name), ("scanned", "scanned beam", _same),
     ("beam_energy_keV", "beam energy in keV", _close), ("magnification", "magnification", _close),
     ("scan_rotation_deg", "scan rotation in degrees", _same_rotation),
+    ("camera_length_mm", "camera length in mm", _close),
 )
 
 
@@ -107,15 +129,20 @@ def _slow_and_fast(image: Image) -> tuple[str, str]:
     return ("x", "y") if image.acquisition.fast_axis == "y" else ("y", "x")
 
 
-def check_stated(image: Image) -> None:
-    """Check that the image has a stated pixel size in nm, not a calibrated one."""
+def check_stated(image: Image, units: Collection[str] = (LENGTH,)) -> None:
+    """Check that the image has a stated pixel size in one of the units, not a calibrated one.
+
+    ``px`` among the units: a diffraction pattern without a scale is meant too.
+    """
     axes = [image.axis(name) for name in ("y", "x")]
-    units = {axis.unit for axis in axes}
-    if units == {PIXEL}:
+    found = {axis.unit for axis in axes}
+    if found == {PIXEL} and PIXEL not in units:
         raise CalibrationError(image.name, "has no pixel size that a calibration could correct",
                                "give the microscope's stated one with --pixel-size-nm")
-    if units != {LENGTH}:
-        raise CalibrationError(image.name, f"has axes in {' and '.join(sorted(units))}",
-                               "the calibration of an image plane is for images in real space")
+    if len(found) > 1 or not found <= set(units):
+        meant = "images in real space" if LENGTH in units else "diffraction patterns"
+        raise CalibrationError(image.name, f"has axes in {' and '.join(sorted(found))}",
+                               f"the calibration of an image plane is for {meant}"
+                               if LENGTH in units else f"the calibration is for {meant}")
     if any(axis.source == "calibration" for axis in axes):
         raise CalibrationError(image.name, "is calibrated already", "read its file again")

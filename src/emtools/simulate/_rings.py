@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping  # noqa: TC003 - the command line reads the annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,6 @@ from emtools.simulate._truth import PATTERNS, POWDERS, RINGS
 from emtools.units import FWHM_PER_SIGMA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from emtools.simulate._truth import Simulated
@@ -150,7 +149,7 @@ def rings(
     random = generator(rng)
     pixel = checked("pixel_size_per_nm", pixel_size_per_nm, strict=True)
     middle = ((shape[0] - 1) / 2, (shape[1] - 1) / 2)
-    centre = middle if centre_px is None else centre_px
+    centre = centre_px or middle
     k, azimuth = _polar(shape, centre, pixel, ellipticity, ellipse_deg)
     fractions = _fractions(phases)
     width = math.hypot(SCHERRER / checked("crystallite_nm", crystallite_nm, strict=True),
