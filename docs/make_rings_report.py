@@ -58,7 +58,11 @@ def _entry(folder: Path, entry: dict[str, Any]) -> list[str]:
         return [*lines, f"\nNot read: {error.reason}.\n"]
     for image in images:
         extra = {axis.name: 0 for axis in image.axes if axis.name not in ("y", "x")}
-        result = rings(image.select(**extra) if extra else image)
+        try:
+            result = rings(image.select(**extra) if extra else image)
+        except EmtoolsError as error:
+            lines.append(f"\n**not measured: {error.reason}**")
+            continue
         lines.append(f"\n**{result.outcome}**" + (" (first frame)" if extra else ""))
         lines += [f"- {name.replace('_', ' ')}: {result.summary[name]}"
                   for name in ("centre_y", "centre_x", "ellipticity", "broad_maxima",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from conftest import SAMPLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _measured(window: Any, panel: Any, **texts: str) -> None:
@@ -125,7 +128,8 @@ def test_stop_leaves_everything_as_it_was(window: Any) -> None:
 def test_form_has_every_parameter_with_its_meaning(window: Any) -> None:
     from emtools.measure import load, names
 
-    titles = {"chains": "Chains", "lattice": "Lattice", "eds": "EDX", "attachment": "Attachment"}
+    titles = {"chains": "Chains", "lattice": "Lattice", "eds": "EDX", "attachment": "Attachment",
+              "rings": "Rings"}
     for name in names():
         panel = window.panel(titles[name])
         for field in panel.fields:
@@ -133,6 +137,25 @@ def test_form_has_every_parameter_with_its_meaning(window: Any) -> None:
                 .replace("&lt;", "<").replace("&#x27;", "'") or "`" in field.option.meaning
         missing = {option.name for option in load(name).options} - {f.name for f in panel.fields}
         assert missing <= {"labels", "centrelines", "dots", "haadf", "rng"}
+
+
+def test_rings_lie_on_the_pattern_in_its_own_unit(window: Any, tmp_path: Path) -> None:
+    from emtools import simulate
+    from emtools.io.writing import write_image
+
+    image, truth = simulate.rings("Au", shape=(300, 320), pixel_size_per_nm=0.05,
+                                  centre_px=(130.0, 190.0), rng=1)
+    write_image(image, tmp_path / "au.hspy")
+    window.open(tmp_path / "au.hspy")
+    assert window.units() == {"1 / nanometer"}
+    panel = window.panel("Rings")
+    _measured(window, panel, phases="Au")
+    shown = {layer.name.split(" · ")[0]: layer for layer in _of_results(window)}
+    assert window.units() == {"1 / nanometer"}
+    ring = np.asarray(shown["rings"].data[0])
+    off = (ring - [130.0, 190.0]) * shown["rings"].scale
+    np.testing.assert_allclose(np.hypot(*off.T), truth["rings"]["k_per_nm"][0], rtol=2e-3)
+    assert "Au" in panel.outcome.text()
 
 
 def test_row_and_object_find_each_other(window: Any) -> None:

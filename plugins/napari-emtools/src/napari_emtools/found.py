@@ -29,11 +29,13 @@ _STYLES: dict[str, dict[str, Any]] = {
     "dots": {"face_color": "transparent", "border_color": ORANGE, "border_width": 0.06,
              "opacity": 0.9},
     "gaps": {"face_color": RED, "border_width": 0.0, "opacity": 0.9},
+    "rings": {"edge_color": "#f0e442", "face_color": "transparent", "opacity": 0.9},
+    "centre": {"face_color": RED, "border_width": 0.0},
     "normals": {"edge_color": GREEN, "vector_style": "line"},
     "tangents": {"edge_color": "#f0e442", "vector_style": "line"},
 }
 _TABLES = {"chains": "chains", "dots": "dots", "gaps": "gaps", "grains": "grains",
-           "reflections": "reflections"}
+           "reflections": "reflections", "rings": "rings"}
 _LINE, _CROSS = 0.08, 0.22  # of a usual width: thickness of centrelines, size of marks of gaps
 
 
@@ -113,6 +115,8 @@ def _styled(name: str, kind: str, result: Result, core: dict[str, Any]) -> dict[
     width = usual_width(result)
     if kind in ("shapes", "vectors"):
         style["edge_width"] = _LINE * width
+    if name == "centre":
+        style["size"] = width
     if name == "gaps":
         style["size"] = _CROSS * width
         resolved = np.asarray(core["features"]["resolved"], dtype=bool)
@@ -164,6 +168,8 @@ def usual_width(result: Result) -> float:
             width = float(values[in_unit(column, unit)].median())
             if np.isfinite(width) and width > 0:
                 return width
+    if result.measurement == "rings" and len(result.tables["rings"]):
+        return float(result.tables["rings"]["radius_px"].median()) / 10.0
     return 4.0
 
 

@@ -318,6 +318,12 @@ class EdsPanel(MeasurePanel):
         self.map_button.setEnabled(self.maps.count() > 0)
 
 
+class RingsPanel(MeasurePanel):
+    """Measures rings of diffraction patterns."""
+
+    NAME = "rings"
+
+
 class AttachmentPanel(MeasurePanel):
     """Compares lattices with the axes of chains."""
 
