@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,9 +26,12 @@ from emtools.measure.rings.report import (
     details,
     fraction_rows,
     layers,
+    net_summary,
     ring_rows,
+    spot_rows,
     summary,
 )
+from emtools.measure.rings.spots import find_net, index_net
 from emtools.measure.rings.tables import TABLES
 from emtools.model import Image, Result
 from emtools.process.plane import Plane, as_plane
@@ -37,7 +40,9 @@ from emtools.units import LENGTH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pandas import DataFrame
 
+    from emtools.crystal import Phase
     from emtools.measure.rings.azimuth import Spread
     from emtools.measure.rings.model import Fitted
     from emtools.measure.rings.profile import AzimuthalMean
@@ -93,7 +98,8 @@ def rings(
     Returns
     -------
     Result
-        Tables ``rings`` and ``fractions``; the azimuthal mean is among the details.
+        Tables ``rings`` and ``fractions``, or ``spots`` of a single crystal, indexed as those of an
+        image's transform are; the azimuthal mean is among the details.
 
     Raises
     ------
@@ -133,12 +139,30 @@ def rings(
     if measured and candidates:
         outcome += _phase_said(verdict)
     said = summary(found, verdict, outcome, plane, instrument)
+    tables = {name: table.frame() for name, table in TABLES.items()}
     if found is None or not measured:
-        tables = {name: table.frame() for name, table in TABLES.items()}
+        if plane.unit != LENGTH and not plane.constant:
+            tables["spots"], crystal = _single_crystal(plane, candidates)
+            said |= crystal
         return Result("rings", tables, said, details=details(found, NOTHING) if found else {})
     table = TABLES["rings"].frame(ring_rows(found, verdict, instrument))
-    tables = {"rings": table, "fractions": TABLES["fractions"].frame(fraction_rows(found, verdict))}
+    tables |= {"rings": table,
+               "fractions": TABLES["fractions"].frame(fraction_rows(found, verdict))}
     return Result("rings", tables, said, layers(found, table), details=details(found, verdict))
+
+
+def _single_crystal(plane: Plane, phases: list[Phase]) -> tuple[DataFrame, dict[str, Any]]:
+    """The spots of a single-crystal pattern and what is said of it; neither where it is none."""
+    net = find_net(plane)
+    if net is None:
+        return TABLES["spots"].frame(), {}
+    spots, verdict = index_net(net, plane, phases)
+    said = {"outcome": f"not measurable as rings: {len(net.places)} spots of a single crystal",
+            **net_summary(net, verdict)}
+    if phases:
+        said["outcome"] += f"; {verdict.best.label}" if verdict.best else \
+            "; phase unknown: none of the candidates fits"
+    return TABLES["spots"].frame(spot_rows(spots, verdict, plane)), said
 
 
 def _check(

@@ -13,16 +13,20 @@ from emtools.electrons import wavelength_nm
 from emtools.measure.rings.identify import Seen
 from emtools.measure.rings.model import SAMPLING_FWHM2
 from emtools.model import Measured
+from emtools.model.calibration import line_angle_deg
 from emtools.units import PIXEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from emtools.measure.lattice.index import Verdict as SpotVerdict
+    from emtools.measure.lattice.spots import Spot
     from emtools.measure.rings.azimuth import Spread
     from emtools.measure.rings.centre import Centred
     from emtools.measure.rings.identify import Candidate, Verdict
     from emtools.measure.rings.model import Fitted
     from emtools.measure.rings.polar import Cells, Geometry
+    from emtools.measure.rings.spots import Net
     from emtools.model import Image, Layer
     from emtools.process.plane import Plane
 
@@ -366,3 +370,38 @@ def details(found: Found, verdict: Verdict) -> dict[str, pd.DataFrame]:
     return said
 
 
+
+
+def spot_rows(spots: list[Spot], verdict: SpotVerdict, plane: Plane) -> list[Row]:
+    """Return the rows of the table of spots."""
+    calibrated = plane.unit != PIXEL
+    size = plane.calibration.pixel_size
+    rows = []
+    for number, spot in enumerate(spots, start=1):
+        length, err = (spot.length, spot.length_err) if calibrated else (math.nan, math.nan)
+        rows.append({
+            "spot": number, "k_per_nm": length, "k_err_per_nm": err, "d_spacing_nm": 1 / length,
+            "d_spacing_err_nm": err / length**2, "radius_px": spot.length / size,
+            "angle_deg": float(line_angle_deg(spot.k)), "snr": spot.fringes.snr,
+            "hkl": verdict.best.hkl[number - 1] if verdict.best else "",
+            "ambiguous": verdict.ambiguous})
+    return rows
+
+
+def net_summary(net: Net, verdict: SpotVerdict) -> dict[str, Any]:
+    """Return what is said of a single-crystal pattern."""
+    steps = np.linalg.norm(net.basis, axis=1)
+    cosine = float(net.basis[0] @ net.basis[1] / steps.prod())
+    said: dict[str, Any] = {
+        "spots_on_net": len(net.places), "net_share_percent": 100 * net.share,
+        "net_steps_px": f"{min(steps):.2f} and {max(steps):.2f}, "
+                        f"{math.degrees(math.acos(abs(cosine))):.2f} degrees apart",
+        "central_beam": f"taken at row {net.origin[0]:.1f}, column {net.origin[1]:.1f}, where the "
+                        "net is its own image best",
+    }
+    if verdict.best is not None:
+        said["phase"] = verdict.best.label
+        said["zone_axis"] = verdict.best.zone_axis
+        if verdict.runner_up is not None:
+            said["runner_up"] = verdict.runner_up.label
+    return said

@@ -44,4 +44,17 @@ _FRACTIONS = Table("One phase of the pattern.", (
     Column("ambiguous", "bool", "the runner-up fits about as well"),
 ))
 
-TABLES = {"rings": _RINGS, "fractions": _FRACTIONS}
+_SPOTS = Table("One spot of a single-crystal pattern, both of a Friedel pair merged.", (
+    Column("spot", "int", "number of the spot, from 1, outwards"),
+    Column("d_spacing_nm", "float", "lattice spacing; NaN where the pattern has no scale"),
+    Column("d_spacing_err_nm", "float", "1 sigma, statistical"),
+    Column("k_per_nm", "float", "wave number 1/d; NaN where the pattern has no scale"),
+    Column("k_err_per_nm", "float", "1 sigma, statistical"),
+    Column("radius_px", "float", "distance from the central beam"),
+    Column("angle_deg", "float", "direction of the plane normal, counter-clockwise from +x"),
+    Column("snr", "float", "brightness over its surroundings' scatter"),
+    Column("hkl", "str", "plane in the best candidate phase, empty if none fits"),
+    Column("ambiguous", "bool", "another phase or zone axis fits about as well"),
+))
+
+TABLES = {"rings": _RINGS, "fractions": _FRACTIONS, "spots": _SPOTS}
