@@ -247,9 +247,13 @@ def test_no_calibration(name):
         assert not [column for column in frame if "_nm" in column]
     for _, kwargs, _ in result.layers:
         assert set(kwargs["units"]) <= {"px", "1/px"}
-    found, pixel_size = EXAMPLES[name].found, image.pixel_size("nm")[0]
+    found = EXAMPLES[name].found
     here, there = result.tables[found], wanted(name).tables[found]
     assert len(here) >= 0.8 * len(there)
+    if load(name).reciprocal:
+        assert here["radius_px"].median() == pytest.approx(there["radius_px"].median(), rel=1e-3)
+        return
+    pixel_size = image.pixel_size("nm")[0]
     first = next(c for c in there if c.endswith("_nm") and not there[c].isna().any())
     assert here[in_unit(first, "px")].median() == pytest.approx(
         there[first].median() / pixel_size, rel=0.15)
@@ -258,6 +262,8 @@ def test_no_calibration(name):
 @pytest.mark.parametrize("unit", ["1/nm", "mrad", "s", "keV"])
 @every
 def test_image_that_is_not_in_real_space(name, unit):
+    if load(name).reciprocal and unit == "1/nm":
+        unit = "nm"  # a pattern is what it measures, an image what it does not
     y, x = example(name).axes
     image = Image(pixels(name), (replace(y, unit=unit), replace(x, unit=unit)))
     assert unit in str(load(name).why_not(image))

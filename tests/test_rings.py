@@ -209,7 +209,8 @@ def test_without_a_scale_radii_and_ratios_are_measured_and_a_phase_gives_the_sca
     bare = plane_image(np.array(image.data), acquisition=Acquisition(modality="SAED"))
     result = rings(bare, phases=("Au",))
     table = result.tables["rings"]
-    assert table["d_spacing_nm"].isna().all()
+    assert result.summary["unit"] == "px"
+    assert table["d_spacing_px"].isna().all()
     assert table["radius_px"].iloc[1] / table["radius_px"].iloc[0] == pytest.approx(
         2 / np.sqrt(3), rel=1e-3)
     size = result.summary["pixel_size_by_phase"]

@@ -165,7 +165,7 @@ def _name(row: dict[Any, Any]) -> str:
         first = str(row["hkl"]).split(" + ", maxsplit=1)[0].replace(" ", "")
         more = "+" if "+" in str(row["hkl"]) else ""
         return f"{row['phase']} {first}{more}"[:_MOST_LABEL]
-    if np.isfinite(row["d_spacing_nm"]):
+    if np.isfinite(row.get("d_spacing_nm", np.nan)):
         return f"{10 * row['d_spacing_nm']:.3f} Å"
     return f"{row['radius_px']:.1f} px"
 

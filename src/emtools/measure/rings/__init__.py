@@ -36,7 +36,7 @@ from emtools.measure.rings.tables import TABLES
 from emtools.model import Image, Result
 from emtools.process.plane import Plane, as_plane
 from emtools.process.threads import in_spans
-from emtools.units import LENGTH
+from emtools.units import LENGTH, PIXEL, RECIPROCAL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,10 +126,11 @@ def rings(
     instrument = None if instrument_fwhm_per_nm is None \
         else (instrument_fwhm_per_nm, instrument_fwhm_err_per_nm)
     given = None if centre_y_px is None or centre_x_px is None else (centre_y_px, centre_x_px)
-    plane = as_plane(image)
+    plane, gain = _of_unit_range(as_plane(image))
     found: Found | None = None
-    if plane.unit == LENGTH:
-        outcome = "not measurable: an image in real space; measure the rings of its transform"
+    if plane.unit not in (RECIPROCAL, PIXEL):
+        outcome = f"not measurable: axes in {plane.unit}, in real space or of no diffraction " \
+                  "pattern; of an image, measure the transform"
     elif plane.constant:
         outcome = "not measurable: all pixels have the same value"
     else:
@@ -139,30 +140,46 @@ def rings(
     if measured and candidates:
         outcome += _phase_said(verdict)
     said = summary(found, verdict, outcome, plane, instrument)
-    tables = {name: table.frame() for name, table in TABLES.items()}
+    unit = str(said["unit"])
+    tables = {name: table.frame((), unit) for name, table in TABLES.items()}
     if found is None or not measured:
-        if plane.unit != LENGTH and not plane.constant:
+        if plane.unit in (RECIPROCAL, PIXEL) and not plane.constant:
             tables["spots"], crystal = _single_crystal(plane, candidates)
             said |= crystal
-        return Result("rings", tables, said, details=details(found, NOTHING) if found else {})
-    table = TABLES["rings"].frame(ring_rows(found, verdict, instrument))
+        return Result("rings", tables, said, details=details(found, NOTHING, gain) if found else {})
+    table = TABLES["rings"].frame(ring_rows(found, verdict, instrument), unit)
     tables |= {"rings": table,
-               "fractions": TABLES["fractions"].frame(fraction_rows(found, verdict))}
-    return Result("rings", tables, said, layers(found, table), details=details(found, verdict))
+               "fractions": TABLES["fractions"].frame(fraction_rows(found, verdict), unit)}
+    return Result("rings", tables, said, layers(found, table),
+                  details=details(found, verdict, gain))
 
 
 def _single_crystal(plane: Plane, phases: list[Phase]) -> tuple[DataFrame, dict[str, Any]]:
     """The spots of a single-crystal pattern and what is said of it; neither where it is none."""
     net = find_net(plane)
+    unit = PIXEL if plane.unit == PIXEL else LENGTH
     if net is None:
-        return TABLES["spots"].frame(), {}
+        return TABLES["spots"].frame((), unit), {}
     spots, verdict = index_net(net, plane, phases)
     said = {"outcome": f"not measurable as rings: {len(net.places)} spots of a single crystal",
             **net_summary(net, verdict)}
     if phases:
         said["outcome"] += f"; {verdict.best.label}" if verdict.best else \
             "; phase unknown: none of the candidates fits"
-    return TABLES["spots"].frame(spot_rows(spots, verdict, plane)), said
+    return TABLES["spots"].frame(spot_rows(spots, verdict, plane), unit), said
+
+
+def _of_unit_range(plane: Plane) -> tuple[Plane, float]:
+    """The plane with values of about 1, and what they were multiplied with, a power of two.
+
+    Intensities have no unit of their own.
+    """
+    span = float(np.ptp(plane.values))
+    if not span > 0:
+        return plane, 1.0
+    gain = np.ldexp(1.0, -int(np.frexp(span)[1]))
+    values = (plane.values * gain).astype(np.float32)
+    return replace(plane, values=values, offset=plane.offset * gain), float(gain)
 
 
 def _check(

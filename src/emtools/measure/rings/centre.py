@@ -32,10 +32,11 @@ _CLEAR_RING = 6.0  # sigma of the azimuthal mean
 _WINDOW = 1.3  # widths of a ring that are compared with its mean
 _HUBER = 1.5
 _E_PRIOR = 0.03  # 1 sigma of ellipticities met in microscopes
-_MOST_ITERATIONS = 16
+_MOST_ITERATIONS = 20
 _LOOKED_AGAIN = 4  # iterations in which the rings are looked for anew
 _FAINT = 0.1  # of a ring's mean brightness, below which a sector tells nothing of its place
-_SETTLED_PX = 0.005
+_SETTLED_PX = 0.0005
+_LEAST_LEVEL = 1e-4  # of the picture's range, below which a logarithm shows only noise
 _LONGEST_STEP = 0.6  # widths of the rings
 
 
@@ -112,7 +113,8 @@ def _gradients(
     seen = values[use]
     low, middle = np.percentile(seen, (0.5, 50.0))
     noise = float(np.median(np.abs(np.diff(values, axis=1)))) + 1e-6 * float(np.ptp(seen))
-    level = np.log(np.maximum(values - low, 0.0) + 0.2 * (middle - low) + 2.0 * noise)
+    level = np.log(np.maximum(values - low, 0.0) + 0.2 * (middle - low) + 2.0 * noise
+                   + _LEAST_LEVEL)
     level = np.where(use, level, np.float32(np.median(level[use])))
     gradient = np.stack([ndimage.gaussian_filter(level, 1.5, order=order)
                          for order in ((1, 0), (0, 1))], axis=-1)

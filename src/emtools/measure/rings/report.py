@@ -244,7 +244,7 @@ def summary(found: Found | None, verdict: Verdict, outcome: str, plane: Plane,
             said["broad_maxima"] = "; ".join(_broad(found, p.radius, p.fwhm) for p in broad)
         if found.scale.wavelength_nm is not None:
             said["detector"] = "flat: radii were turned into wave numbers by the beam energy"
-    said["unit"] = "nm"
+    said["unit"] = "px" if plane.unit == PIXEL else "nm"
     said["scale_err_percent"] = 100.0 * plane.calibration.scale_err if plane.unit != PIXEL \
         else math.nan
     if plane.unit == PIXEL:
@@ -256,7 +256,7 @@ def summary(found: Found | None, verdict: Verdict, outcome: str, plane: Plane,
 
 def _geometry(found: Found) -> dict[str, Any]:
     geometry, covariance = found.centred.geometry, found.centred.covariance
-    y_err, x_err, c_err, s_err = np.sqrt(np.diagonal(covariance)).tolist()
+    y_err, x_err, c_err, s_err = np.sqrt(np.maximum(np.diagonal(covariance), 0.0)).tolist()
     e = geometry.ellipticity
     along = np.array([geometry.e_cos, geometry.e_sin]) / max(e, 1e-12)
     e_err = float(np.hypot(along[0] * c_err, along[1] * s_err))
@@ -343,15 +343,16 @@ def layers(found: Found, rings: pd.DataFrame) -> tuple[Layer, ...]:
     )
 
 
-def details(found: Found, verdict: Verdict) -> dict[str, pd.DataFrame]:
+def details(found: Found, verdict: Verdict, gain: float) -> dict[str, pd.DataFrame]:
     """Return the azimuthal mean with its model, the rings along the azimuth, and the geometry.
 
-    The radius of a pixel is the length of ((yy, yx), (xy, xx)) @ ((y, x) - centre).
+    `gain` is what the picture's values were multiplied with.  The radius of a pixel is the length of ((yy, yx), (xy, xx)) @ ((y, x) - centre).
     """
     profile, offset = found.fitted.profile, found.plane.offset
     known = {"radius_px": profile.radius, "k_per_nm": found.scale.k(profile.radius),
-             "mean": profile.mean + offset, "mean_err": profile.err,
-             "ground": found.fitted.ground + offset, "model": found.fitted.total + offset,
+             "mean": (profile.mean + offset) / gain, "mean_err": profile.err / gain,
+             "ground": (found.fitted.ground + offset) / gain,
+             "model": (found.fitted.total + offset) / gain,
              "coverage": profile.coverage}
     geometry = found.centred.geometry
     (yy, yx), (xy, xx) = geometry.matrix
