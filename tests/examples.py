@@ -79,7 +79,8 @@ def _spectra(seed: int) -> tuple[Image, dict[str, pd.DataFrame]]:
 def _rings(seed: int) -> tuple[Image, dict[str, pd.DataFrame]]:
     return simulate.rings("Au", shape=(260, 280), pixel_size_per_nm=0.06, centre_px=(120.3, 150.8),
                           ellipticity=0.015, ellipse_deg=20.0 + 7.0 * seed, crystallite_nm=4.0,
-                          stop_px=9.0, stop_deg=70.0 + 40.0 * seed, counts=200.0, rng=seed)
+                          stop_px=9.0, stop_deg=70.0 + 40.0 * seed, background=0.5, counts=40.0,
+                          rng=seed)
 
 
 EXAMPLES: dict[str, Example] = {
@@ -139,6 +140,8 @@ def matched(found: Tables, true: Tables, name: str) -> tuple[pd.DataFrame, pd.Da
     if set(key) <= set(found[name]):
         both = found[name][key].merge(true[name][key])
         return tuple(both.merge(one[name]) for one in (found, true))
+    if not len(found[name]) or not len(true[name]):
+        return found[name].iloc[:0], true[name].iloc[:0]
     here, there = places(found, name), places(true, name)
     if not len(here) or not len(there):
         return found[name].iloc[:0], true[name].iloc[:0]

@@ -293,7 +293,7 @@ def test_pixels_that_are_not_square(name):
     y, x = image.axes
     rows = pixels(name)[: 2 * (y.size // 2)].reshape(-1, 2, x.size).mean(axis=1)
     tall = replace(image, data=rows, axes=(
-        Axis("y", len(rows), 2 * y.pixel_size, "nm", source="user"), x))
+        Axis("y", len(rows), 2 * y.pixel_size, y.unit, source="user"), x))
     result = load(name)(tall)
     found = EXAMPLES[name].found
     here, there = result.tables[found], wanted(name).tables[found]

@@ -345,3 +345,60 @@ def test_calibration_of_patterns_is_not_for_images_and_says_what_is_wrong():
         calibrate_rings(standard, "PbS")
     with pytest.raises(CalibrationError, match="has axes in nm"):
         calibrate_rings(simulate.blank("noise", shape=(96, 96))[0], "Au")
+
+
+def test_a_pattern_written_as_tiff_keeps_its_scale(tmp_path):
+    from emtools.io.writing import write_image
+
+    image, _ = simulate.rings("Au", shape=(200, 220), pixel_size_per_nm=0.07, rng=1)
+    write_image(image, tmp_path / "au.tif")
+    again = read_one(tmp_path / "au.tif")
+    assert again.pixel_size("1/nm") == pytest.approx((0.07, 0.07), rel=1e-5)
+    assert load("rings").why_not(again) is None
+
+
+@pytest.mark.real
+def test_a_single_crystal_is_told_from_rings_and_its_net_is_found(real_data):
+    """Spots on a regular net, the centre behind the beam stop (its catalogue)."""
+    result = rings(read_one(real_data / "scikit-ued" / "ewald_walkoff.tif"))
+    assert "spots of a single crystal" in result.outcome
+    assert result.summary["spots_on_net"] > 40
+    assert result.summary["net_share_percent"] > 90
+    assert len(result.tables["spots"]) > 20
+
+
+@pytest.mark.parametrize("zone_axis", [(0, 0, 1), (1, 1, 0)])
+def test_spots_of_a_crystal_are_indexed_with_their_zone_axis(zone_axis):
+    """A pattern drawn spot by spot: silicon would not have these absences."""
+    pixel, centre = 0.04, np.array([150.0, 165.0])
+    zone = phase("PbS").in_zone(zone_axis, 0.09, "SAED")
+    y, x = np.indices((300, 320), dtype=float)
+    turn = np.radians(17.0)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    ideal = 20 + 400 * np.exp(-np.hypot(y - centre[0], x - centre[1]) / 25)
+    for g, factor in zip([*zone.g_yx_per_nm, np.zeros(2)], [*zone.structure_factor, 1.0],
+                         strict=True):
+        at = centre + rotation @ g / pixel
+        ideal += 3000 * abs(factor) * np.exp(-0.5 * ((y - at[0])**2 + (x - at[1])**2) / 1.6**2)
+    noisy = np.random.default_rng(1).poisson(ideal).astype(np.float32)
+    image = plane_image(noisy, acquisition=Acquisition(modality="SAED")).calibrated(pixel, "1/nm")
+    result = rings(image, phases=("PbS",))
+    assert "spots of a single crystal; PbS" in result.outcome
+    # The engine names the one of equal axes with the lowest, then largest, indices.
+    named = sorted(int(i) for i in str(result.summary["zone_axis"]).split())
+    assert named == sorted(zone_axis)
+    spots = result.tables["spots"]
+    d = phase("PbS").d_spacing_nm([[int(i) for i in hkl.split()] for hkl in spots["hkl"] if hkl])
+    known = spots[spots["hkl"] != ""]
+    assert len(known) > 0.8 * len(spots) > 4
+    np.testing.assert_allclose(known["d_spacing_nm"], d, rtol=5e-3)
+
+
+def test_no_net_of_spots_on_rings_or_halos():
+    from emtools.measure.rings.spots import find_net
+    from emtools.process.plane import as_plane
+
+    for settings in ({"phases": {}, "halo": 1.0}, {}, {"crystals_per_ring": 60}):
+        for seed in range(3):
+            image, _ = simulate.rings(**{"phases": "Au", "rng": seed} | settings)
+            assert find_net(as_plane(image)) is None

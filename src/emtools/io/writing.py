@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emtools.errors import CalibrationError, ImageError
+from emtools.errors import ImageError
+from emtools.units import LENGTH, RECIPROCAL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,10 +43,10 @@ def _write_tiff(image: Image, path: Path) -> None:
 
     if not image.is_plane:
         raise ImageError(image.name, "is not a single picture", "write it as .hspy")
-    try:
-        height, width = image.pixel_size("nm")
-    except CalibrationError:
+    unit = image.calibration().unit
+    if unit not in (LENGTH, RECIPROCAL):
         tifffile.imwrite(path, image.load().astype(np.float32), imagej=True)
         return
+    height, width = image.pixel_size(unit)
     tifffile.imwrite(path, image.load().astype(np.float32), imagej=True,
-                     resolution=(1 / width, 1 / height), metadata={"unit": "nm"})
+                     resolution=(1 / width, 1 / height), metadata={"unit": unit})

@@ -66,7 +66,7 @@ def rings(
     *,
     phases: tuple[str, ...] = (),
     instrument_fwhm_per_nm: float | None = None,
-    instrument_fwhm_err_per_nm: float = 0.0,
+    instrument_fwhm_err_per_nm: float | None = None,
     min_crystallite_nm: float = 1.5,
     centre_y_px: float | None = None,
     centre_x_px: float | None = None,
@@ -87,7 +87,7 @@ def rings(
         Width that the instrument adds to each ring, in quadrature, such as that of a ring of large
         crystals; without it, sizes are lower limits.
     instrument_fwhm_err_per_nm : float
-        Its 1 sigma.
+        Its 1 sigma; a width that is known exactly if not given.
     min_crystallite_nm : float
         Rings as broad as those of crystals smaller than this are taken for amorphous.
     centre_y_px : float
@@ -124,7 +124,7 @@ def rings(
            centre_y_px, centre_x_px)
     candidates = [find_phase(name) for name in phases]
     instrument = None if instrument_fwhm_per_nm is None \
-        else (instrument_fwhm_per_nm, instrument_fwhm_err_per_nm)
+        else (instrument_fwhm_per_nm, instrument_fwhm_err_per_nm or 0.0)
     given = None if centre_y_px is None or centre_x_px is None else (centre_y_px, centre_x_px)
     plane, gain = _of_unit_range(as_plane(image))
     found: Found | None = None
@@ -183,16 +183,16 @@ def _of_unit_range(plane: Plane) -> tuple[Plane, float]:
 
 
 def _check(
-    fwhm: float | None, fwhm_err: float, smallest: float, y: float | None, x: float | None
+    fwhm: float | None, fwhm_err: float | None, smallest: float, y: float | None, x: float | None
 ) -> None:
-    if fwhm is not None and not 0 <= fwhm < math.inf:
-        raise ParameterError("instrument_fwhm_per_nm", f"must not be negative, not {fwhm}")
-    if not 0 <= fwhm_err < math.inf:
-        raise ParameterError("instrument_fwhm_err_per_nm", f"must not be negative, not {fwhm_err}")
-    if not 0 < smallest < math.inf:
-        raise ParameterError("min_crystallite_nm", f"must be positive and finite, not {smallest}")
+    for name, value in (("instrument_fwhm_per_nm", fwhm), ("instrument_fwhm_err_per_nm", fwhm_err),
+                        ("min_crystallite_nm", smallest)):
+        if value is not None and not 0 < value < math.inf:
+            raise ParameterError(name, f"must be positive and finite, not {value}")
     if (y is None) != (x is None):
         raise ParameterError("centre_y_px", "and centre_x_px go together", "give both or none")
+    if y is not None and x is not None and not (math.isfinite(y) and math.isfinite(x)):
+        raise ParameterError("centre_y_px", f"and centre_x_px must be finite, not {y} and {x}")
 
 
 def _find(
@@ -245,7 +245,7 @@ def _first(
     def look() -> _First:
         if given is not None:
             return _First(Geometry(*given, 0.0, 0.0, square), 1.0)
-        point = meeting_point(small, small_use)
+        point = meeting_point(small, small_use, square)
         return _First(Geometry(point.y, point.x, 0.0, 0.0, square).unbinned(factor), point.share)
 
     first = look()

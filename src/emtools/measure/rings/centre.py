@@ -67,7 +67,9 @@ class MeetingPoint(NamedTuple):
     share: float
 
 
-def meeting_point(values: NDArray[np.float32], use: NDArray[np.bool_]) -> MeetingPoint:
+def meeting_point(
+    values: NDArray[np.float32], use: NDArray[np.bool_], square: Floats
+) -> MeetingPoint:
     """Return the point that the gradients of a picture point to, or away from.
 
     Every place of every ring, and of the tail of the central beam, points there; the straight edges
@@ -79,11 +81,17 @@ def meeting_point(values: NDArray[np.float32], use: NDArray[np.bool_]) -> Meetin
         ``(y, x)``; a picture of some hundred pixels along a side.
     use
         True = use.
+    square
+        ``(2, 2)``: from pixels ``(y, x)`` to a plane of square pixels.
     """
     places, directions, weights = _gradients(values, use)
+    # A gradient is a covector: it turns with the inverse transpose.
+    places, directions = places @ square.T, directions @ np.linalg.inv(square)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     height, width = values.shape
     reach = _ASKED * max(height, width)
-    middle, span = np.array([(height - 1) / 2, (width - 1) / 2]), np.array([height, width]) / 2
+    middle = square @ np.array([(height - 1) / 2, (width - 1) / 2])
+    span = np.abs(square) @ (np.array([height, width]) / 2)
     best, share = middle, 0.0
     for sine, step in zip(_OFF, _STEPS_PX, strict=True):
         grid = [np.arange(m - s, m + s + step / 2, step) for m, s in
@@ -96,7 +104,8 @@ def meeting_point(values: NDArray[np.float32], use: NDArray[np.bool_]) -> Meetin
         # Of the coarsest search: elsewhere the place is not searched for but made better.
         share = share or float(votes.max() / max(given[2].sum(), 1e-300))
         span = np.array([1.5 * step, 1.5 * step])
-    return MeetingPoint(float(best[0]), float(best[1]), share)
+    y, x = np.linalg.solve(square, best).tolist()
+    return MeetingPoint(y, x, share)
 
 
 def _votes(candidates: Floats, given: tuple[Floats, Floats, Floats], sine: float) -> Floats:

@@ -346,7 +346,8 @@ def layers(found: Found, rings: pd.DataFrame) -> tuple[Layer, ...]:
 def details(found: Found, verdict: Verdict, gain: float) -> dict[str, pd.DataFrame]:
     """Return the azimuthal mean with its model, the rings along the azimuth, and the geometry.
 
-    `gain` is what the picture's values were multiplied with.  The radius of a pixel is the length of ((yy, yx), (xy, xx)) @ ((y, x) - centre).
+    `gain` is what the picture's values were multiplied with.  The radius of a pixel is the length
+    of ((yy, yx), (xy, xx)) @ ((y, x) - centre).
     """
     profile, offset = found.fitted.profile, found.plane.offset
     known = {"radius_px": profile.radius, "k_per_nm": found.scale.k(profile.radius),
