@@ -116,7 +116,7 @@ def test_rejected_image_is_in_no_mean(results):
     marks = table(results, "chains.chains", EDS)["mark"]
     assert set(marks) == {"rejected"}
     page = review.write().read_text(encoding="utf-8")
-    assert "1 images rejected by hand" in page
+    assert "1 image rejected by hand is left out" in page
     assert set(review.images["mark"]) == {""}  # as it was when it was opened
     assert batch.Review(results).images["mark"].tolist() == ["", "", "", "rejected"]
 

@@ -60,13 +60,14 @@ class Held:
 
     def left_out(self, measurement: str) -> str:
         """What was rejected by hand, in words; empty if nothing was."""
-        n = len(self.rejected)
-        said = [f"{n} image{'s' if n > 1 else ''}"] if n else []
+        counts = [("images", len(self.rejected))]
         for name, table in self.tables.items():
             if "mark" in table and name.startswith(f"{measurement}."):
                 n = int(((table["mark"] == "rejected") & ~table["at"].isin(self.rejected)).sum())
-                said += [f"{n} {name.split('.', 1)[1]}"] if n else []
-        return f"{' and '.join(said)} rejected by hand are left out" if said else ""
+                counts.append((name.split(".", 1)[1], n))
+        said = [f"{n} {what.removesuffix('s') if n == 1 else what}" for what, n in counts if n]
+        are = "is" if sum(n for _, n in counts) == 1 else "are"
+        return f"{' and '.join(said)} rejected by hand {are} left out" if said else ""
 
     @property
     def groups(self) -> list[str]:
