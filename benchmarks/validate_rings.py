@@ -8,7 +8,6 @@ true one, as after a calibration.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections import defaultdict
 from typing import Any
@@ -56,7 +55,7 @@ def drawn(rng: np.random.Generator, kind: str) -> dict[str, Any]:
     return settings
 
 
-def study(kind: str, number: int, seed: int) -> Numbers:
+def study(kind: str, number: int, seed: int, verbose: bool) -> Numbers:
     """Errors and pulls of many patterns of one kind."""
     found: Numbers = defaultdict(list)
     for i in range(number):
@@ -71,7 +70,7 @@ def study(kind: str, number: int, seed: int) -> Numbers:
             found["false"].append(float(len(result.tables["rings"])))
         elif len(result.tables["rings"]):
             compare(found, result, settings, truth)
-        if "--verbose" in sys.argv:
+        if verbose:
             print(kind, i, result.summary["outcome"], {k: v[-1] for k, v in found.items()})
     return found
 
@@ -146,7 +145,7 @@ def main() -> None:
     for kind in ("dense", "off centre", "spotty", "textured", "low dose", "carbon", "halo alone",
                  "noise alone"):
         if options.only in (None, kind):
-            told(kind, study(kind, options.patterns, options.seed))
+            told(kind, study(kind, options.patterns, options.seed, options.verbose))
 
 
 if __name__ == "__main__":

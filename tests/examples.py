@@ -143,8 +143,6 @@ def matched(found: Tables, true: Tables, name: str) -> tuple[pd.DataFrame, pd.Da
     if not len(found[name]) or not len(true[name]):
         return found[name].iloc[:0], true[name].iloc[:0]
     here, there = places(found, name), places(true, name)
-    if not len(here) or not len(there):
-        return found[name].iloc[:0], true[name].iloc[:0]
     apart = np.linalg.norm(here[:, None] - there[None], axis=-1)
     pairs = [(i, j) for i, j in enumerate(apart.argmin(axis=1)) if apart[:, j].argmin() == i]
     rows, columns = (list(numbers) for numbers in zip(*pairs, strict=True))

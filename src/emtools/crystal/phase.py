@@ -214,6 +214,28 @@ class Phase:
             for hkl, rows in members.items()
         ]
 
+    def powder_rings(self, k_max_per_nm: float) -> tuple[list[Family], NDArray[np.float64]]:
+        """Families of planes out to a wave number, and their rings' kinematic intensities.
+
+        Returns
+        -------
+        list of Family
+            Longest spacing first.
+        ndarray
+            m |F|^2 d^2 / V^2: intensity of the azimuthal mean for a unit volume of crystals.
+
+        References
+        ----------
+        Vainshtein, Structure Analysis by Electron Diffraction (Pergamon, 1964).
+        """
+        families = self.families(1.0 / k_max_per_nm, "SAED")
+        factors = np.abs(self.structure_factors(
+            np.reshape([family.hkl for family in families], (-1, 3)), "SAED"))
+        multiplicity = np.array([family.multiplicity for family in families])
+        d = np.array([family.d_nm for family in families])
+        volume = abs(float(np.linalg.det(self.direct_basis)))
+        return families, np.asarray(multiplicity * factors**2 * d**2 / volume**2, dtype=np.float64)
+
     def equal_planes(self, hkl: ArrayLike) -> NDArray[np.int64]:
         """Indices ``(n, 3)`` of all planes that the point group makes equal to one.
 

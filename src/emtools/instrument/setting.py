@@ -140,9 +140,9 @@ def check_stated(image: Image, units: Collection[str] = (LENGTH,)) -> None:
         raise CalibrationError(image.name, "has no pixel size that a calibration could correct",
                                "give the microscope's stated one with --pixel-size-nm")
     if len(found) > 1 or not found <= set(units):
-        meant = "images in real space" if LENGTH in units else "diffraction patterns"
+        meant = "of an image plane is for images in real space" if LENGTH in units \
+            else "is for diffraction patterns"
         raise CalibrationError(image.name, f"has axes in {' and '.join(sorted(found))}",
-                               f"the calibration of an image plane is for {meant}"
-                               if LENGTH in units else f"the calibration is for {meant}")
+                               f"the calibration {meant}")
     if any(axis.source == "calibration" for axis in axes):
         raise CalibrationError(image.name, "is calibrated already", "read its file again")

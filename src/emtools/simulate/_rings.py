@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping  # noqa: TC003 - the command line reads the annotations
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -207,15 +207,12 @@ def _rings(
     """All rings, the strongest of height 1."""
     found = []
     for phase, part in fractions:
-        families = phase.families(1.0 / k_max, "SAED")
-        factors = phase.structure_factors([family.hkl for family in families], "SAED")
-        volume = abs(np.linalg.det(phase.direct_basis))
-        found += [_Ring(phase, family.hkl, 1 / family.d_nm, width, part / volume**2 * float(
-            family.multiplicity * abs(factor) ** 2 * family.d_nm**2), size)
-            for family, factor in zip(families, factors, strict=True)]
+        families, intensity = phase.powder_rings(k_max)
+        found += [_Ring(phase, family.hkl, 1 / family.d_nm, width, part * one, size)
+                  for family, one in zip(families, intensity.tolist(), strict=True)]
     top = max((ring.height for ring in found), default=1.0)
-    return sorted((_Ring(ring.phase, ring.hkl, ring.k, ring.fwhm, ring.height / top, ring.size)
-                   for ring in found), key=lambda ring: ring.k)
+    return sorted((replace(ring, height=ring.height / top) for ring in found),
+                  key=lambda ring: ring.k)
 
 
 def _ground(k: Floats, background: float, first: float) -> Floats:

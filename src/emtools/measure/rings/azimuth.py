@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from emtools.measure.rings.model import pseudo_voigt
 from emtools.measure.rings.polar import SECTORS
 
 if TYPE_CHECKING:
@@ -69,8 +70,7 @@ def spread_of(polar: Cells, fitted: Fitted, number: int) -> Spread:
     span = np.abs(radius - peak.radius) < max(_WINDOW * peak.fwhm, 3.0)
     at = radius[span]
     off = 2.0 * (at - peak.radius) / peak.fwhm
-    shape = fitted.lorentzian / (1 + off**2) \
-        + (1 - fitted.lorentzian) * np.exp(-math.log(2) * off**2)
+    shape = pseudo_voigt(off, fitted.lorentzian)
     others = (fitted.total - fitted.ground)[span] - peak.height * shape
     columns = np.column_stack([shape, np.ones_like(at), at - peak.radius, others])
     follow = np.linalg.pinv(columns, rcond=1e-6)

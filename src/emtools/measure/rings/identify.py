@@ -38,7 +38,8 @@ _INTENSITY_LOG = 0.7  # 1 sigma of a ring's intensity, logarithmic
 _JOINED = 0.7  # of a ring's width, within which families are one ring
 _FRACTION_MODEL = 0.3  # relative, of kinematic intensities
 _SECOND = 6.0  # by which a second phase must raise the logarithm of the likelihood
-_FREE_SCALES = 2.0  # factor to either side that the scale is looked for where none is stated
+_FREE_SCALE = math.log(40.0)  # of the likelihood, that a scale that is free costs
+_NEEDED = 1.5  # sigma of its part of the volume, for a phase of a mixture
 _FEWEST_FREE = 3  # rings that identify a phase without a scale
 
 
@@ -198,14 +199,13 @@ def expected_rings(phase: Phase, k_max: float, k_min: float, width: float) -> Ex
     width
         FWHM of the rings in 1/nm.
     """
-    families = [family for family in phase.families(1.0 / k_max, "SAED") if family.d_nm < 1 / k_min]
+    families, intensity = phase.powder_rings(k_max)
+    k = np.array([1.0 / family.d_nm for family in families])
+    inside = k > k_min
+    families = [family for family, one in zip(families, inside, strict=True) if one]
+    k, intensity = k[inside], intensity[inside]
     if not families:
         return Expected(np.empty(0), np.empty(0), ())
-    volume = abs(float(np.linalg.det(phase.direct_basis)))
-    factors = np.abs(phase.structure_factors([family.hkl for family in families], "SAED"))
-    k = np.array([1.0 / family.d_nm for family in families])
-    intensity = np.array([family.multiplicity for family in families]) * factors**2 / k**2
-    intensity /= volume**2
     order = np.argsort(k)
     groups: list[list[int]] = []
     for i in order[intensity[order] > _WEAK * intensity.max()].tolist():
@@ -272,7 +272,7 @@ def _mixture(seen: Seen, a: Phase, b: Phase, singles: list[Candidate]) -> Candid
     alone = max(one.log_likelihood for one in singles)
     if pair is None or pair.log_likelihood < alone + _SECOND:
         return None
-    needed = (pair.volumes > 3.0 * pair.volumes_err * 0.5).all() \
+    needed = (pair.volumes > _NEEDED * pair.volumes_err).all() \
         and all((pair.owner == i).any() for i in (0, 1))
     return pair if needed else None
 
@@ -361,7 +361,7 @@ def _log_likelihood(
         total -= 0.5 * (math.log(scale) / seen.scale_err) ** 2
     else:
         # One ring fixes the scale: its place tells nothing.
-        total -= float(places.max()) + math.log(2 * _FREE_SCALES * 10)
+        total -= float(places.max()) + _FREE_SCALE
     return total
 
 

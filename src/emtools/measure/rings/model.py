@@ -17,6 +17,7 @@ from scipy.interpolate import BSpline
 from scipy.optimize import least_squares, nnls
 
 from emtools.measure.rings.ground import convex_ground
+from emtools.measure.rings.profile import jackknife_err
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,8 +161,8 @@ class _Model:
 
     def shapes(self, part: float, own: Floats) -> Floats:
         """``(n, peaks)``: profiles of height 1."""
-        _, gauss, lorentz = self._parts(own)
-        return np.asarray(part * lorentz + (1.0 - part) * gauss)
+        off, _, _ = self._parts(own)
+        return pseudo_voigt(off, np.where(self.broad, 0.0, part))
 
     def _parts(self, own: Floats) -> tuple[Floats, Floats, Floats]:
         off = 2.0 * (self.radius[:, None] - own[:, 0]) / np.exp(own[:, 1])
@@ -213,6 +214,11 @@ def fit_rings(profile: AzimuthalMean, broadest_px: Floats) -> Fitted | None:
     fitted = _split(fitted, profile, basis, broadest)
     raised = replace(profile, mean=profile.mean + floor, without=profile.without + floor)
     return replace(fitted, profile=raised, ground=fitted.ground + floor, total=fitted.total + floor)
+
+
+def pseudo_voigt(off: Floats, lorentzian: float | Floats) -> Floats:
+    """Profile of height 1 at distances from its middle in half widths at half maximum."""
+    return np.asarray(lorentzian / (1.0 + off**2) + (1.0 - lorentzian) * np.exp(-_LN2 * off**2))
 
 
 def area_of_profile(lorentzian: float) -> float:
@@ -340,9 +346,7 @@ def _blurred(values: Floats, sigma: float) -> Floats:
 
 def _err_of_matched(profile: AzimuthalMean, sigma: float) -> Floats:
     changed = _matched(profile.without - profile.mean, sigma)
-    changed = changed - changed.mean(axis=0)
-    n = len(changed)
-    err = np.sqrt((n - 1) / n * (changed**2).sum(axis=0))
+    err = jackknife_err(changed)
     # The scatter of 36 blocks is itself uncertain: neighbours are alike.
     return np.asarray(np.sqrt(_blurred(err**2, 4.0 * sigma)))
 

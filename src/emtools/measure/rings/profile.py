@@ -46,10 +46,6 @@ class AzimuthalMean:
     without: Floats
     coverage: Floats
 
-    def err_of(self, linear: Floats) -> Floats:
-        """Return 1 sigma of linear functions ``(m, n)`` of the mean, by the jackknife."""
-        return np.sqrt(np.diagonal(self.covariance_of(linear)))
-
     def covariance_of(self, linear: Floats) -> Floats:
         """Return the covariance ``(m, m)`` of linear functions ``(m, n)`` of the mean.
 
@@ -97,8 +93,13 @@ def azimuthal_mean(polar: Cells) -> AzimuthalMean | None:
     profile = AzimuthalMean(profile.radius[first:], mean[first:], profile.err, without[:, first:],
                             profile.coverage[first:])
     changed = profile.without - profile.mean
-    err = np.sqrt((BLOCKS - 1) / BLOCKS * ((changed - changed.mean(axis=0)) ** 2).sum(axis=0))
-    return replace(profile, err=err)
+    return replace(profile, err=jackknife_err(changed))
+
+
+def jackknife_err(changed: Floats) -> Floats:
+    """1 sigma of what changes by ``(blocks, n)`` when one block after the other is left out."""
+    n = len(changed)
+    return np.asarray(np.sqrt((n - 1) / n * ((changed - changed.mean(axis=0)) ** 2).sum(axis=0)))
 
 
 def _past_the_stop(mean: Floats) -> int:

@@ -372,8 +372,6 @@ def details(found: Found, verdict: Verdict, gain: float) -> dict[str, pd.DataFra
     return said
 
 
-
-
 def spot_rows(spots: list[Spot], verdict: SpotVerdict, plane: Plane) -> list[Row]:
     """Return the rows of the table of spots."""
     calibrated = plane.unit != PIXEL
