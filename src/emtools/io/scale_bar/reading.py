@@ -1,0 +1,335 @@
+"""The scale of a picture, from the bar that a program drew into it and the text beside it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from emtools.io.scale_bar.grammar import Length, is_of_else, is_round, parse_field, parse_length
+from emtools.io.scale_bar.labels import Label, find_labels, read_line
+from emtools.process.annotations import find_annotations
+from emtools.process.bars import Bar, as_levels, find_bars
+from emtools.units import LENGTH, parse_unit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Each end of a bar may be a pixel off: drawn with an outline, rounded, resampled (even within +-1).
+_END_ERR_PX = 1.0 / math.sqrt(3.0)
+_TRIED = 24  # bars
+_FEW = 4  # places, and pairs of bar and label
+_ENLARGED = (1.0, 2.0, 3.0)  # small letters are found only when enlarged
+_MARGINS = (0.02, 0.18)  # of the height of the letters: what is written does not depend on the cut
+_NEAR = 2.0  # heights of the letters between label and bar, at most
+_BESIDE = 3.0  # the same where it stands left or right
+_FIELD_TOLERANCE = 0.05
+# Magnification times field of view is the width of the screen, film or camera that it refers to.
+_SCREEN_MM = (8.0, 700.0)
+_PLAUSIBLE_NM = (5e-4, 5e4)  # pixel sizes from atoms to the lowest magnification of an SEM
+_PLAUSIBLE_PER_NM = (1e-5, 1.0)
+
+
+@dataclass(frozen=True)
+class ScaleReading:
+    """What a picture itself says about its scale.
+
+    Parameters
+    ----------
+    bar
+        The bar; its length is in pixels.
+    label
+        The text beside it, and where it is.
+    length
+        What the text says, in nm or 1/nm.
+    doubts
+        Why the reading may be wrong; none for one that is sure.
+    confirmed_by
+        What else in the picture says the same: ``field of view`` or nothing.
+    texts
+        All that was read around it.
+    """
+
+    bar: Bar
+    label: Label
+    length: Length
+    doubts: tuple[str, ...] = ()
+    confirmed_by: str = ""
+    texts: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def unit(self) -> str:
+        """``nm`` or ``1/nm``."""
+        return self.length.unit
+
+    @property
+    def pixel_size(self) -> float:
+        """In `unit`."""
+        return self.length.value / self.bar.length_px
+
+    @property
+    def relative_err(self) -> float:
+        """1 sigma of reading both ends of the bar, relative."""
+        return math.sqrt(2.0) * _END_ERR_PX / self.bar.length_px
+
+
+@dataclass(frozen=True)
+class NoReading:
+    """Why a picture's scale could not be read."""
+
+    reason: str
+
+
+class _Pair(NamedTuple):
+    bar: Bar
+    label: Label
+    length: Length | None
+    distance: float
+
+
+def read_scale_bar(pixels: NDArray[np.generic]) -> ScaleReading | NoReading:
+    """Read the scale that is drawn into a picture.
+
+    Parameters
+    ----------
+    pixels
+        ``(y, x)``, real.
+
+    Returns
+    -------
+    ScaleReading or NoReading
+        A reading that is not plausible, or on which the ways of looking at its label do not agree,
+        is none.
+    """
+    levels = as_levels(pixels)
+    bars = [] if levels is None else _worth_trying(find_bars(pixels), levels.shape)
+    if levels is None or not bars:
+        return NoReading("no scale bar is drawn into it")
+    banner = _banner(pixels)
+    seen: list[str] = []
+    doubtful: list[ScaleReading] = []
+    for enlarged in _ENLARGED:
+        labels = _labels(levels, bars, banner, enlarged)
+        seen = [label.text for label in labels if label.text] or seen
+        pairs = sorted(_pairs(bars, labels), key=lambda pair: pair.distance)
+        for pair in pairs[:_FEW]:
+            reading = _checked(pair, levels, labels)
+            if reading is not None and not reading.doubts:
+                return reading
+            doubtful += [] if reading is None else [reading]
+    if doubtful:
+        return min(doubtful, key=lambda reading: len(reading.doubts))
+    return NoReading("a bar may be drawn into it, but no length beside it could be read with "
+                     "certainty" + (f" (text found: {'; '.join(seen[:4])})" if seen else ""))
+
+
+def _worth_trying(bars: list[Bar], shape: tuple[int, ...]) -> list[Bar]:
+    """Leave out what lies within another bar, frames, and all but the few most likely."""
+    width = shape[1]
+    outer = [bar for bar in bars if bar.length_px > 0.02 * width
+             and not any(_within(bar, other) for other in bars if other is not bar)]
+    ranked = sorted(outer, key=lambda bar: -bar.contrast * math.log(bar.length_px)
+                    * (1.3 if bar.kind == "ruler" else 1.0))
+    return ranked[:_TRIED]
+
+
+def _within(bar: Bar, other: Bar) -> bool:
+    margin = 1
+    return (bar.kind != "ruler" and other.length_px > bar.length_px + 1
+            and other.left - 2 <= bar.left and bar.right <= other.right + 2
+            and other.top - margin <= bar.top and bar.bottom <= other.bottom + margin
+            and other.thickness_px < 0.12 * other.length_px)
+
+
+def _banner(pixels: NDArray[np.generic]) -> slice | None:
+    """Rows of a banner, which are read as a whole."""
+    found = find_annotations(pixels)
+    if found is None:
+        return None
+    rows = np.flatnonzero(found.mask.all(axis=1))
+    return slice(int(rows[0]), int(rows[-1]) + 1) if rows.size else None
+
+
+def _labels(
+    levels: NDArray[np.uint8], bars: list[Bar], banner: slice | None, enlarged: float
+) -> list[Label]:
+    """Texts around the bars; places that overlap are read once."""
+    height, width = levels.shape
+    places: list[tuple[slice, slice]] = []
+    for bar in bars:
+        if any(rows.start <= bar.top and bar.bottom <= rows.stop and columns.start <= bar.left
+               and bar.right <= columns.stop for rows, columns in places):
+            continue
+        if banner is not None and banner.start <= bar.top and bar.bottom <= banner.stop:
+            places.append((slice(max(0, banner.start), banner.stop), slice(0, width)))
+            continue
+        up = max(70.0, min(0.5 * bar.length_px, 0.15 * height))
+        aside = max(0.6 * bar.length_px, 250.0, 0.1 * width)
+        places.append((slice(max(0, int(bar.top - up)), min(height, int(bar.bottom + up))),
+                       slice(max(0, int(bar.left - aside)), min(width, int(bar.right + aside)))))
+    return [label for rows, columns in places[:_FEW]
+            for label in _in_lines(find_labels(levels, rows, columns, enlarged), width)]
+
+
+def _in_lines(labels: list[Label], width: int) -> list[Label]:
+    """Join pieces of one line, and widen those that are but a number or a unit."""
+    joined = list(labels)
+    for one in labels:
+        text = one.text.strip()
+        for other in labels:
+            low, high = max(one.top, other.top), min(one.bottom, other.bottom)
+            height = min(one.height, other.height)
+            gap = other.left - one.right
+            if one is not other and high - low > 0.6 * height and -height < gap < 1.2 * height:
+                joined.append(one._replace(
+                    text=f"{text} {other.text}", score=min(one.score, other.score),
+                    top=min(one.top, other.top), bottom=max(one.bottom, other.bottom),
+                    right=other.right))
+        if parse_length(f"1 {text}") is not None:
+            joined.append(one._replace(text="", left=max(0.0, one.left - 4 * one.height)))
+        elif parse_length(f"{text} nm") is not None:
+            joined.append(one._replace(text="", right=min(width, one.right + 4 * one.height)))
+    return joined
+
+
+def _pairs(bars: list[Bar], labels: list[Label]) -> list[_Pair]:
+    found = []
+    texts = _texts(labels)
+    for label in labels:
+        length = parse_length(label.text)
+        if label.text and (length is None or is_of_else(label.text, texts)):
+            continue
+        for bar in bars:
+            if any(_framed(label, bar, other) for other in bars):
+                continue
+            apart = _apart(bar, label)
+            distance = _distance(bar, apart)
+            if distance is not None:
+                # What has been widened is read for the first time: after all that is plain.
+                found.append(_Pair(bar, apart, length, distance + 1.0 * (length is None)))
+    return found
+
+
+def _framed(label: Label, one: Bar, other: Bar) -> bool:
+    """Whether two strokes of one extent are the sides of a frame around a label."""
+    alike = abs(one.left - other.left) < 3 and abs(one.right - other.right) < 3
+    middle = 0.5 * (label.top + label.bottom)
+    return alike and min(one.top, other.top) < middle < max(one.bottom, other.bottom) \
+        and abs(one.top - other.top) > 0.5 * label.height
+
+
+def _apart(bar: Bar, label: Label) -> Label:
+    """Cut a bar's rows off the box of a label that was found together with it."""
+    shared = min(bar.bottom, label.bottom) - max(bar.top, label.top)
+    if bar.kind != "bar" or shared <= 0 or bar.right <= label.left or label.right <= bar.left:
+        return label
+    above, below = bar.top - label.top, label.bottom - bar.bottom
+    if max(above, below) < 0.5 * label.height:
+        return label
+    return label._replace(bottom=bar.top) if above > below else label._replace(top=bar.bottom)
+
+
+def _distance(bar: Bar, label: Label) -> float | None:
+    """How far a label is from a bar in heights of its letters; None if it cannot belong to it."""
+    letters = max(label.height, 1.0)
+    above = max(label.top - bar.bottom, bar.top - label.bottom, 0.0) / letters
+    aside = max(label.left - bar.right, bar.left - label.right, 0.0) / letters
+    middle = abs(0.5 * (label.left + label.right - bar.left - bar.right)) / letters
+    if bar.length_px < 0.8 * letters:
+        return None
+    framed = bar.top < label.top and label.bottom < bar.bottom
+    if framed or above > _NEAR or aside > _BESIDE or (above > 0.5 and aside > 0.5):
+        return None
+    if bar.kind == "split":
+        in_line = abs(0.5 * (label.top + label.bottom - bar.top - bar.bottom)) < 0.35 * letters
+        return 0.2 * middle - 1.0 if in_line and middle < 1.5 else None
+    return above + aside + 0.1 * middle
+
+
+def _checked(pair: _Pair, levels: NDArray[np.uint8], labels: list[Label]) -> ScaleReading | None:
+    """Read the label again in several ways, and hold what it says against what else is known."""
+    lines = [_line(levels, pair.label, margin) for margin in _MARGINS]
+    read = [parse_length(text) for line in lines for text in read_line(line)]
+    known = {_said(length): length for length in (pair.length, *read) if length is not None}
+    votes = Counter(_said(length) for length in read if length is not None)
+    if pair.length is not None:
+        votes[_said(pair.length)] += 2
+    if not votes:
+        return None
+    (first, count), *others = votes.most_common()
+    against = sum(number for _, number in others)
+    if against > 0.4 * count or count < 0.4 * len(read):
+        return None
+    length = known[first]
+    texts = _texts(labels)
+    judged = _plausible(pair.bar, length, levels.shape[1], texts)
+    if judged is None:
+        return None
+    confirmed, doubts = judged
+    if against and not confirmed:
+        doubts.insert(0, f"its label might also be read {others[0][0][0]:g} {others[0][0][1]}")
+    if count < 0.6 * len(read) and not confirmed:
+        doubts.insert(0, f"its label {pair.label.text!r} is hard to read")
+    label = pair.label if pair.label.text else pair.label._replace(
+        text=f"{_in_unit_read(length):g} {length.unit_read}")
+    return ScaleReading(pair.bar, label, length, tuple(doubts), confirmed, tuple(texts))
+
+
+def _texts(labels: list[Label]) -> list[str]:
+    """What was read, line by line, then each heading of a table with what stands under it."""
+    plain = [label for label in labels if label.text]
+    below = [f"{head.text} {value.text}" for head in plain for value in plain
+             if 0 <= value.top - 0.5 * (head.top + head.bottom) < 1.5 * head.height
+             and min(head.right, value.right) > max(head.left, value.left)]
+    return [label.text for label in plain] + below
+
+
+def _said(length: Length) -> tuple[float, str]:
+    return float(f"{length.value:.6g}"), length.unit
+
+
+def _line(levels: NDArray[np.uint8], label: Label, share: float) -> NDArray[np.uint8]:
+    height, width = levels.shape
+    margin = share * label.height
+    rows = slice(max(0, math.floor(label.top - margin)),
+                 min(height, math.ceil(label.bottom + margin)))
+    columns = slice(max(0, math.floor(label.left - 2 * margin)),
+                    min(width, math.ceil(label.right + 2 * margin)))
+    return levels[rows, columns]
+
+
+def _plausible(
+    bar: Bar, length: Length, width: int, texts: list[str]
+) -> tuple[str, list[str]] | None:
+    """Return what confirms a reading and what speaks against it; None if it cannot be."""
+    size = length.value / bar.length_px
+    low, high = _PLAUSIBLE_NM if length.unit == LENGTH else _PLAUSIBLE_PER_NM
+    if not low <= size <= high:
+        return None
+    doubts = []
+    number = length.value if length.unit_read == "nm" else _in_unit_read(length)
+    if not is_round(number):
+        doubts.append(f"{number:g} is no round number")
+    if length.unit_read == "pm":
+        doubts.append("pm looks like µm to the reader of text")
+    said = parse_field(texts)
+    if length.unit != LENGTH:
+        return "", doubts
+    field_nm = size * width
+    if said.width_nm is not None:
+        if abs(field_nm / said.width_nm - 1.0) < _FIELD_TOLERANCE:
+            return "field of view", []
+        doubts.append(f"the field of view is stated as {said.width_nm:g} nm, the bar makes it "
+                      f"{field_nm:.4g} nm")
+    if said.magnification is not None and not (
+            _SCREEN_MM[0] < said.magnification * field_nm * 1e-6 < _SCREEN_MM[1]):
+        doubts.append(f"a magnification of {said.magnification:g} does not fit a field of "
+                      f"{field_nm:.4g} nm")
+    return "", doubts
+
+
+def _in_unit_read(length: Length) -> float:
+    return float(f"{length.value / parse_unit(length.unit_read).factor:.8g}")
