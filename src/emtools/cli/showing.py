@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from emtools.model import Step
 from emtools.model.result import Measured, plain
 from emtools.tables import error_of
 from emtools.units import LENGTH, PIXEL
@@ -53,6 +54,8 @@ def print_description(description: Mapping[str, Any], as_json: bool) -> None:
     said.pop("fast_axis", None)
     if said:
         console.print("  " + ", ".join(f"{k} {v}" for k, v in said.items()))
+    for step in description["steps"]:
+        console.print(f"  {Step(**step)}")
     for line in description["audit"]:
         console.print(f"  ! {line}", style="yellow")
     console.print()

@@ -10,6 +10,7 @@ import numpy as np
 from emtools.errors import ImageError
 from emtools.model.colour import grey
 from emtools.process.annotations import find_annotations
+from emtools.process.tones import compress_range
 from emtools.units import PIXEL
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ MOST_PIXELS = 1600  # along a side: more than a printed column can show
 _LOGARITHMIC = ("SAED", "FFT")
 _PERCENTILES = (0.3, 99.7)
 _PERCENTILES_LOG = (2.0, 99.97)  # a diffraction pattern is mostly ground, its spots are few
+_PERCENTILES_TONES = (35.0, 99.97)  # compressed, its ground is most of what is there
 _SUMMED = ("energy",)  # axes that are summed; of others the middle is shown
 
 
@@ -92,16 +94,16 @@ def picture(image: Image, most_pixels: int = MOST_PIXELS) -> Picture:
     pixels, notes = _plane_pixels(image)
     n = max(1, -(-max(pixels.shape) // most_pixels))
     n = min(n, *pixels.shape)
-    values = _block_means(pixels, n)
+    values = block_means(pixels, n)
     unit, sizes = _pixel_sizes(image)
     logarithmic = is_logarithmic(image)
     if logarithmic:
         values = _logarithm(values)
     open_rows = _open_rows(image, pixels)
     shown = values[: max(1, open_rows // n)]
-    quantity = _quantity(image, pixels.dtype.kind in "ui")
+    quantity = image.quantity
     return Picture(
-        values=values, limits=limits_of(shown, _PERCENTILES_LOG if logarithmic else _PERCENTILES),
+        values=values, limits=limits_of(shown, _shown_between(image)),
         shape=(values.shape[0] * n, values.shape[1] * n), pixel_size=sizes, unit=unit,
         quantity=f"log. {quantity}" if logarithmic else quantity, notes=tuple(notes),
         open_rows=open_rows,
@@ -119,7 +121,23 @@ def contrast_limits(image: Image) -> tuple[float, float]:
     pixels, _ = _plane_pixels(image)
     n = max(1, max(pixels.shape) // MOST_PIXELS)
     shown = np.asarray(pixels[: _open_rows(image, pixels) : n, ::n], dtype=np.float32)
-    return limits_of(shown, _PERCENTILES_LOG if is_logarithmic(image) else _PERCENTILES)
+    return limits_of(shown, _shown_between(image))
+
+
+def _shown_between(image: Image) -> tuple[float, float]:
+    """Percentiles that are shown black and white."""
+    if _compressed(image):
+        return _PERCENTILES_TONES
+    return _PERCENTILES_LOG if is_logarithmic(image) else _PERCENTILES
+
+
+def _compressed(image: Image) -> bool:
+    return any(step.name == compress_range.__name__ for step in image.steps)
+
+
+def open_rows(image: Image) -> int:
+    """Return how many rows of a picture lie above a burnt-in banner."""
+    return _open_rows(image, _plane_pixels(image)[0])
 
 
 def limits_of(
@@ -137,6 +155,8 @@ def limits_of(
 
 def is_logarithmic(image: Image) -> bool:
     """Whether an image spans so many decades that it is shown by its logarithm, or with gamma."""
+    if _compressed(image):
+        return False
     return image.acquisition.modality in _LOGARITHMIC or _pixel_sizes(image)[0] == "1/nm"
 
 
@@ -165,8 +185,8 @@ def _plane_pixels(image: Image) -> tuple[NDArray[Any], list[str]]:
     return (pixels.T if left.index("x") < left.index("y") else pixels), notes
 
 
-def _block_means(pixels: NDArray[Any], n: int) -> NDArray[np.float32]:
-    """Means of ``n x n`` pixels; strip by strip, so that no full-size copy is made."""
+def block_means(pixels: NDArray[Any], n: int) -> NDArray[np.float32]:
+    """Return means of ``n x n`` pixels; strip by strip, so that no full-size copy is made."""
     rows, cols = (size // n for size in pixels.shape)
     means = np.empty((rows, cols), dtype=np.float32)
     for row in range(rows):
@@ -212,11 +232,3 @@ def _open_rows(image: Image, pixels: NDArray[Any]) -> int:
         return rows
     last = int(np.flatnonzero(used)[-1]) + 1
     return last if last > rows // 2 else rows
-
-
-def _quantity(image: Image, integers: bool) -> str:
-    if image.has_axis("energy"):
-        return "X-ray counts" if image.acquisition.modality == "EDS" else "counts"
-    modality = image.acquisition.modality
-    name = f"{modality} intensity" if modality else "intensity"
-    return f"{name} (counts)" if integers else f"{name} (arb. units)"

@@ -22,9 +22,9 @@ def describe(image: Image) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``file, signal, index, reader, shape, dtype, lazy, axes, acquisition, audit``, and of an
-        image with a mask ``used``, the rows and columns that hold all that may be used: plain
-        values that JSON can hold.
+        ``file, signal, index, reader, shape, dtype, lazy, axes, acquisition, audit, steps``, and
+        of an image with a mask ``used``, the rows and columns that hold all that may be used:
+        plain values that JSON can hold.
     """
     source = image.source
     return {
@@ -33,7 +33,7 @@ def describe(image: Image) -> dict[str, Any]:
         "lazy": image.lazy, "axes": [_describe_axis(axis) for axis in image.axes],
         "acquisition": {key: value for key, value in asdict(image.acquisition).items()
                         if value is not None},
-        "audit": list(image.audit),
+        "audit": list(image.audit), "steps": [asdict(step) for step in image.steps],
     } | ({} if image.mask is None else {
         "used": {axis: list(ends) for axis, ends in zip(
             "yx", zip(*used_part(image.mask), strict=True), strict=True)}})

@@ -1,7 +1,7 @@
 """The nouns: Axis, Image, Measured, Result, and what they are made of."""
 
 from emtools.model.calibration import Axis, Calibration, Distortion
-from emtools.model.image import Acquisition, Image, Source
+from emtools.model.image import Acquisition, Image, Source, Step
 from emtools.model.result import Layer, Measured, Result, Space
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "Result",
     "Source",
     "Space",
+    "Step",
 ]

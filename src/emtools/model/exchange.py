@@ -21,7 +21,7 @@ from emtools.model.as_acquired import flat_items, lookup, read_acquisition
 from emtools.model.as_read import SPECTRAL, plain_axis, read_axes, with_statements
 from emtools.model.calibration import Axis, Distortion
 from emtools.model.colour import grey
-from emtools.model.image import Acquisition, Image, Source
+from emtools.model.image import Acquisition, Image, Source, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -186,6 +186,7 @@ def _to_store(image: Image, handed: Mapping[str, Mapping[str, Any]]) -> dict[str
         "acquisition": asdict(image.acquisition),
         "distortion": asdict(image.distortion),
         "audit": list(image.audit),
+        "steps": [asdict(step) for step in image.steps],
         "source": [source.file, source.signal, source.index, source.reader],
         # What HyperSpy and its extensions filled in, to be taken out again if it is untouched.
         "added": {path: str(value) for path, value in added.items()},
@@ -249,6 +250,7 @@ def _restored(image: Image, store: Mapping[str, Any]) -> Image:
     audit = (*state["audit"], *lost, *(image.audit if kept is None else ()))
     return replace(
         image, axes=image.axes if kept is None else tuple(kept), mask=mask, audit=audit,
+        steps=tuple(Step(**step) for step in state.get("steps", ())),
         acquisition=Acquisition(**state["acquisition"]),
         distortion=Distortion(((yy, yx), (xy, xx)), **state["distortion"]),
         # The file that was opened now is the one that messages have to name.

@@ -85,6 +85,33 @@ class Source:
                 "reader": self.reader}
 
 
+@dataclass(frozen=True)
+class Step:
+    """What was done to the pixels of an image.
+
+    Parameters
+    ----------
+    name
+        Of the function of `emtools.process`.
+    parameters
+        The complete effective ones, as plain values.
+    quantity
+        What the pixels are since, for a colour bar.
+    """
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    quantity: str = ""
+
+    def __str__(self) -> str:
+        said = ", ".join(f"{key} = {_short(value)}" for key, value in self.parameters.items())
+        return f"{self.name}({said})"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """A micrograph, diffraction pattern, transform, stack or spectrum image: its axes say which.
@@ -108,6 +135,8 @@ class Image:
         Departure of the image plane from a square grid.
     audit
         Plain sentences: what the reader met or doubted in the calibration.
+    steps
+        What was done to the pixels since they were read, in order.
 
     Raises
     ------
@@ -123,6 +152,7 @@ class Image:
     raw_metadata: Mapping[str, Any] = field(default_factory=dict)
     distortion: Distortion = field(default_factory=Distortion)
     audit: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
         sizes = tuple(axis.size for axis in self.axes)
@@ -163,6 +193,18 @@ class Image:
     def lazy(self) -> bool:
         """Whether the pixels have not been read yet."""
         return not isinstance(self.data, np.ndarray)
+
+    @property
+    def quantity(self) -> str:
+        """What the pixels are, for a colour bar."""
+        said = [step.quantity for step in self.steps if step.quantity]
+        if said:
+            return said[-1]
+        modality = self.acquisition.modality
+        if self.has_axis("energy"):
+            return "X-ray counts" if modality == "EDS" else "counts"
+        name = f"{modality} intensity" if modality else "intensity"
+        return f"{name} (counts)" if self.data.dtype.kind in "uiV" else f"{name} (arb. units)"
 
     def axis(self, name: str) -> Axis:
         """Return the axis of that name.

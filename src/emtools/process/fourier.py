@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import fft
 
 from emtools.errors import ImageError, ParameterError
+from emtools.model import Step
 from emtools.model.calibration import Axis, Distortion
 from emtools.process.plane import as_plane, flatten
 from emtools.process.threads import in_spans, threads
@@ -132,8 +133,7 @@ def fourier(image: Image, box: tuple[int, int, int, int] | None = None) -> Image
     acquisition = replace(image.acquisition, modality="FFT", fast_axis="x")
     return replace(part, data=values, axes=_transformed(part, plane.calibration.unit), mask=None,
                    distortion=_inverse(part, plane.calibration.unit), acquisition=acquisition,
-                   audit=(*image.audit, f"Fourier transform of {flat.shape[0]} x {flat.shape[1]} "
-                          "pixels"))
+                   steps=(*image.steps, Step("fourier", _said(box), "amplitude")))
 
 
 def log_display(transform: Image) -> tuple[Floats, tuple[float, float]]:
@@ -224,8 +224,13 @@ def bragg_filtered(
     used = np.ones(flat.shape, np.float32) if plane.mask is None else plane.mask.astype(np.float32)
     known = _filtered(used, _disc(passes.shape, shape, plane, np.zeros(2), radius), shape)
     values = np.where(known > _LEAST_KNOWN, values / np.maximum(known, _LEAST_KNOWN), 0.0)
-    note = f"filtered to {len(k)} spots of radius {radius:.4g} cycles per {plane.unit}"
-    return replace(part, data=values.astype(np.float32), audit=(*image.audit, note))
+    said = {"k_yx": k.tolist(), "radius": float(radius), **_said(box)}
+    return replace(part, data=values.astype(np.float32),
+                   steps=(*image.steps, Step("bragg_filtered", said, "filtered intensity")))
+
+
+def _said(box: tuple[int, int, int, int] | None) -> dict[str, Any]:
+    return {} if box is None else {"box": [int(edge) for edge in box]}
 
 
 def _plane(image: Image, box: tuple[int, int, int, int] | None) -> tuple[Image, Plane]:

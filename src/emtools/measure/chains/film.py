@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from emtools.measure.chains.broad import find_broad, local_mean, pooled
 from emtools.measure.chains.cells import CELL, cell_maxima, cell_means, smoothed
-from emtools.measure.chains.levels import (
+from emtools.process.levels import (
     deviation,
     filled,
     lowest_ground,

@@ -10,8 +10,8 @@ from scipy.special import log_ndtr, ndtri_exp, stdtrit
 
 from emtools.measure.chains.cells import CELL, smoothed
 from emtools.measure.chains.film import TOO_WIDE, Film
-from emtools.measure.chains.levels import SAMPLE
 from emtools.measure.chains.rejected import broad_regions
+from emtools.process.levels import SAMPLE
 from emtools.process.plane import flatten
 
 if TYPE_CHECKING:
