@@ -1,7 +1,7 @@
 """Pictures as microscope software exports them, with bar and text drawn in: for tests and studies.
 
-Each layout is what one family of programs draws.  The truth is the length of the bar that was drawn,
-in pixels of the picture as it is written.
+Each layout is what one family of programs draws.  The truth is the length of the bar that was
+drawn, in pixels of the picture as it is written.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _banner_with_ends(pen: Pen) -> None:
     """A black banner: settings on the left, a bar with end marks and its label on the right."""
     pen.choose(pen.rng.uniform(0.1, 0.25))
     top = pen.banner(round(3.2 * pen.letters), 0)
-    width, height = pen.extent(pen.text)
+    width, _ = pen.extent(pen.text)
     left = pen.size[0] - pen.bar_px - 20
     row = top + round(2.3 * pen.letters)
     thick = max(1, pen.letters // 10)
@@ -211,13 +211,9 @@ def _table(pen: Pen) -> None:
 def _ruler(pen: Pen) -> None:
     """A black banner with a ruler of eleven ticks over its label."""
     pen.choose(pen.rng.uniform(0.2, 0.4), points=pen.rng.random() < 0.5)
-    pen.bar_px = 10 * max(14, round(pen.bar_px / 10))
-    length = pen.pixel_size * pen.bar_px
-    pen.choose(pen.bar_px / pen.size[0], points=pen.rng.random() < 0.5)
     step = max(14, round(pen.bar_px / 10))
     pen.pixel_size *= pen.bar_px / (10 * step)
     pen.bar_px = 10 * step
-    assert length > 0
     top = pen.banner(round(3.0 * pen.letters), 0)
     left = pen.size[0] - pen.bar_px - 26
     for tick in range(11):
@@ -234,7 +230,7 @@ def _boxed_corner(pen: Pen) -> None:
     """A white or black box in the corner with a line between end marks and settings."""
     pen.choose(pen.rng.uniform(0.1, 0.2))
     ground, ink = (255, 0) if pen.rng.random() < 0.6 else (0, 255)
-    width, height = pen.extent(pen.text)
+    width, _ = pen.extent(pen.text)
     wide, tall = max(pen.bar_px, width) + 24, round(2.8 * pen.letters)
     columns, rows = pen.size
     left, top = (0, rows - tall) if pen.rng.random() < 0.5 else (columns - wide, rows - tall)
@@ -252,7 +248,7 @@ def _boxed_corner(pen: Pen) -> None:
 def _ladder(pen: Pen) -> None:
     """A white box with a ladder of black and white pieces."""
     pen.choose(pen.rng.uniform(0.15, 0.3))
-    width, height = pen.extent(pen.text)
+    width, _ = pen.extent(pen.text)
     columns, rows = pen.size
     wide, tall = max(pen.bar_px, width) + 16, round(2.3 * pen.letters)
     left, top = columns - wide - 4, rows - tall - 4
@@ -267,10 +263,10 @@ def _ladder(pen: Pen) -> None:
 
 
 def _text_block(pen: Pen) -> None:
-    """A white banner with lines of text on the left; bar and label beneath each other on the right."""
+    """A white banner with lines of text on the left, bar and label on the right."""
     pen.choose(pen.rng.uniform(0.1, 0.25))
     top = pen.banner(round(4.2 * pen.letters), 255)
-    width, height = pen.extent(pen.text)
+    width, _ = pen.extent(pen.text)
     left = pen.size[0] - max(pen.bar_px, width) - 30
     thick = max(2, pen.letters // 5)
     pen.box(left, top + pen.letters, pen.bar_px, thick, 0)
@@ -283,8 +279,8 @@ def _text_block(pen: Pen) -> None:
 def _hollow(pen: Pen) -> None:
     """A white box with a dark outline as bar, label above."""
     pen.choose(pen.rng.uniform(0.12, 0.25))
-    columns, rows = pen.size
-    width, height = pen.extent(pen.text)
+    _, rows = pen.size
+    _, height = pen.extent(pen.text)
     tall = max(5, pen.letters // 3)
     left, top = 20, rows - 20 - tall
     pen.box(left, top, pen.bar_px, tall, 0)

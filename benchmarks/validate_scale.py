@@ -1,7 +1,7 @@
 """Scale bars of rendered pictures: how many are read, and how many of those rightly.
 
-Fonts, sizes of letters, layouts, grounds, scaling and compression by chance.  *Wrong* is a pixel size
-off by more than 5 %; it is *warned* of where the reading states a doubt.
+Fonts, sizes of letters, layouts, grounds, scaling and compression by chance.  *Wrong* is a pixel
+size off by more than 5 %; it is *warned* of where the reading states a doubt.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
-from exported_pictures import LAYOUTS, Exported, exported, fonts
 from PIL import Image as Picture
 
 from emtools.io.scale_bar import ScaleReading, read_scale_bar
+from exported_pictures import LAYOUTS, Exported, exported, fonts
 
 _CLASSES = ("right", "off 2-5 %", "wrong, warned", "wrong", "no answer")
 
@@ -60,14 +60,15 @@ def main() -> None:
     _print(found, doubted, np.array(pulls))
 
 
-def _tell(arguments: argparse.Namespace, name: str, picture: Exported, kind: str, reading: object
-          ) -> None:
+def _tell(
+    arguments: argparse.Namespace, name: str, picture: Exported, kind: str, reading: object
+) -> None:
     if arguments.verbose:
         read = f"{reading.label.text!r}, bar {reading.bar.length_px:.1f} px {reading.doubts}" \
             if isinstance(reading, ScaleReading) else str(reading)
-        print(f"  {name}: {kind}; {picture.text!r} in {picture.font} {picture.letters_px:.0f} px, "
-              f"quality {picture.quality}, bar "
-              f"{picture.pixels.shape}; read {read}", flush=True)
+        print(f"  {name}: {kind}; {picture.text!r} in {picture.font}, "
+              f"{picture.letters_px:.0f} px, quality {picture.quality}, {picture.pixels.shape}; "
+              f"read {read}", flush=True)
     if arguments.save is not None:
         arguments.save.mkdir(parents=True, exist_ok=True)
         Picture.fromarray(picture.pixels).save(arguments.save / f"{name}.png")
@@ -83,7 +84,8 @@ def _print(found: dict[str, Counter[str]], doubted: Counter[str], pulls: np.ndar
               f"{100 * counts['right'] / max(1, answered):15.1f}%"
               + "".join(f"{counts[kind]:15d}" for kind in _CLASSES[1:]))
     print(f"right, but with a doubt: {doubted['right']}")
-    print(f"pixel size within 1.96 sigma of the bar's ends: {100 * np.mean(abs(pulls) < 1.96):.1f} %;"
+    covered = 100 * np.mean(abs(pulls) < 1.96)
+    print(f"pixel size within 1.96 sigma of the bar's ends: {covered:.1f} %;"
           f" pulls {pulls.mean():+.2f} ± {pulls.std():.2f}")
     print(f"fonts: {', '.join(fonts())}")
 

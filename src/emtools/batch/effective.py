@@ -29,7 +29,7 @@ def effective(recipe: Recipe) -> dict[str, Any]:
         "parameters": {one.name: parameters_of(one.name, recipe) for one in recipe.chosen()},
         "rules": [_plain_rule(rule) for rule in recipe.rules],
         "groups": plain(recipe.groups.plain()),
-        "pictures": recipe.pictures,
+        "pictures": recipe.pictures, "scale_bars": recipe.scale_bars,
     }
 
 
@@ -80,7 +80,7 @@ def recipe_of(stored: Mapping[str, Any]) -> Recipe:
         groups=Groups(groups.get("folders", ""), *(
             {name: tuple(said) for name, said in groups.get(part, {}).items()}
             for part in ("files", "samples", "sheet"))),
-        pictures=stored["pictures"])
+        pictures=stored["pictures"], scale_bars=stored.get("scale_bars", "missing"))
 
 
 def _given(name: str, values: Mapping[str, Any]) -> dict[str, Any]:

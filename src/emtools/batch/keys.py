@@ -54,7 +54,7 @@ class Keys:
     def of(cls, recipe: Recipe) -> Keys:
         """Return the digests of a recipe."""
         image = _digest([code_version(), plain(recipe.pixel_size_nm), recipe.force_calibration,
-                         plain_calibrations(recipe), recipe.pictures])
+                         plain_calibrations(recipe), recipe.pictures, recipe.scale_bars])
         found: dict[str, str] = {}
         rests_on: dict[str, tuple[str, ...]] = {}
         for measurement in recipe.chosen():

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from emtools.errors import ParameterError
+from emtools.io.scale_bar import ScaleBars
 from emtools.measure import load, names
 from emtools.results.groups import Groups
 
@@ -72,6 +73,8 @@ class Recipe:
         What files belong to; no number that is measured depends on it.
     pictures
         ``main`` (overlays, spectra, maps), ``all`` (with histograms and details), or ``none``.
+    scale_bars
+        What is done with bars that are drawn into pictures, see `io.read`.
     """
 
     measurements: tuple[str, ...] | None = None
@@ -83,6 +86,7 @@ class Recipe:
     rules: tuple[Rule, ...] = ()
     groups: Groups = field(default_factory=Groups)
     pictures: Pictures = "main"
+    scale_bars: ScaleBars = "missing"
 
     def of(self, name: str, modality: str | None) -> Recipe:
         """Return the recipe of an image of a file, without rules."""
@@ -107,7 +111,8 @@ class Recipe:
             calibrations=given.calibrations or self.calibrations,
             force_calibration=given.force_calibration or self.force_calibration,
             groups=given.groups or self.groups,
-            pictures=given.pictures if given.pictures != "main" else self.pictures)
+            pictures=given.pictures if given.pictures != "main" else self.pictures,
+            scale_bars=given.scale_bars if given.scale_bars != "missing" else self.scale_bars)
 
     def _changed(self, rule: Rule) -> Recipe:
         every = {**self.parameters, **rule.parameters}
@@ -135,6 +140,9 @@ class Recipe:
         if self.pictures not in get_args(Pictures):
             raise ParameterError("pictures", f"{self.pictures!r} is not known",
                                  f"give one of {', '.join(get_args(Pictures))}")
+        if self.scale_bars not in get_args(ScaleBars):
+            raise ParameterError("scale_bars", f"{self.scale_bars!r} is not known",
+                                 f"give one of {', '.join(get_args(ScaleBars))}")
         if self.pixel_size_nm is not None and not 0 < self.pixel_size_nm < math.inf:
             raise ParameterError("pixel_size_nm",
                                  f"must be positive and finite, not {self.pixel_size_nm}")
@@ -145,10 +153,10 @@ class Recipe:
 
 
 def calibrated(image: Image, pixel_size_nm: float | None) -> Image:
-    """Return the image with a pixel size where it has none."""
+    """Return the image with a pixel size where its file states none; a bar that was read yields."""
     if pixel_size_nm is None or not (image.has_axis("y") and image.has_axis("x")):
         return image
-    if any(axis.calibrated for axis in image.plane_axes):
+    if any(axis.calibrated and axis.source != "picture" for axis in image.plane_axes):
         return image
     return image.calibrated(pixel_size_nm, "nm")
 

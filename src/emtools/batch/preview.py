@@ -106,7 +106,8 @@ def preview(folder: Path, output: Path, recipe: Recipe | None = None) -> Preview
                     if stored.whole(name, contents.digest(path, files.parts.get(path, ()))):
                         known.append(name)
                         continue
-                planned += [_planned(name, image, recipe) for image in io.read(path)]
+                planned += [_planned(name, image, recipe) for image in
+                            io.read(path, scale_bars=recipe.scale_bars)]
             except (OSError, ReadError) as error:
                 failed.append((name, getattr(error, "reason", str(error))))
         seconds = None if store is None else _seconds(planned, store.connection)

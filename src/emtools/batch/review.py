@@ -130,7 +130,7 @@ class Review:
             by_hand = results.corrections
         if record is None or not record["measurements"]:
             raise ParameterError(file, f"image {number} was not measured by the batch")
-        images = io.read(path_of_file(file, self._files))
+        images = io.read(path_of_file(file, self._files), scale_bars=self._whole.scale_bars)
         image = next((one for one in images if one.source.index == number), None)
         if image is None or (image.source.describe()["sha256"] or "") != record["source_sha256"]:
             raise _changed(file)

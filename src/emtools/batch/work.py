@@ -107,7 +107,7 @@ def measure_file(
     """
     start = time.perf_counter()
     try:
-        images = io.read(job.path)
+        images = io.read(job.path, scale_bars=task.recipe.scale_bars)
     except ReadError as error:
         return [_failed(job.name, _said(error), start)]
     need = max(map(_need, images), default=0.0)

@@ -23,15 +23,18 @@ from emtools.cli.shared import (
     Force,
     Frame,
     Json,
+    NoOcr,
     Output,
     PixelSize,
     PixelSizeReciprocal,
     Settings,
     Signal,
+    TrustBar,
     With,
     calibration_of,
     finish,
     listed,
+    scale_bars,
 )
 from emtools.errors import EmtoolsError, ParameterError
 from emtools.measure import Run, load, names, needed_by
@@ -44,7 +47,8 @@ if TYPE_CHECKING:
 _COMMON: dict[str, tuple[Any, Any]] = {
     "as_json": (Json, False), "output": (Output, None), "pixel_size_nm": (PixelSize, None),
     "pixel_size_per_nm": (PixelSizeReciprocal, None), "signal": (Signal, None),
-    "frame": (Frame, None), "calibration": (Calibrated, None), "force_calibration": (Force, False),
+    "frame": (Frame, None), "no_ocr": (NoOcr, False), "trust_bar": (TrustBar, False),
+    "calibration": (Calibrated, None), "force_calibration": (Force, False),
 }
 
 
@@ -100,15 +104,18 @@ def _first_line(name: str) -> str:
     return doc.split("\n", 1)[0]
 
 
-def info(files: Files, as_json: Json = False) -> None:
+def info(
+    files: Files, as_json: Json = False, *, no_ocr: NoOcr = False, trust_bar: TrustBar = False
+) -> None:
     """Show what is in a file: signals, axes, calibration and what is doubtful about it."""
     from emtools import io
     from emtools.cli.showing import print_description
 
     failed = []
+    bars = scale_bars(no_ocr=no_ocr, trust_bar=trust_bar)
     for file in files:
         try:
-            descriptions = [io.describe(image) for image in io.read(file)]
+            descriptions = [io.describe(image) for image in io.read(file, scale_bars=bars)]
         except EmtoolsError as error:
             failed.append(str(error))
             continue
@@ -201,9 +208,10 @@ def _images(
 
     asked = common["signal"]
     needs_others = bool(load(name).rests_on or load(name).takes_pictures)
-    every = io.read(file) if asked is None or needs_others else []
+    bars = scale_bars(no_ocr=common["no_ocr"], trust_bar=common["trust_bar"])
+    every = io.read(file, scale_bars=bars) if asked is None or needs_others else []
     images = every if asked is None else \
-        [io.read_one(file, int(asked) if asked.isdigit() else asked)]
+        [io.read_one(file, int(asked) if asked.isdigit() else asked, scale_bars=bars)]
     images = [_prepared(image, common) for image in images]
     sisters = tuple(_prepared(image, common) for image in every) if needs_others else ()
     reasons = [load(name).why_not(image) for image in images]
@@ -233,8 +241,11 @@ def _prepared(image: Image, common: dict[str, Any]) -> Image:
 
 def calibrate(
     file: Annotated[Path, typer.Argument(help="Micrograph of the crystal.", show_default=False)],
-    phase: Annotated[str, typer.Option(help="The crystal: a built-in name or a CIF file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .toml.")],
+    phase: Annotated[str | None, typer.Option(
+        help="The crystal: a built-in name or a CIF file.", show_default=False)] = None,
+    output: Annotated[Path | None, typer.Option(
+        "--output", "-o", help="File to write: .toml, with --bar a picture.",
+        show_default=False)] = None,
     reproducibility: Annotated[float | None, typer.Option(
         help="Relative 1 sigma of lengths between images taken alike; by default 0.008.",
         show_default=False)] = None,
@@ -244,12 +255,23 @@ def calibrate(
     pixel_size_nm: PixelSize = None,
     rings: Annotated[bool, typer.Option(
         "--rings", help="The file is a diffraction pattern with rings of the phase.")] = False,
+    bar: Annotated[bool, typer.Option(
+        "--bar", help="Read the scale bar that is drawn into the file, and show what was read.",
+    )] = False,
+    no_ocr: NoOcr = False,
+    trust_bar: TrustBar = False,
 ) -> None:
-    """Calibrate scale, anisotropy and shear of an instrument with a known crystal."""
-    from emtools.cli.calibrating import calibrate_with
+    """Calibrate an instrument with a known crystal, or show what is read from a scale bar."""
+    from emtools.cli.calibrating import calibrate_with, show_bar
 
+    if bar:
+        finish(show_bar(file, output))
+        return
+    if phase is None or output is None:
+        raise ParameterError("calibrate", "needs a known crystal and a file to write",
+                             "give --phase and -o, or --bar to see what a scale bar says")
     common = {"signal": signal, "frame": frame, "pixel_size_nm": pixel_size_nm,
-              "pixel_size_per_nm": None}
+              "pixel_size_per_nm": None, "no_ocr": no_ocr, "trust_bar": trust_bar}
     seen = "rings" if rings else "lattice"
     finish(calibrate_with(lambda: _images(file, seen, common)[0], phase, output, reproducibility,
                           rings=rings))

@@ -15,6 +15,7 @@ from emtools.cli.shared import (
     GroupsOf,
     JsonLines,
     LogFile,
+    NoOcr,
     PicturesOf,
     PixelSize,
     Quiet,
@@ -23,12 +24,14 @@ from emtools.cli.shared import (
     Scheduler,
     Settings,
     Timeout,
+    TrustBar,
     Watch,
     With,
     Workers,
     calibration_of,
     finish,
     listed,
+    scale_bars,
 )
 from emtools.errors import ParameterError
 
@@ -48,6 +51,8 @@ def batch(
     set_: Settings = None,
     with_: With = None,
     pixel_size_nm: PixelSize = None,
+    no_ocr: NoOcr = False,
+    trust_bar: TrustBar = False,
     calibration: Calibrated = None,
     force_calibration: Force = False,
     groups: GroupsOf = None,
@@ -74,7 +79,8 @@ def batch(
     known = calibration_of(calibration)
     given = Recipe(listed(measure) or None, settings(set_ or []), pixel_size_nm,
                    () if known is None else (known,), force_calibration, listed(with_), (),
-                   Groups.given(groups or ""), pictures)  # type: ignore[arg-type]
+                   Groups.given(groups or ""), pictures,  # type: ignore[arg-type]
+                   scale_bars(no_ocr=no_ocr, trust_bar=trust_bar))
     if recipe is not None:
         from emtools.cli.recipes import read_recipe
 

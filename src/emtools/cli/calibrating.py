@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,9 +13,34 @@ from emtools.errors import EmtoolsError, ImageError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from emtools.model import Image
+
+
+def show_bar(file: Path, output: Path | None) -> list[str]:
+    """Say what is read from a picture's scale bar and draw it; return what failed."""
+    from emtools import figures, io
+    from emtools.process.bars import scale_bar_of
+
+    try:
+        image = next((one for one in io.read(file, scale_bars="prefer")
+                      if scale_bar_of(one) is not None), None)
+        if image is None:
+            raise ImageError(str(file), _why_not(file), "draw a line over the bar in napari, or "
+                             "give --pixel-size-nm")
+    except EmtoolsError as error:
+        return [str(error)]
+    typer.echo(image.audit[-1])
+    written = figures.save(figures.bar_figure(image), output or Path(f"{file.stem}_bar.png"))
+    typer.echo(f"written: {written}")
+    return []
+
+
+def _why_not(file: Path) -> str:
+    from emtools import io
+
+    said = io.read_scale_bar(io.read_one(file, scale_bars="ignore").load())
+    return said.reason if isinstance(said, io.scale_bar.NoReading) else "has no bar that is read"
 
 
 def calibrate_with(

@@ -82,6 +82,8 @@ def recipe_text(preview: Preview) -> str:
         '# with = ["chains"]',
         "# For images that have no pixel size of their own.",
         "# pixel_size_nm = 0.1",
+        "# Bars drawn into pictures: read where the file has no pixel size, prefer, or ignore.",
+        '# scale_bars = "missing"',
         "# Of the instrument, as `emtools calibrate` writes it; a path from this file on.",
         "# Of several, ['a.toml', 'b.toml'], the one is applied that an image was taken like.",
         '# calibration = "titan.toml"', "# force_calibration = false",

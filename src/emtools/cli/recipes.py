@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _ADVICE = "see `emtools recipe FOLDER`, which writes one"
 _OF_ALL = ("measurements", "with", "pixel_size_nm", "calibration", "force_calibration",
-           "pictures", "groups", "for")
+           "pictures", "scale_bars", "groups", "for")
 _OF_GROUPS = ("folders", "sheet", "files", "samples")
 _OF_RULE = ("files", "modality", "measurements", "with")
 
@@ -64,6 +64,7 @@ def read_recipe(path: Path) -> Recipe:
         rules=tuple(_rule(entry, f"{path}: [[for]] {number}", path.parent)
                     for number, entry in enumerate(top.rules(), start=1)),
         pictures=top.value("pictures", str) or "main",
+        scale_bars=top.value("scale_bars", str) or "missing",
         groups=_groups(top.value("groups", dict) or {}, f"{path}: groups", path.parent))
     recipe.check()
     return recipe

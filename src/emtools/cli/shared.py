@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emtools.errors import ParameterError
+
 if TYPE_CHECKING:
     from emtools.instrument import InstrumentCalibration
+    from emtools.io.scale_bar import ScaleBars
 
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
@@ -22,6 +25,10 @@ PixelSize = Annotated[float | None, typer.Option(
 PixelSizeReciprocal = Annotated[float | None, typer.Option(
     "--pixel-size-per-nm", help="Pixel size of a diffraction pattern in 1/nm.",
     show_default=False)]
+NoOcr = Annotated[bool, typer.Option(
+    "--no-ocr", help="Do not read scale bars that are drawn into pictures.")]
+TrustBar = Annotated[bool, typer.Option(
+    "--trust-bar", help="Use a bar's scale even where the file states another.")]
 Signal = Annotated[str | None, typer.Option(help="Name or number of the signal in the file.")]
 Settings = Annotated[list[str] | None, typer.Option(
     "--set", help="A parameter of a measurement: --set lattice.phases=PbS,CuInS2",
@@ -63,6 +70,13 @@ JsonLines = Annotated[bool, typer.Option(
     "--json", help="One JSON object a file on the standard output, and no bar.")]
 LogFile = Annotated[Path | None, typer.Option(
     "--log", help="File that a line for each file is appended to.", show_default=False)]
+
+
+def scale_bars(*, no_ocr: bool, trust_bar: bool) -> ScaleBars:
+    """What the two options say about bars in pictures."""
+    if no_ocr and trust_bar:
+        raise ParameterError("--trust-bar", "cannot go with --no-ocr", "give one of them")
+    return "ignore" if no_ocr else "prefer" if trust_bar else "missing"
 
 
 def listed(text: str | None) -> tuple[str, ...]:

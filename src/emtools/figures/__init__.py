@@ -1,6 +1,7 @@
 """Image + Result -> figures as papers print them, thumbnails, and files of both."""
 
 from emtools.figures.attachment import attachment_figure
+from emtools.figures.bar_read import bar_figure
 from emtools.figures.chains import (
     chains_figure,
     gaps_figure,
@@ -22,6 +23,7 @@ from emtools.figures.saving import save, thumbnail, thumbnail_uri
 
 __all__ = [
     "attachment_figure",
+    "bar_figure",
     "chains_figure",
     "composition_figure",
     "false_colour",

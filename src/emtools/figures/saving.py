@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from PIL import Image as Pillow
+from PIL import ImageDraw
 
 from emtools.errors import ParameterError
 from emtools.figures.display import picture
-from emtools.figures.style import DPI, style
+from emtools.figures.style import DPI, ORANGE, SKY, style
+from emtools.process.bars import scale_bar_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.figure import Figure
 
     from emtools.model import Image
@@ -129,7 +133,22 @@ def _small(image: Image, size_px: int) -> Pillow.Image:
     aspect = float(np.clip(shown.aspect, _FLATTEST, 1.0 / _FLATTEST))
     wide, high_px = (size_px, size_px * aspect) if aspect <= 1 else (size_px / aspect, size_px)
     size = (max(1, round(wide)), max(1, round(high_px)))
-    return Pillow.fromarray(levels).resize(size, Pillow.Resampling.BOX)
+    small = Pillow.fromarray(levels).resize(size, Pillow.Resampling.BOX)
+    said = scale_bar_of(image)
+    return small if said is None else _with_bar(small, said, shown.shape)
+
+
+def _with_bar(
+    small: Pillow.Image, said: Mapping[str, Any], shape: tuple[int, int]
+) -> Pillow.Image:
+    """Frame the scale bar and the label that were read."""
+    coloured = small.convert("RGB")
+    y, x = (side / n for side, n in zip(coloured.size[::-1], shape, strict=True))
+    for part, colour in (("bar", ORANGE), ("label", SKY)):
+        top, bottom, left, right = said[part]
+        ImageDraw.Draw(coloured).rectangle(
+            (x * left - 1, y * top - 1, x * right + 1, y * bottom + 1), outline=colour)
+    return coloured
 
 
 def _encoded(small: Pillow.Image, kind: str, **options: Any) -> bytes:

@@ -19,12 +19,14 @@ from emtools.model.exchange import image_from_dictionary
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from emtools.io.scale_bar import ScaleBars
+
 # Which picture of a file is meant when none is named: the first of these that it has.
 _PREFERRED = ("HAADF", "ADF", "BF", "TEM", "STEM", "DF", "SEM", None, "SAED", "EDS", "FFT")
 _FOLDERS = {"zspy"}
 
 
-def read(path: str | Path) -> list[Image]:
+def read(path: str | Path, *, scale_bars: ScaleBars = "missing") -> list[Image]:
     """Read every signal of a file.
 
     Parameters
@@ -32,6 +34,10 @@ def read(path: str | Path) -> list[Image]:
     path
         A file of any format in `EXTENSIONS`, or a zspy folder.  The pixels of large formats are
         read when they are used.
+    scale_bars
+        What is done with a bar that is drawn into an exported picture (TIFF, PNG, JPEG): its label
+        is read and gives the pixel size where the file states none (``missing``), in any case
+        (``prefer``), or never (``ignore``).
 
     Returns
     -------
@@ -55,10 +61,17 @@ def read(path: str | Path) -> list[Image]:
     if not images:
         raise ReadError(str(path), "; ".join(report.problems) or "it holds no image",
                         "open it in the program that wrote it")
-    return [_with_problems(image, report.problems) for image in images]
+    images = [_with_problems(image, report.problems) for image in images]
+    from emtools.io.scale_bar import with_scale_bar
+
+    # Reading pixels may fail where the headers did not.
+    with failures_as_read_errors(file):
+        return [with_scale_bar(image, scale_bars) for image in images]
 
 
-def read_one(path: str | Path, signal: str | int | None = None) -> Image:
+def read_one(
+    path: str | Path, signal: str | int | None = None, *, scale_bars: ScaleBars = "missing"
+) -> Image:
     """Read one signal of a file.
 
     Parameters
@@ -68,13 +81,15 @@ def read_one(path: str | Path, signal: str | int | None = None) -> Image:
     signal
         Name or position of the signal.  None: the picture that is most likely meant (a calibrated
         micrograph rather than a preview, a transform or an element map).
+    scale_bars
+        As in `read`.
 
     Raises
     ------
     ReadError
         If the file cannot be read or has no such signal; the message names those it has.
     """
-    images = read(path)
+    images = read(path, scale_bars=scale_bars)
     if signal is None:
         return min(images, key=_least_wanted)
     wanted = str(signal)

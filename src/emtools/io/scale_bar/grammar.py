@@ -10,9 +10,11 @@ from emtools.units import RECIPROCAL, parse_unit
 
 # How the reader of text spells units: what it mistakes for a letter of a unit, and can only be it.
 _UNITS = {
-    "nm": "nm", "rm": "nm", "nrn": "nm", "hm": "nm", "n m": "nm", "nn": "nm", "ńm": "nm", "ηm": "nm",
+    "nm": "nm", "rm": "nm", "nrn": "nm", "hm": "nm", "n m": "nm", "nn": "nm", "ńm": "nm",
+    "ηm": "nm",
     "um": "um", "µm": "um", "μm": "um", "jm": "um", "ym": "um", "lm": "um", "pum": "um", "µ": "um",
-    "μ": "um", "micron": "um", "microns": "um", "urn": "um", "μn": "um", "um.": "um",
+    "μ": "um", "micron": "um", "microns": "um", "urn": "um", "μn": "um", "um.": "um", "µμm": "um",
+    "μμm": "um",
     "å": "angstrom", "a": "angstrom", "à": "angstrom", "â": "angstrom", "á": "angstrom",
     "pm": "pm", "mm": "mm", "cm": "cm",
 }
@@ -46,7 +48,7 @@ class Length(NamedTuple):
 
 def parse_length(text: str) -> Length | None:
     """Read ``number unit`` and refuse all else: ``11m`` may have been ``1 µm`` or ``11 nm``."""
-    plain = re.sub(r"\s+", " ", text.strip().strip("-–—|_[]()<>:=·•←→↔ ")).strip()
+    plain = re.sub(r"\s+", " ", text.strip().strip("-–—−|_[]()<>:=·•←→↔ ")).strip()
     reciprocal = _reciprocal(plain)
     if reciprocal is not None:
         return reciprocal

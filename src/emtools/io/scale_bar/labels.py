@@ -62,9 +62,7 @@ def find_labels(
 
     part = levels[rows, columns]
     factor = min(enlarged, _LONGEST_SIDE / max(part.shape))
-    resized = np.asarray(cv2.resize(part, None, fx=factor, fy=factor,
-                                    interpolation=cv2.INTER_CUBIC if factor > 1 else cv2.INTER_AREA))
-    read = _engine()(cv2.cvtColor(resized, cv2.COLOR_GRAY2BGR))
+    read = _engine()(cv2.cvtColor(_resized(part, factor), cv2.COLOR_GRAY2BGR))
     if getattr(read, "boxes", None) is None or read.txts is None:
         return []
     labels = []
@@ -88,7 +86,8 @@ def read_line(line: NDArray[np.uint8]) -> list[str]:
     contrast = np.clip((line - low) * (255.0 / max(1.0, float(high - low))), 0, 255)
     plain = _resized(line, factor)
     stretched = _resized(contrast.astype(np.uint8), factor)
-    seen = [plain, 255 - stretched, _resized(line, factor, 1.25), cv2.GaussianBlur(plain, (0, 0), 1.2)]
+    seen = [plain, 255 - stretched, _resized(line, factor, 1.25),
+            cv2.GaussianBlur(plain, (0, 0), 1.2)]
     # One by one: in a batch, narrow lines are padded to the widest, which changes what is read.
     texts = []
     for one in seen:

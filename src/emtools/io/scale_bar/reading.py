@@ -78,9 +78,10 @@ class ScaleReading:
 
 @dataclass(frozen=True)
 class NoReading:
-    """Why a picture's scale could not be read."""
+    """Why a picture's scale could not be read, and whether there may be a bar at all."""
 
     reason: str
+    bar_found: bool = False
 
 
 class _Pair(NamedTuple):
@@ -112,7 +113,8 @@ def read_scale_bar(pixels: NDArray[np.generic]) -> ScaleReading | NoReading:
     seen: list[str] = []
     doubtful: list[ScaleReading] = []
     for enlarged in _ENLARGED:
-        labels = _labels(levels, bars, banner, enlarged)
+        # A whole banner cannot be enlarged: then what is beside each bar.
+        labels = _labels(levels, bars, banner if enlarged == 1.0 else None, enlarged)
         seen = [label.text for label in labels if label.text] or seen
         pairs = sorted(_pairs(bars, labels), key=lambda pair: pair.distance)
         for pair in pairs[:_FEW]:
@@ -123,7 +125,8 @@ def read_scale_bar(pixels: NDArray[np.generic]) -> ScaleReading | NoReading:
     if doubtful:
         return min(doubtful, key=lambda reading: len(reading.doubts))
     return NoReading("a bar may be drawn into it, but no length beside it could be read with "
-                     "certainty" + (f" (text found: {'; '.join(seen[:4])})" if seen else ""))
+                     "certainty" + (f" (text found: {'; '.join(seen[:4])})" if seen else ""),
+                     bar_found=True)
 
 
 def _worth_trying(bars: list[Bar], shape: tuple[int, ...]) -> list[Bar]:
@@ -240,13 +243,19 @@ def _distance(bar: Bar, label: Label) -> float | None:
     middle = abs(0.5 * (label.left + label.right - bar.left - bar.right)) / letters
     if bar.length_px < 0.8 * letters:
         return None
+    inside = label.top <= bar.top and bar.bottom <= label.bottom and bar.kind != "split"
+    if inside and bar.length_px < 0.6 * (label.right - label.left):
+        return None  # strokes of the letters
+    if bar.corners_px > 1.2 * letters:
+        return None  # a side of a frame
     framed = bar.top < label.top and label.bottom < bar.bottom
     if framed or above > _NEAR or aside > _BESIDE or (above > 0.5 and aside > 0.5):
         return None
     if bar.kind == "split":
-        in_line = abs(0.5 * (label.top + label.bottom - bar.top - bar.bottom)) < 0.35 * letters
+        in_line = bar.left < label.left and label.right < bar.right and abs(0.5 * (label.top + label.bottom - bar.top - bar.bottom)) < 0.35 * letters
         return 0.2 * middle - 1.0 if in_line and middle < 1.5 else None
-    return above + aside + 0.1 * middle
+    # A frame that is drawn around both has less contrast, on its outside at least.
+    return above + aside + 0.1 * middle + (1.0 - bar.contrast)
 
 
 def _checked(pair: _Pair, levels: NDArray[np.uint8], labels: list[Label]) -> ScaleReading | None:
