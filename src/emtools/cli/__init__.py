@@ -69,10 +69,17 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.command("export")(export)
     app.command("report")(report)
     app.command("calibrate")(calibrate)
+    if "figure" in arguments:
+        from emtools.cli.figuring import figure_command
+
+        app.command("figure")(figure_command())
+    else:
+        app.command("figure", help=_FIGURE, context_settings=_PASS)(_unused)
     _add_simulators(app, arguments)
     return app
 
 
+_FIGURE = "Make pictures for a paper of images or folders, with one recipe."
 _PASS = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emtools.errors import ParameterError
-from emtools.measure import load
+from emtools.measure import load, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from emtools.measure import Option
 
@@ -22,19 +22,34 @@ _FILES = {"array": "A file: .npy, .npz, or a picture such as .tif or .png.",
          "numbers": "A file: .toml or .json with a table of that name."}
 
 
-def settings(texts: list[str]) -> dict[str, dict[str, Any]]:
-    """Read ``measurement.parameter=value`` into parameters of measurements."""
+def settings(
+    texts: list[str], steps: Mapping[str, Callable[..., Any]] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Read ``name.parameter=value`` into parameters of measurements, or of steps if given."""
     found: dict[str, dict[str, Any]] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         name, dot, parameter = key.strip().partition(".")
         if not (equals and dot):
             raise ParameterError(f"--set {text}", "is not of the form measurement.parameter=value")
-        measurement = load(name)
-        measurement.check({parameter: value})
-        option = next(o for o in measurement.options if o.name == parameter)
+        options = step_options(steps[name]) if steps and name in steps else load(name).options
+        option = _named(name, options, parameter)
         found.setdefault(name, {})[parameter] = from_text(option, value)
     return found
+
+
+def step_options(step: Callable[..., Any]) -> tuple[Option, ...]:
+    """Parameters of a step of processing that a text can say."""
+    return tuple(option for option in options_of(step, Image=object)
+                 if option.type in (*_SCALARS, "tuple"))
+
+
+def _named(name: str, options: Sequence[Option], parameter: str) -> Option:
+    for option in options:
+        if option.name == parameter:
+            return option
+    raise ParameterError(f"{name}: {parameter}", "is not a parameter of it",
+                         f"known are {', '.join(option.name for option in options)}")
 
 
 def from_text(option: Option, value: Any) -> Any:

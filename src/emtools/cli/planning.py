@@ -96,6 +96,9 @@ def recipe_text(preview: Preview) -> str:
         '# folders = "group/sample"  # what the levels of folders are',
         '# sheet = "groups.csv"', "# ... or .xlsx; its columns are file, group and sample",
         '# files = { before = "*_before*", after = ["*_1h*", "*_2h*"] }', "",
+        "[figure]  # pictures for a paper: emtools figure FOLDER -o figures --recipe ...",
+        '# show = ["amplitude_contrast", "false_colour"]  # steps, one after the other',
+        "# width_mm = 85", "# dpi = 300", "# scale_bar_nm = 50", "",
         "# What is different for some files or kinds of image; of several that fit, later ones "
         "count.",
         "# [[for]]", '# files = "before/*"', '# modality = "HAADF"',

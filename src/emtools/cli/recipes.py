@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from emtools.cli.options import from_text
 from emtools.cli.reading import reading
 from emtools.errors import ParameterError
 from emtools.instrument import InstrumentCalibration
-from emtools.measure import load, names
+from emtools.measure import load, names, options_of
 from emtools.results import Results
 from emtools.results.groups import Groups, read_sheet
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 _ADVICE = "see `emtools recipe FOLDER`, which writes one"
 _OF_ALL = ("measurements", "with", "pixel_size_nm", "calibration", "force_calibration",
-           "pictures", "scale_bars", "groups", "for")
+           "pictures", "scale_bars", "groups", "for", "figure")
 _OF_GROUPS = ("folders", "sheet", "files", "samples")
+_OF_FIGURE = ("show", "measure", "format")
 _OF_RULE = ("files", "modality", "measurements", "with")
 
 
@@ -47,12 +49,7 @@ def read_recipe(path: Path) -> Recipe:
     if path.is_dir():
         with Results(path) as results:
             return recipe_of(results.recipe)
-    with reading(path, _ADVICE):
-        text = path.read_text(encoding="utf-8")
-        tree: Any = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
-    if not isinstance(tree, dict):
-        raise ParameterError(str(path), "holds no tables", _ADVICE)
-    top = _Part(tree, str(path), _OF_ALL)
+    top = _Part(_tree(path), str(path), _OF_ALL)
     recipe = Recipe(
         measurements=top.names("measurements"),
         parameters=top.parameters(path.parent),
@@ -68,6 +65,92 @@ def read_recipe(path: Path) -> Recipe:
         groups=_groups(top.value("groups", dict) or {}, f"{path}: groups", path.parent))
     recipe.check()
     return recipe
+
+
+def _tree(path: Path) -> dict[str, Any]:
+    with reading(path, _ADVICE):
+        text = path.read_text(encoding="utf-8")
+        tree: Any = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    if not isinstance(tree, dict):
+        raise ParameterError(str(path), "holds no tables", _ADVICE)
+    return tree
+
+
+@dataclass(frozen=True)
+class FigureTable:
+    """What the table ``[figure]`` of a recipe says, for `emtools figure`.
+
+    Parameters
+    ----------
+    show, measure
+        Names of steps and of measurements.
+    kind
+        Ending of the files.
+    steps
+        Parameters of steps.
+    layout
+        Fields of `emtools.figures.Layout`.
+    """
+
+    show: tuple[str, ...] = ()
+    measure: tuple[str, ...] = ()
+    kind: str = "png"
+    steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    layout: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_figure_table(path: Path) -> FigureTable:
+    """Read the table ``[figure]`` of a recipe; empty where there is none.
+
+    Raises
+    ------
+    ReadError
+        If the file is missing or broken.
+    ParameterError
+        If a key is unknown, or a value not of its type.
+    """
+    from emtools.cli.options import step_options
+    from emtools.figures import Layout
+    from emtools.process.steps import STEPS
+
+    tree = {} if path.is_dir() else _tree(path).get("figure", {})
+    where = f"{path}: figure"
+    if not isinstance(tree, dict):
+        raise ParameterError(where, "is no table", "write [figure]")
+    looks = {option.name: option for option in options_of(Layout)}
+    known = (*_OF_FIGURE, *looks, *STEPS)
+    for key in tree:
+        if key not in known:
+            raise ParameterError(f"{where}.{key}", "is not known", f"known are {', '.join(known)}")
+    names = {key: _words(tree.get(key, []), f"{where}.{key}") for key in ("show", "measure")}
+    steps = {name: _of_options(tree[name], {o.name: o for o in step_options(function)},
+                               f"{where}.{name}", path.parent)
+             for name, function in STEPS.items() if name in tree}
+    layout = _of_options({key: value for key, value in tree.items() if key in looks}, looks, where,
+                         path.parent)
+    return FigureTable(names["show"], names["measure"], str(tree.get("format", "png")), steps,
+                       layout)
+
+
+def _words(value: Any, where: str) -> tuple[str, ...]:
+    given = value if isinstance(value, list) else [value]
+    if not all(isinstance(one, str) for one in given):
+        raise ParameterError(where, f"{value!r} is no name or list of names")
+    return tuple(given)
+
+
+def _of_options(
+    tree: Any, options: Mapping[str, Option], where: str, folder: Path
+) -> dict[str, Any]:
+    """Values of parameters, each of its type."""
+    if not isinstance(tree, dict):
+        raise ParameterError(where, "is no table", f"write [{where.rpartition(': ')[2]}]")
+    for key in tree:
+        if key not in options:
+            raise ParameterError(f"{where}.{key}", "is not a parameter of it",
+                                 f"known are {', '.join(options)}")
+    return {key: _given(options[key], value, f"{where}.{key}", folder)
+            for key, value in tree.items()}
 
 
 def _groups(tree: Mapping[str, Any], where: str, folder: Path) -> Groups:

@@ -20,8 +20,11 @@ from emtools.figures.images import false_colour, image_figure
 from emtools.figures.lattice import lattice_figure, strain_figure
 from emtools.figures.overlays import overlay, pictures
 from emtools.figures.saving import save, thumbnail, thumbnail_uri
+from emtools.figures.sheets import Layout, Panel, make_panel, sheet_figure
 
 __all__ = [
+    "Layout",
+    "Panel",
     "attachment_figure",
     "bar_figure",
     "chains_figure",
@@ -31,12 +34,14 @@ __all__ = [
     "histogram",
     "image_figure",
     "lattice_figure",
+    "make_panel",
     "maps_figure",
     "overlay",
     "pictures",
     "profile_figure",
     "save",
     "shares_figure",
+    "sheet_figure",
     "spectrum_figure",
     "strain_figure",
     "strips_figure",

@@ -14,6 +14,7 @@ from emtools.figures.style import COLUMN_IN, LINE_PT, TALLEST_IN, TEXT_PT, panel
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
     from numpy.typing import NDArray
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 _EDGE = 0.01  # inches around a panel, so that its frame is not cut
 _TITLE = 0.17
-_BAR, _BAR_GAP, _BAR_TEXT = 0.09, 0.05, 0.46  # colour bar: width, distance, room for its numbers
+BAR, BAR_GAP, BAR_TEXT = 0.09, 0.05, 0.46  # colour bar: width, distance, room for its numbers
 _FLATTEST = 0.06  # height over width of the flattest panel; a line scan is stretched to it
 _TITLE_LETTERS = 54
+_TICKS_INSIDE = 0.04  # of a colour bar: how far from its ends numbers stay
 
 
 def image_figure(
@@ -58,7 +60,7 @@ def image_figure(
     """
     with style():
         shown = picture(image)
-        side = _BAR_GAP + _BAR + _BAR_TEXT if colour_bar else 0.0
+        side = BAR_GAP + BAR + BAR_TEXT if colour_bar else 0.0
         wide, high = panel_size(shown, COLUMN_IN - 2 * _EDGE - side)
         top = _TITLE if title else 0.0
         figure = sheet(high + 2 * _EDGE + top, wide + 2 * _EDGE + side)
@@ -67,8 +69,8 @@ def image_figure(
         if title:
             axes.set_title(shortened(title), pad=3.0, parse_math=False)
         if colour_bar:
-            bar = panel(figure, (_EDGE + wide + _BAR_GAP, _EDGE, _BAR, high))
-            _colour_bar(bar, drawn, shown)
+            bar = panel(figure, (_EDGE + wide + BAR_GAP, _EDGE, BAR, high))
+            draw_colour_bar(bar, drawn, shown.quantity)
         return figure
 
 
@@ -136,15 +138,21 @@ def shortened(text: str, letters: int = _TITLE_LETTERS) -> str:
     return f"{line[: letters // 2 - 1]}…{line[-(letters // 2):]}"
 
 
-def _colour_bar(axes: Axes, drawn: AxesImage, shown: Picture) -> None:
+def draw_colour_bar(axes: Axes, drawn: ScalarMappable, quantity: str) -> None:
+    """Draw a colour bar that fills axes, labelled with what the values are."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     bar = figure.colorbar(drawn, cax=axes)
     bar.outline.set_linewidth(LINE_PT)
-    bar.ax.yaxis.set_major_locator(MaxNLocator(nbins=5, prune="both"))
-    bar.set_label(shown.quantity, size=TEXT_PT)
+    low, high = drawn.get_clim()
+    assert low is not None
+    assert high is not None
+    # A number at the end of the bar would reach beyond it.
+    aside = _TICKS_INSIDE * (high - low)
+    bar.set_ticks([tick for tick in MaxNLocator(nbins=5).tick_values(low, high)
+                   if low + aside <= tick <= high - aside])
+    bar.set_label(quantity, size=TEXT_PT)
     bar.ax.tick_params(labelsize=TEXT_PT, width=LINE_PT, length=2.5, pad=2.0)
-    low, high = shown.limits
     largest = max(abs(low), abs(high))
     if largest >= 1e4 or largest < 1e-2:  # the numbers must fit beside the bar
         bar.formatter.set_powerlimits((-2, 3))  # type: ignore[attr-defined]

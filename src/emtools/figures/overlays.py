@@ -139,12 +139,17 @@ def overlay(image: Image, result: Result) -> Figure:
         figure = sheet(high + 2 * _EDGE + _KEY)
         axes = panel(figure, (_EDGE, _EDGE + _KEY, wide, high))
         show(axes, shown)
-        drawn = [layer for layer in result.layers
-                 if layer[1].get("metadata", {}).get("space") == "image"]
-        for i, (data, options, kind) in enumerate(drawn):
-            _draw_layer(axes, image, (data, options, kind), SERIES[i % len(SERIES)])
+        draw_layers(axes, image, result)
         note(figure, shortened(result.outcome, 64), _KEY - 0.02)
         return figure
+
+
+def draw_layers(axes: Axes, image: Image, result: Result) -> None:
+    """Draw a result's points, paths and outlines on the image that was measured."""
+    drawn = [layer for layer in result.layers
+             if layer[1].get("metadata", {}).get("space") == "image"]
+    for i, layer in enumerate(drawn):
+        _draw_layer(axes, image, layer, SERIES[i % len(SERIES)])
 
 
 def _draw_layer(
@@ -165,7 +170,10 @@ def _draw_layer(
         return
     lines = [data] if kind == "points" else data
     for line in lines:
-        y, x = calibration.pixels(np.atleast_2d(np.asarray(line, dtype=float)) * scale).T
+        places = np.atleast_2d(np.asarray(line, dtype=float)) * scale
+        if options.get("shape_type") in ("polygon", "ellipse", "rectangle"):
+            places = np.vstack([places, places[:1]])
+        y, x = calibration.pixels(places).T
         axes.plot(x, y, "o" if kind == "points" else "-", color=colour, markersize=4.0,
                   markerfacecolor="none", linewidth=0.9, markeredgewidth=0.7)
 

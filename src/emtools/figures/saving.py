@@ -29,22 +29,34 @@ if TYPE_CHECKING:
 # What would name the program or the time is left out, so that equal figures are equal files.
 _METADATA: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
+    ".tif": {"Software": None},
+    ".tiff": {"Software": None},
     ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
     ".svg": {"Creator": None, "Date": None},
 }
+_TIFF = (".tif", ".tiff")
+_ABOUT = {".png": "Description", ".tif": "Description", ".tiff": "Description",
+          ".pdf": "Subject", ".svg": "Description"}
 _LEAST_QUALITY, _QUALITY_STEP, _BEST_QUALITY = 20, 15, 80
 _FLATTEST = 0.1
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure at 300 dpi: whole or not at all, the same figure the same bytes.
+def save(
+    figure: Figure, path: str | os.PathLike[str], *, dpi: int = DPI, about: str = "",
+) -> Path:
+    """Write a figure: whole or not at all, the same figure the same bytes.
 
     Parameters
     ----------
     figure
         Made by this room, or any other.
     path
-        Ends in ``.png``, ``.pdf`` or ``.svg``; its folder is made if need be.
+        Ends in ``.png``, ``.tif``, ``.tiff``, ``.pdf`` or ``.svg``; its folder is made if need be.
+    dpi
+        Of pixels; the sides are the nearest whole numbers of them.
+    about
+        What the file itself says about it: the description of PNG, TIFF and SVG, the subject of
+        PDF.
 
     Returns
     -------
@@ -61,15 +73,38 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     if kind not in _METADATA:
         raise ParameterError(str(target), f"ends in {kind!r}",
                              f"figures are written as {', '.join(_METADATA)}")
+    _write(target, _drawn(figure, kind, dpi, about))
+    return target
+
+
+def _drawn(figure: Figure, kind: str, dpi: int, about: str) -> bytes:
     content = io.BytesIO()
+    raster = kind not in (".pdf", ".svg")
+    metadata = dict(_METADATA[kind])
+    if about:
+        metadata[_ABOUT[kind]] = about
+    # Noise is hardly compressed; this level takes half the time of the default's, for less.
+    packed: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if raster else {}
+    size = figure.get_size_inches()
     with style(), mpl.rc_context({"svg.hashsalt": "emtools"}), warnings.catch_warnings():
         # A file name may have letters that the font lacks; they are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        # Noise is hardly compressed; this level takes half the time of the default's, for less.
-        packed: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if kind == ".png" else {}
-        figure.savefig(content, format=kind[1:], dpi=DPI, metadata=_METADATA[kind], **packed)
-    _write(target, content.getvalue())
-    return target
+        if raster:  # matplotlib takes the whole pixels within; rounding must not lose one
+            figure.set_size_inches(*((np.rint(size * dpi) + 1e-3) / dpi))
+        figure.savefig(content, format="png" if raster else kind[1:], dpi=dpi, metadata=metadata,
+                       **packed)
+        figure.set_size_inches(*size)
+    return content.getvalue() if kind not in _TIFF else _as_tiff(content, dpi, about)
+
+
+def _as_tiff(png: io.BytesIO, dpi: int, about: str) -> bytes:
+    """Without transparency, which journals refuse."""
+    content = io.BytesIO()
+    described = {"description": about} if about else {}
+    with Pillow.open(png) as drawn:
+        drawn.convert("RGB").save(content, format="TIFF", compression="tiff_lzw", dpi=(dpi, dpi),
+                                  **described)
+    return content.getvalue()
 
 
 def _write(target: Path, content: bytes) -> None:

@@ -46,7 +46,8 @@ def unit_label(unit: str) -> str:
 
 
 def add_scale_bar(
-    axes: Axes, pixel: float, unit: str, floor: float | None = None, avoid: Floats | None = None
+    axes: Axes, pixel: float, unit: str, floor: float | None = None, avoid: Floats | None = None,
+    length: float | None = None,
 ) -> Box:
     """Draw a scale bar in a lower corner of a picture, or in an upper one if those are busy.
 
@@ -62,6 +63,8 @@ def add_scale_bar(
         Vertical position that the bar stays above; None for the lower edge.
     avoid
         ``(n, 2)`` marks (x, y) in data units; the corner that covers fewest is taken.
+    length
+        Of the bar in `unit`; a round one by default.
 
     Returns
     -------
@@ -71,7 +74,8 @@ def add_scale_bar(
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     size = size_pt(axes)
     per_pt = (right - left) / size[0], (top - bottom) / size[1]  # data units in one point
-    length = round_length((right - left) * pixel)
+    if length is None or not 0 < length < 0.9 * (right - left) * pixel:
+        length = round_length((right - left) * pixel)
     label = length_label(length, unit)
     long_pt = length / pixel / per_pt[0]
     plate = (max(long_pt, text_width_pt(label)) + 2 * _PAD_PT, TEXT_PT + _BAR_PT + 2.6 * _PAD_PT)

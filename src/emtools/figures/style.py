@@ -38,6 +38,7 @@ _STYLE: dict[Any, Any] = {
     "axes.edgecolor": "0.15", "axes.facecolor": "white", "axes.labelcolor": "black",
     "axes.unicode_minus": True, "axes.titlecolor": "black", "text.color": "black",
     "text.usetex": False, "lines.linewidth": LINE_PT, "patch.linewidth": LINE_PT,
+    "svg.fonttype": "none", "pdf.fonttype": 42,  # text stays text, which journals can set anew
     "figure.facecolor": "white", "figure.dpi": DPI, "legend.fontsize": TEXT_PT,
     "image.interpolation": "auto", "image.origin": "upper", "axes.grid": False,
 }
