@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from emtools.model import Image, Result
 
 KINDS = ("png", "tif", "tiff", "svg", "pdf")
+_ENDS = 1 << 16  # bytes at either end of a file, where it says what it is
 _MADE_BY = "emtools figure"  # in every file that is written: what has it may be replaced
 
 
@@ -123,21 +124,22 @@ def draw(
     files = _files(paths, output)
     failed: list[str] = []
     pictures: list[_Picture] = []
+    targets = {name: output if one_sheet else output / f"{name}.{shown.kind}" for name in files}
+    for target in dict.fromkeys(targets.values()):  # all of them, before anything is drawn
+        _refuse_to_lose(target, files.values(), force=force)
     for name, path in files.items():
-        target = output if one_sheet else output / f"{name}.{shown.kind}"
         try:
-            _refuse_to_lose(target, files.values(), force=force)
             picture = _picture(name, path, shown, recipe)
             if one_sheet:
                 pictures.append(picture)
                 continue
-            _write([picture], target, shown)
+            _write([picture], targets[name], shown)
         except ParameterError:
             raise  # wrong usage, whatever the file
         except EmtoolsError as error:
             failed.append(f"{name}: {_without_name(error)}")
             continue
-        tell(target)
+        tell(targets[name])
     if pictures:
         _write(pictures, output, shown)
         tell(output)
@@ -168,9 +170,13 @@ def _without_name(error: EmtoolsError) -> str:
 def is_drawn(file: Path) -> bool:
     """Whether a file was written by `draw`."""
     try:
-        return _MADE_BY.encode() in file.read_bytes()
+        with file.open("rb") as stream:
+            looked_at = stream.read(_ENDS)
+            stream.seek(max(0, file.stat().st_size - _ENDS))
+            looked_at += stream.read(_ENDS)
     except OSError:
         return False
+    return _MADE_BY.encode() in looked_at
 
 
 def _refuse_to_lose(target: Path, inputs: Collection[Path], *, force: bool) -> None:
