@@ -190,7 +190,7 @@ def _refuse_to_lose(target: Path, inputs: Collection[Path], *, force: bool) -> N
 
 
 def _picture(name: str, path: Path, shown: Shown, recipe: Recipe) -> _Picture:
-    image = io.read_one(path, shown.signal)
+    image = io.read_one(path, shown.signal, scale_bars=recipe.scale_bars)
     if shown.frame is not None and image.has_axis("frame"):
         size = image.axis("frame").size
         if not -size <= shown.frame < size:
@@ -213,7 +213,8 @@ def _results(image: Image, path: Path, shown: Shown, recipe: Recipe) -> dict[str
     names = dict.fromkeys(shown.measure + ("lattice",) * needs_lattice(shown.show))
     if not names:
         return {}
-    run = Run(image, recipe.parameters, recipe.wanted, tuple(io.read(path)))
+    sisters = tuple(io.read(path, scale_bars=recipe.scale_bars))
+    run = Run(image, recipe.parameters, recipe.wanted, sisters)
     return {name: run.result(name) for name in names}
 
 

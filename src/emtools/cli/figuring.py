@@ -17,12 +17,15 @@ from emtools.cli.shared import (
     Calibrated,
     Force,
     Frame,
+    NoOcr,
     PixelSize,
     RecipeFile,
     Signal,
+    TrustBar,
     calibration_of,
     finish,
     listed,
+    scale_bars,
 )
 from emtools.figures import Layout
 from emtools.measure import options_of
@@ -54,6 +57,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "force": (Annotated[bool, typer.Option(
         "--force", help="Replace files that were not made by this command.")], False),
     "signal": (Signal, None), "frame": (Frame, None), "pixel_size_nm": (PixelSize, None),
+    "no_ocr": (NoOcr, False), "trust_bar": (TrustBar, False),
     "calibration": (Calibrated, None), "force_calibration": (Force, False),
 }
 
@@ -89,5 +93,6 @@ def _recipe(values: dict[str, Any], parameters: dict[str, dict[str, Any]]) -> Re
     known = calibration_of(values["calibration"])
     given = Recipe(parameters=parameters, pixel_size_nm=values["pixel_size_nm"],
                    calibrations=() if known is None else (known,),
-                   force_calibration=values["force_calibration"])
+                   force_calibration=values["force_calibration"],
+                   scale_bars=scale_bars(no_ocr=values["no_ocr"], trust_bar=values["trust_bar"]))
     return given if values["recipe"] is None else read_recipe(values["recipe"]).with_(given)
