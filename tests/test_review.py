@@ -199,6 +199,21 @@ def test_images_that_need_a_look_come_first(tmp_path):
     assert images["file"][1:].tolist() == sorted(images["file"][1:])
 
 
+def test_what_does_not_apply_to_an_image_is_no_doubt(tmp_path):
+    """A lattice cannot be seen in an overview whose chains are measured."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    image, _ = emtools.simulate.chains(shape=(256, 256), pixel_size_nm=0.5, n_chains=2,
+                                       n_dots=(5, 6), rng=3)
+    image.to_hyperspy().save(folder / "overview.hspy")
+    for i, wanted in enumerate((("chains", "lattice"), ("lattice",))):
+        batch.run(folder, tmp_path / str(i), Recipe(wanted, pictures="none"),
+                  batch.Effort(workers=1))
+    alone, beside = (batch.Review(tmp_path / str(i)).images["doubts"][0] for i in (1, 0))
+    assert "lattice: not measurable" in alone
+    assert "not measurable" not in beside
+
+
 def test_file_under_other_rules_has_results_of_its_own(tmp_path):
     """Two files with the same content: a correction gives each what its own rules ask for."""
     from emtools.batch.plan import Rule

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,17 @@ def display(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     screen.wait()
 
 
+@cache
+def measured_once(sample: str, name: str, parameters: tuple[tuple[str, Any], ...]) -> Any:
+    """What a measurement finds in a sample image."""
+    import emtools
+    from emtools.measure import Run, load
+
+    images = emtools.read(SAMPLES / sample)
+    image = next(one for one in images if load(name).why_not(one) is None)
+    return Run(image, {name: dict(parameters)}, (), tuple(images)).result(name)
+
+
 class Window:
     """A viewer with its window, and the patience that tests need."""
 
@@ -80,6 +92,20 @@ class Window:
         layers = self.viewer.open(str(path), plugin="napari-emtools")
         self.settle()
         return layers
+
+    def found(self, sample: str, name: str = "chains", **parameters: Any) -> Any:
+        """Open a sample with what is found in it; it is measured once for all tests."""
+        from emtools.measure import load
+        from napari_emtools.desk import desk_of
+        from napari_emtools.shown import origin_of
+
+        layers = self.open(SAMPLES / sample)
+        image = next(one for layer in layers if (origin := origin_of(layer)) is not None
+                     and load(name).why_not(one := origin.image) is None)
+        result = measured_once(sample, name, tuple(parameters.items()))
+        finding = desk_of(self.viewer).put(image, result, parameters)
+        self.settle()
+        return finding
 
     def settle(self, seconds: float = 0.0) -> None:
         """Let the window do what waits to be done."""

@@ -245,6 +245,43 @@ def test_rejected_image_is_left_out_and_the_next_is_shown(window: Any, results: 
     assert panel.list.topLevelItem(0).text(1) == "✗"
 
 
+def test_image_of_a_batch_takes_the_place_of_what_is_open(
+    window: Any, results: Any, told: list[str]
+) -> None:
+    """Never a pile: what was open is closed, its corrections are kept, foreign pixels hidden."""
+    window.found("pbs_eds.hspy")
+    correct = window.panel("Correct")
+    correct._layers["chains"].selected_data = {0}
+    correct.mark("accepted")
+    _wait(window, correct)
+    theirs = window.viewer.add_image(np.zeros((8, 8)), name="theirs", units=("nm", "nm"))
+    panel = _opened(window, results)
+    files = panel.review.images["file"].tolist()
+    for place in (files.index(DETAIL), files.index("pbs_dots.emd")):
+        panel.show_image(place)
+        _wait(window, panel)
+        shown = {layer.name.rpartition(" · ")[2] for layer in window.viewer.layers
+                 if layer.visible}
+        assert all(files[place] in name for name in shown), shown
+    assert theirs in window.viewer.layers
+    assert sum("is kept until" in text for text in told) == 1
+    assert any(one.history for one in panel.desk.findings.values())
+
+
+def test_status_and_reasons_of_a_batch_are_whole(window: Any, results: Any) -> None:
+    panel = _opened(window, results)
+    panel.step(1)
+    said = [panel.said.text()]
+    panel.work.reached.connect(lambda *_: said.append(panel.said.text()))
+    _wait(window, panel)
+    assert said[0].startswith("opening")
+    assert any(words.startswith("measuring") for words in said[1:])
+    for place, one in enumerate(panel.review.images.to_dict("records")):
+        tip = panel.list.topLevelItem(place).toolTip(2)
+        assert (one["doubts"] == "") == (tip == "")
+        assert not tip or tip.startswith("<qt>")  # Qt breaks only such into lines
+
+
 def test_results_that_are_none_are_told(window: Any, tmp_path: Any, told: list[str]) -> None:
     panel = _opened(window, tmp_path)
     assert any("no results of a batch" in text for text in told)

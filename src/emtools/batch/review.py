@@ -252,8 +252,7 @@ def _doubts(results: Results, ids: Sequence[ImageId]) -> dict[ImageId, list[str]
         if own is None:
             continue
         own += record["audit"]
-        own += [f"{one['measurement']}: {outcome}" for one in record["measurements"]
-                if (outcome := str(one["summary"].get("outcome", ""))).startswith("not measurable")]
+        own += _nothing_measured(record)
     for one, said in _far_off(results):
         if one in found:
             found[one].append(said)
@@ -261,6 +260,15 @@ def _doubts(results: Results, ids: Sequence[ImageId]) -> dict[ImageId, list[str]
     often = Counter(said for own in found.values() for said in set(own))
     return {one: [said for said in own if often[said] <= max(_COMMON * len(ids), 1)]
             for one, own in found.items()}
+
+
+def _nothing_measured(record: Record) -> list[str]:
+    """Why nothing could be measured; beside what was measured, the rest does not apply."""
+    outcomes = [(one["measurement"], str(one["summary"].get("outcome", "")))
+                for one in record["measurements"]]
+    if not all(outcome.startswith("not measurable") for _, outcome in outcomes):
+        return []
+    return [f"{name}: {outcome}" for name, outcome in outcomes]
 
 
 def _far_off(results: Results) -> list[tuple[ImageId, str]]:

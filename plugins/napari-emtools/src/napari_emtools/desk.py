@@ -15,6 +15,7 @@ from psygnal import Signal
 from emtools.corrections import Correction, corrected, without_rejected
 from emtools.measure import Run, load
 from emtools.model.image import same_scan
+from napari_emtools.chosen import stand_out
 from napari_emtools.found import result_layers
 from napari_emtools.shown import geometry, is_of, key_of, origin_of
 
@@ -209,7 +210,8 @@ class Desk:
             for new in result_layers(finding.image, result, before):
                 old = before.pop(new[1]["metadata"]["layer"], None)
                 if old is None or not filled(old, new):
-                    replaced(self._layers, old, new)
+                    old = replaced(self._layers, old, new)
+                stand_out(old)
             for layer in before.values():
                 self._layers.remove(layer)
         finally:

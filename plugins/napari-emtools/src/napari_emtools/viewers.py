@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_emtools.session import Session
     from napari_emtools.shown import LayerData
 
+_NEAR_PX = 6.0  # of the screen
 _beside: dict[str, weakref.ref[Any]] = {}  # viewers that were opened for a unit
 
 
@@ -166,6 +167,11 @@ def camera(viewer: Any) -> Any:
     """Return the camera of a viewer, which napari 0.9 has moved."""
     scene = getattr(viewer, "scene", None)
     return viewer.camera if scene is None else scene.camera
+
+
+def near(viewer: Any) -> float:
+    """Return how far from a line a click may be that is meant for it, in the viewer's unit."""
+    return _NEAR_PX / float(camera(viewer).zoom)
 
 
 def _on_inserted(event: Any) -> None:

@@ -304,6 +304,11 @@ def table_text(rows: Iterable[Iterable[Any]], heads: Iterable[str] = ()) -> str:
     return f"<table>{f'<tr>{named}</tr>' if named else ''}{cells}</table>"
 
 
+def wrapped(text: str) -> str:
+    """Return a text as rich text, for a tooltip: only such is broken into lines."""
+    return f"<qt>{html.escape(text)}</qt>" if text else ""
+
+
 def names_in(text: str) -> tuple[str, ...]:
     """Return the names that stand in a text, separated by commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -17,8 +17,9 @@ from qtpy.QtWidgets import (
 
 from emtools.batch import Review
 from emtools.corrections import Correction
-from napari_emtools.panels.base import Panel, button, note, row
-from napari_emtools.shown import key_of, origin_of, title_of, unit_of
+from emtools.stages import stage
+from napari_emtools.panels.base import Panel, button, note, row, wrapped
+from napari_emtools.shown import origin_of, title_of, unit_of
 from napari_emtools.viewers import show_images, unit_in
 from napari_emtools.work import Work
 
@@ -65,6 +66,7 @@ class BatchPanel(Panel):
         self._lay_out()
         self._buttons: list[QWidget] = [self.list, *self.findChildren(QPushButton)]
         self.work.ended.connect(self._ended)
+        self.work.reached.connect(lambda words, _: self.said.setText(words))
         self.list.itemActivated.connect(lambda item: self.show_image(self._place_of(item)))
         self.list.itemClicked.connect(lambda item: self.show_image(self._place_of(item)))
         self._say_what_to_do()
@@ -113,11 +115,12 @@ class BatchPanel(Panel):
             return
         one = review.images.iloc[place]
         keep = self._keeping()
-        self._begun("measuring")
+        self._begun(f"opening {one['file']}")
 
         def work() -> Found:
             keep()
             opened = review.open(str(one["file"]), int(one["number"]))
+            stage(f"measuring {one['file']}")
             return opened, opened.results()
 
         self.work.start(work, lambda found: self._show(place, *found), self.wrong)
@@ -220,7 +223,7 @@ class BatchPanel(Panel):
             item = QTreeWidgetItem([name, _sign(str(one["mark"]), bool(one["corrected"])),
                                     str(one["doubts"])])
             for column, text in ((0, name), (2, str(one["doubts"]))):
-                item.setToolTip(column, text)
+                item.setToolTip(column, wrapped(text))
             self.list.addTopLevelItem(item)
         doubtful = int((review.images["doubts"] != "").sum())
         self.said.setText(f"{len(review.images)} images, {doubtful} to look at first")
@@ -234,6 +237,7 @@ class BatchPanel(Panel):
         assert self.review is not None
         self._sign_shown()
         self._take_away()
+        self._close_others()
         self._place = place
         self.list.setCurrentItem(self.list.topLevelItem(place))
         there, own = unit_in(self.viewer), unit_of(opened.image)
@@ -255,16 +259,29 @@ class BatchPanel(Panel):
                           + (f": {doubts}" if doubts else ""))
 
     def _take_away(self) -> None:
-        """Close the image that was shown, with its results."""
-        if self.shown is None:
-            return
-        key = key_of(self.shown.image)
-        self.desk.forget(self.shown.image)
+        """Forget the image that was shown, with its results: the batch has kept them."""
+        if self.shown is not None:
+            self.desk.forget(self.shown.image)
+        self.shown, self._before = None, {}
+
+    def _close_others(self) -> None:
+        """Close what would lie beneath the next image; what was found there stays on the desk."""
+        from napari.utils.notifications import show_info
+
+        closed = set()
         for layer in list(self.viewer.layers):
             origin = origin_of(layer)
-            if origin is not None and origin.key == key:
+            if origin is None or origin.image.source.file is None:
+                layer.visible = False  # no file could bring it back
+            else:
+                closed.add(origin.key)
                 self.viewer.layers.remove(layer)
-        self.shown, self._before = None, {}
+        corrected = dict.fromkeys(title_of(finding.image) for (key, _), finding
+                                  in self.desk.findings.items() if key in closed
+                                  and finding.history)
+        if corrected:
+            show_info(f"closed: {', '.join(corrected)}; what was corrected there is kept until "
+                      "this window closes: the panel Session saves it")
 
     def _kept(self, go_on: bool) -> None:
         self._sign_shown()

@@ -9,10 +9,12 @@ import numpy as np
 from qtpy.QtWidgets import QGridLayout, QLabel, QTextBrowser
 
 from emtools.errors import EmtoolsError
+from napari_emtools.chosen import row_at
 from napari_emtools.desk import as_corrected, replaced, shown_as
 from napari_emtools.editing import Editing, labels_of
 from napari_emtools.panels.base import ImageChoice, Panel, button, note, row
 from napari_emtools.shown import key_of, labels_layer
+from napari_emtools.viewers import near
 from napari_emtools.work import Work
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class CorrectPanel(Panel):
         self._redrawn: int | None = None  # place of the chain that is drawn anew
         self._done_by_hand: list[Callable[[], None]] = []
         self._soon = self.later(0, self._take_over)
+        self._nearly = 0  # place of the chain that was clicked, if not exactly
+        self._nearly_on = self.later(0, self._choose_nearest)
         self._armed: Callable[[np.ndarray[Any, Any]], None] | None = None
         self.undo_button = button("Undo", "Take the last correction back", lambda: self.step(True))
         self.redo_button = button("Redo", "Make it again", lambda: self.step(False))
@@ -352,7 +356,19 @@ class CorrectPanel(Panel):
             edit()
 
     def _clicked(self, position: Any) -> None:
-        """Do what waits for a click."""
+        """Do what waits for a click; let one that is nearly on a chain choose it."""
         if self._armed is not None:
             armed, self._armed = self._armed, None
             armed(np.asarray(position[-2:], dtype=float))
+            return
+        line = self._layers.get("chains")
+        place = None if line is None else row_at(line, position, near(self.viewer))
+        if place is not None and self.viewer.layers.selection.active is line \
+                and str(line.mode) == "select":
+            self._nearly = place
+            self._nearly_on.start()  # once napari's tool has found nothing exactly there
+
+    def _choose_nearest(self) -> None:
+        line = self._layers.get("chains")
+        if line is not None and not line.selected_data and self._nearly < len(line.data):
+            line.selected_data = {self._nearly}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import (
@@ -13,8 +12,9 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QProgressBar,
-    QTextBrowser,
+    QSizePolicy,
     QToolButton,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -34,6 +34,7 @@ from napari_emtools.panels.base import (
     row,
     scrolling,
     table_text,
+    wrapped,
 )
 from napari_emtools.shown import frame_of, key_of, title_of
 from napari_emtools.work import Work
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _NONE = "none"
 _NARROWEST = 60  # field of a form
+_BAR, _LOWEST = 6, 100  # heights: bar of the progress, what is found
 _LAYERS = {"labels": "Labels", "lines": "Shapes"}
 
 
@@ -68,10 +70,10 @@ class MeasurePanel(Panel):
         self.desk.works.add(self.work)
         self.images = ImageChoice(self, self.measurement.why_not)
         self.run_button = button("Measure", self.measurement.summary, self.run)
-        self.stop_button = button("Stop", "Stop measuring; nothing is changed", self.work.stop)
+        self.stop_button = button("Stop", "Stop measuring; nothing is changed", self.stop)
         self.progress = QProgressBar()
         self.outcome = self.said
-        self.summary = QTextBrowser()
+        self.summary = note()
         self._lay_out()
         self.work.reached.connect(self._reached)
         self.work.ended.connect(self._ended)
@@ -92,20 +94,35 @@ class MeasurePanel(Panel):
         for field in self.fields:
             self.editors[field.name] = editor = self._editor(field)
             editor.setMinimumWidth(_NARROWEST)
-            tip = f"<qt>{html.escape(field.tip)}</qt>"  # as rich text it is wrapped
+            tip = wrapped(field.tip)
             editor.setToolTip(tip)
             lines.addRow(field.label, editor)
             lines.labelForField(editor).setToolTip(tip)
         self.box.addWidget(scrolling(inside), 3)
         self.box.addLayout(row(self.run_button, self.stop_button))
-        self.progress.setRange(0, 100)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(_BAR)
+        keeps = self.progress.sizePolicy()
+        keeps.setRetainSizeWhenHidden(True)
+        self.progress.setSizePolicy(keeps)
         self.box.addWidget(self.progress)
-        self.box.addWidget(self.outcome)
-        self.summary.setMinimumHeight(70)
-        self.box.addWidget(self.summary, 2)
+        self.box.addWidget(self._found(), 2)
         self.box.addLayout(row(
             button("Table", "Show the tables of the result", self._open_table),
             button("Pictures", "Show the pictures of the result", self._open_pictures)))
+
+    def _found(self) -> QWidget:
+        """What is found: it scrolls in a place of its own, and moves no button as it grows."""
+        inside = QWidget()
+        lines = QVBoxLayout(inside)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.addWidget(self.outcome)
+        lines.addWidget(self.summary)
+        lines.addStretch(1)
+        made = scrolling(inside)
+        made.setMinimumHeight(_LOWEST)
+        made.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Ignored)
+        return made
 
     def _editor(self, field: Field) -> QWidget:
         if field.kind == "switch":
@@ -199,6 +216,11 @@ class MeasurePanel(Panel):
             lambda: measured(image, name, parameters, supplied, sisters, correction), done,
             self.wrong)
 
+    def stop(self) -> None:
+        """Stop measuring, and show what was found before."""
+        self.work.stop()
+        self._show()
+
     def _why_none(self) -> str:
         """Why no image can be measured, of each that is open."""
         step = self.viewer.dims.current_step
@@ -210,7 +232,7 @@ class MeasurePanel(Panel):
         self.run_button.setEnabled(False)
         self.stop_button.setEnabled(True)
         self.progress.setRange(0, 0)
-        self.progress.setFormat("measuring")
+        self.outcome.setText("measuring")
         self.progress.show()
 
     def _ended(self) -> None:
@@ -245,7 +267,7 @@ class MeasurePanel(Panel):
         self.outcome.setText(found.result.outcome + (
             f" (rests on {' and '.join(outdated)} as found before: measure again)"
             if outdated else ""))
-        self.summary.setHtml(summary_text(found.result))
+        self.summary.setText(summary_text(found.result))
 
     def _renew_layers(self, event: Any = None) -> None:
         for field in self.fields:

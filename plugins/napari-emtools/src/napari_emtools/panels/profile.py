@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LINE = "profile line"
 _FIRST_WIDTH_PX = 5.0
 _NO_CHAIN = "drawn line"
+_INVITATION = "Press 'Draw line' and draw a line on the image,\nor choose a chain above."
 _DPI = 120.0
 _BESIDE_PX = 42  # margins, and a bar to scroll
 
@@ -129,6 +130,7 @@ class ProfilePanel(Panel):
         self.text.show()
         image, places = self.images.image, self.places
         if image is None or places is None or np.hypot(*np.diff(places, axis=0).T).sum() == 0:
+            self._invite()
             return
         try:
             self.profile = probe.profile(image, places, self.across.value())
@@ -143,6 +145,15 @@ class ProfilePanel(Panel):
         said = f"fringes: {fringes.spacing} along the line, {fringes.n_fringes:.1f} of them" \
             if fringes else f"no fringes: {fringes.reason}"
         self.text.setHtml(f"{said}<br>{_distances(self.bodies, self.profile.unit)}")
+
+    def _invite(self) -> None:
+        """Say what to do where there is no profile yet."""
+        self.profile = self.bodies = self.fringes = None
+        self.figure.clear()
+        self.figure.text(0.5, 0.5, _INVITATION, ha="center", va="center", color="0.35", fontsize=8)
+        self.canvas.draw_idle()
+        self.said.clear()
+        self.text.clear()
 
     def _draw(self, profile: Profile, bodies: Bodies) -> None:
         self.figure.clear()
@@ -231,7 +242,7 @@ class ProfilePanel(Panel):
         for number in [] if found is None else found.result.tables["chains"]["chain"].tolist():
             self.along.addItem(f"chain {number}", number)
         self.along.setCurrentIndex(max(self.along.findText(before), 0))
-        if self.along.currentData() is not None:
+        if self.along.currentData() is not None or self.places is None:
             self.renew()
 
     def _drawn(self, event: Any = None) -> None:
@@ -242,6 +253,7 @@ class ProfilePanel(Panel):
         if event.value is self._layer:
             self._layer.events.set_data.disconnect(self._drawn)
             self._layer = None
+            self.renew()
 
 
 def _distances(bodies: Bodies, unit: str) -> str:

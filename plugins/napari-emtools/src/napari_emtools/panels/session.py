@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFileDialog, QTextBrowser
+from qtpy.QtWidgets import QFileDialog, QLabel, QTextBrowser
 
 from emtools.errors import EmtoolsError
 from napari_emtools import session
 from napari_emtools.panels.base import Panel, button, note, row
 from napari_emtools.reader import SESSION
-from napari_emtools.shown import title_of
+from napari_emtools.shown import key_of, title_of
 from napari_emtools.viewers import show_session
 from napari_emtools.work import Work
 
@@ -44,6 +45,7 @@ class SessionPanel(Panel):
             button("To a results folder …", "Measure all of it as a batch does, with the same "
                    "parameters and corrections: tables, pictures, report page", self.store)))
         self.box.addWidget(self.said)
+        self.box.addWidget(QLabel("Open in this window, with what was found:"))
         self.box.addWidget(self.list, 1)
         self.listen(self.desk.changed, lambda *_: self._show())
         self.listen(self.viewer.layers.events.inserted, lambda *_: self._show())
@@ -96,8 +98,14 @@ class SessionPanel(Panel):
         self.said.setText("\n".join([session.told(found), *kept]))
 
     def _show(self) -> None:
-        lines = [f"<b>{title_of(image)}</b>" for image in self.desk.images()]
-        for (_, name), finding in self.desk.findings.items():
+        images = {key_of(image): image for image in self.desk.images()}
+        lines: dict[str, list[str]] = {key: [] for key in images}
+        for (key, name), finding in self.desk.findings.items():
             said = "; ".join(finding.correction.sentences)
-            lines.append(f"{name}: {finding.result.outcome}" + (f" ({said})" if said else ""))
-        self.list.setHtml("<br>".join(lines))
+            images.setdefault(key, finding.image)  # its layer was closed, or is a whole stack's
+            lines.setdefault(key, []).append(
+                f"{name}: {finding.result.outcome}" + (f" ({said})" if said else ""))
+        self.list.setHtml("".join(
+            f"<p><b>{html.escape(title_of(images[key]))}</b>"
+            + "".join(f"<br>{html.escape(line)}" for line in found or ["not measured"]) + "</p>"
+            for key, found in lines.items()) or "nothing is open")

@@ -28,12 +28,15 @@ from napari_emtools.shown import (
 from napari_emtools.work import Work
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from emtools.model import Image, Result
 
 REGION, MAP = "spectrum region", "energy window"
 _TOOLS = {"Rectangle": "add_rectangle", "Ellipse": "add_ellipse", "Polygon": "add_polygon"}
 _NARROWEST_CHANNELS = 2.0
 _DPI, _AXES = 120.0, (0.22, 0.14, 0.76, 0.83)  # left, bottom, width, height of the plot
+_END = 0.08  # of the width, where half a label does not fit
 _DRAWN_AGAIN_MS, _MAPPED_AGAIN_MS = 60, 60
 
 
@@ -179,6 +182,7 @@ class SpectrumPanel(Panel):
             draw_spectrum(axes, details.get("spectrum", _only_counts(self.spectrum)),
                           details.get("lines", pd.DataFrame()))
             axes.set_xlabel("energy (keV): drag a window")
+            _keep_inside(axes)
         self._span = SpanSelector(
             axes, self.show_window, "horizontal", interactive=True, drag_from_anywhere=True,
             onmove_callback=self.show_window, props={"alpha": 0.3, "facecolor": "#0072b2"})
@@ -204,6 +208,17 @@ class SpectrumPanel(Panel):
         if event.value is self._layer:
             self._layer.events.set_data.disconnect(self._drawn)
             self._layer = None
+
+
+def _keep_inside(axes: Axes) -> None:
+    """Let labels near the ends begin or end at their line: centred they lie over the axis."""
+    left, right = axes.get_xlim()
+    for text in axes.texts:
+        place = (text.get_position()[0] - left) / (right - left)
+        if place < _END:
+            text.set_horizontalalignment("left")
+        elif place > 1 - _END:
+            text.set_horizontalalignment("right")
 
 
 def composition_text(result: Result) -> str:

@@ -22,24 +22,29 @@ from qtpy.QtWidgets import (
     QTableView,
 )
 
+from emtools.errors import EmtoolsError
 from emtools.measure import load
 from emtools.model import Measured
 from emtools.tables import error_of, in_unit
+from napari_emtools.chosen import row_at
 from napari_emtools.desk import desk_of
 from napari_emtools.found import objects_of, place_of, usual_width
 from napari_emtools.panels.base import ImageChoice, Panel, button, row
 from napari_emtools.shown import key_of, origin_of
-from napari_emtools.viewers import camera
+from napari_emtools.viewers import camera, near
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from emtools.model import Image, Result
+    from emtools.results.export import Format
     from napari_emtools.desk import Finding
 
 Index = QModelIndex | QPersistentModelIndex
 
 _ROOT = QModelIndex()
+_NAMES = {"csv": "CSV", "xlsx": "Excel"}
+_NO_TOOL = "pan_zoom"  # mode of a layer
 _ROOM, _LEAST = 1.5, 12.0  # that is seen about an object: of its size, of usual widths
 
 
@@ -79,11 +84,9 @@ class TablePanel(Panel):
         self.box.addWidget(self.view, 1)
         self.box.addWidget(self.said)
         self.box.addLayout(row(
-            button("CSV", "Write the tables of this result as CSV files",
-                   lambda: self.write("csv")),
-            button("Excel", "Write the tables of this result as Excel files",
-                   lambda: self.write("xlsx")),
-            button("All", "Write tables and pictures of this result into a folder",
+            button("CSV …", "Save this table as a CSV file", lambda: self.save("csv")),
+            button("Excel …", "Save this table as an Excel file", lambda: self.save("xlsx")),
+            button("All …", "Write all tables, as CSV, and pictures of this result into a folder",
                    lambda: self.write("csv", pictures=True))))
         self._finding: Finding | None = None
         self._quiet = False
@@ -112,11 +115,40 @@ class TablePanel(Panel):
         found = self.tables.currentData()
         return None if found is None else (found[0], found[1])
 
+    def save(self, to: Format, path: str = "") -> None:
+        """Save the table that is shown."""
+        from napari.utils.notifications import show_info
+
+        from emtools.results import write_table
+        from emtools.results.single import led_by_image
+
+        if self._finding is None or self.shown is None:
+            return
+        if not path:
+            path, _ = QFileDialog.getSaveFileName(
+                self, "Save the table", self._usual_name(to), f"{_NAMES[to]} (*.{to})")
+        if not path:
+            return
+        path = path if path.lower().endswith(f".{to}") else f"{path}.{to}"
+        frame = self._finding.result.tables[self.shown[1]]
+        try:
+            write_table(led_by_image(self._finding.image, frame), Path(path), to)
+        except (EmtoolsError, OSError) as error:
+            self.wrong(error)
+            return
+        show_info(f"written: {path}")
+
+    def _usual_name(self, to: str) -> str:
+        """Beside the image, and named after it and the table."""
+        assert self._finding is not None
+        assert self.shown is not None
+        file = Path(self._finding.image.source.file or "image")
+        return str(file.with_name(".".join((file.stem, *self.shown, to))))
+
     def write(self, to: Any, folder: Path | None = None, *, pictures: bool = False) -> None:
         """Write the tables of the result that is shown, and its pictures."""
         from napari.utils.notifications import show_info
 
-        from emtools.errors import EmtoolsError
         from emtools.results import write_result
 
         if self._finding is None:
@@ -199,10 +231,16 @@ class TablePanel(Panel):
         self.choose_row(place)
 
     def _clicked(self, position: Any) -> None:
-        """Find the row of what was clicked."""
-        found = object_at(self.viewer, position)
-        if found is not None:
-            self.desk.chosen.emit(*found)
+        """Find the row of what was clicked, and mark it, unless a tool chooses there itself."""
+        found = object_at(self.viewer, position, self.shown)
+        if found is None:
+            return
+        key, measurement, table, place = found
+        finding = self.desk.findings.get((key, measurement))
+        active = self.viewer.layers.selection.active
+        if finding is not None and str(getattr(active, "mode", _NO_TOOL)) == _NO_TOOL:
+            mark_all(self.viewer, finding, table, place)
+        self.desk.chosen.emit(*found)
 
 
 class RowsModel(QAbstractTableModel):
@@ -286,6 +324,11 @@ def show_object(viewer: Any, finding: Finding, table: str, place: int) -> None:
         # Nearer if need be; whoever has zoomed in stays there while the object still fits.
         if not zoom <= view.zoom <= shorter / max(_ROOM * size, 1e-9):
             view.zoom = zoom
+    mark_all(viewer, finding, table, place)
+
+
+def mark_all(viewer: Any, finding: Finding, table: str, place: int) -> None:
+    """Mark an object in the layers of its result, and nothing else there."""
     for layer in desk_of(viewer).layers_of(finding.image, finding.result.measurement):
         mark(viewer, layer, finding.result, table, place)
 
@@ -309,23 +352,27 @@ def mark(viewer: Any, layer: Any, result: Result, table: str, place: int) -> Non
         layer.refresh()
 
 
-def object_at(viewer: Any, position: Any) -> tuple[str, str, str, int] | None:
-    """Return key, measurement, table and row of the object at a place, the uppermost first."""
-    for layer in reversed(viewer.layers):
-        origin = origin_of(layer)
-        if origin is None or origin.role != "result" or not origin.table or not layer.visible:
-            continue
-        value = layer.get_value(position[-layer.ndim:], world=True)
-        value = value[0] if isinstance(value, tuple) else value
-        if value is None:
-            continue
-        if type(layer).__name__ == "Labels":
-            if not value:
-                continue
-            numbers = layer.features.iloc[1:, 0].to_numpy() if len(layer.features) else np.array([])
-            places = np.flatnonzero(numbers == value)
-            if not len(places):
-                continue
-            value = places[0]
-        return origin.key, origin.measurement, origin.table, int(value)
+def object_at(
+    viewer: Any, position: Any, first: tuple[str, str] | None = None
+) -> tuple[str, str, str, int] | None:
+    """Return key, measurement, table and row of the object at a place.
+
+    Parameters
+    ----------
+    viewer
+        The viewer.
+    position
+        In its unit.
+    first
+        Measurement and table whose objects are meant where several lie on each other; then the
+        uppermost.
+    """
+    found = [(origin, layer) for layer in reversed(viewer.layers) if layer.visible
+             and (origin := origin_of(layer)) is not None and origin.role == "result"
+             and origin.table]
+    found.sort(key=lambda one: (one[0].measurement, one[0].table) != first)
+    for origin, layer in found:
+        place = row_at(layer, position, near(viewer))
+        if place is not None:
+            return origin.key, origin.measurement, origin.table, place
     return None
