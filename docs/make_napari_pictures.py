@@ -16,6 +16,8 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY / "plugins" / "napari-emtools" / "tests"))
 
+_EXACT = 96  # colours of a picture that are kept as they are
+
 
 class Tour:
     """Opens what a person would, and takes a picture of the window after each step.
@@ -73,16 +75,26 @@ class Tour:
     def take(self, name: str) -> None:
         """Take a picture of the window, in few colours: it is small, and looks the same."""
         import imageio.v3 as imageio
-        from PIL import Image
-
         self.window.settle(0.6)
         pixels = self.window.viewer.window.screenshot(canvas_only=False, flash=False)
         path = self.folder / f"napari_{name}.png"
-        few = Image.fromarray(np.asarray(pixels)[..., :3]).quantize(
-            256, method=Image.Quantize.MAXCOVERAGE)  # keeps the colour of a thin line too
-        few.save(path, optimize=True)
+        in_few_colours(np.asarray(pixels)[..., :3]).save(path, optimize=True)
         assert imageio.improps(path).shape[:2] == self.size[::-1], "the window has grown"
         print(path)
+
+
+def in_few_colours(pixels: np.ndarray[Any, Any]) -> Any:
+    """Return a picture of 256 colours: those of the window as they are, the image's nearly so."""
+    from PIL import Image
+
+    picture = Image.fromarray(pixels)
+    colours, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)
+    often = colours[np.argsort(counts)[::-1][:_EXACT]]
+    left = 256 - len(often)
+    rest = picture.quantize(left, method=Image.Quantize.MAXCOVERAGE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*often.ravel().tolist(), *rest[:3 * left]])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def chains(tour: Tour) -> None:
@@ -91,6 +103,7 @@ def chains(tour: Tour) -> None:
 
     tour.begin("pbs_chains_detail.hspy")
     panel = tour.run("Chains")
+    tour.window.viewer.reset_view()
     tour.take("chains")
     table = tour.panel("Table")
     finding = panel.desk.of(panel.images.image, "chains")
@@ -113,6 +126,7 @@ def lattice(tour: Tour) -> None:
     """Lattices, and how they lie to the axis of their chain."""
     tour.begin("pbs_chain_lattice.hspy")
     tour.run("Lattice", phases="PbS")
+    tour.window.viewer.reset_view()
     tour.take("lattice")
     tour.run("Chains")
     tour.run("Attachment")
@@ -155,9 +169,8 @@ def spectra(tour: Tour) -> None:
     tour.begin("pbs_eds.hspy")
     tour.run("Chains")
     eds = tour.run("EDX", elements="Pb, S")
-    for layer in tour.window.viewer.layers:
-        layer.visible = False
-    for name in ("Pb La", "S Ka"):
+    tour.window.viewer.reset_view()
+    for name in ("S Ka", "Pb La"):  # the last covers the others
         eds.maps.setCurrentText(name)
         eds.show_map()
     tour.take("edx")
@@ -168,6 +181,7 @@ def spectra(tour: Tour) -> None:
     tour.wait(spectrum)
     spectrum.show_window(2.2, 2.5)
     tour.wait(spectrum)
+    tour.window.until(lambda: not spectrum.mapping.running)
     tour.take("spectrum")
     profile = tour.panel("Profile")
     profile.images.choose(next(one for one in profile.desk.images()
@@ -175,6 +189,25 @@ def spectra(tour: Tour) -> None:
     profile.along.setCurrentIndex(1)
     profile.renew()
     tour.take("profile_composition")
+
+
+def rings(tour: Tour) -> None:
+    """Rings of a diffraction pattern: spotty, textured, behind a beam stop, distorted."""
+    from emtools import simulate
+    from emtools.io.writing import write_image
+
+    pattern, _ = simulate.rings(
+        "Au", shape=(640, 640), pixel_size_per_nm=0.034, centre_px=(305.0, 332.0),
+        ellipticity=0.02, crystallite_nm=6.0, crystals_per_ring=250.0, texture=0.5, stop_px=26.0,
+        background=0.15, counts=1500.0, rng=4)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gold_rings.hspy"
+        write_image(pattern, path)
+        tour.begin()
+        tour.window.open(path)
+        tour.run("Rings", phases="Au")
+        tour.window.viewer.reset_view()
+        tour.take("rings")
 
 
 def others(tour: Tour) -> None:
@@ -228,6 +261,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=REPOSITORY / "docs" / "pictures")
     parser.add_argument("--size", default="1280x800")
     parser.add_argument("--theme", default="dark", choices=("dark", "light"))
+    parser.add_argument("--only", help="one part of the tour: chains, lattice, rings ...")
     given = parser.parse_args()
     if not os.environ.get("EMTOOLS_DISPLAY"):
         raise SystemExit(subprocess.run(
@@ -237,8 +271,9 @@ def main() -> None:
     os.chdir(REPOSITORY)
     wide, high = map(int, given.size.split("x"))
     tour = Tour(given.out, (wide, high), given.theme)
-    for step in (chains, lattice, fourier, spectra, others):
-        step(tour)
+    for step in (chains, lattice, rings, fourier, spectra, others):
+        if given.only in (None, step.__name__):
+            step(tour)
 
 
 if __name__ == "__main__":

@@ -134,8 +134,43 @@ class Window:
 @pytest.fixture
 def window() -> Iterator[Window]:
     """A shown viewer, closed after the test."""
+    if _for_looking:
+        _for_looking.clear()
+        close_all()
     yield shown()
     close_all()
+
+
+_for_looking: list[Window] = []
+
+
+@pytest.fixture
+def looking() -> Iterator[Window]:
+    """A viewer that tests share which only open files and look; it is empty again after each."""
+    from napari_emtools.viewers import is_open
+
+    if not _for_looking or not is_open(_for_looking[0].viewer):
+        _for_looking[:] = [shown()]
+    one, = _for_looking
+    yield one
+    _empty(one)
+
+
+def _empty(one: Window) -> None:
+    from napari._qt.qt_main_window import _QtMainWindow
+
+    from napari_emtools.desk import desk_of
+    from napari_emtools.panels.base import Panel
+
+    own = one.viewer.window._qt_window
+    for main in list(_QtMainWindow._instances):
+        if main is not own:
+            main._qt_viewer.viewer.close()
+    for panel in own.findChildren(Panel):
+        one.viewer.window.remove_dock_widget(panel)
+    one.viewer.layers.clear()
+    desk_of(one.viewer).spectra.clear()
+    one.settle()
 
 
 def shown() -> Window:

@@ -7,16 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import SAMPLES
-
 
 @pytest.fixture
 def chains(window: Any) -> Any:
     """The window with measured chains, and the panel that corrects them."""
-    window.open(SAMPLES / "pbs_chains_detail.hspy")
-    panel = window.panel("Chains")
-    panel.run()
-    window.until(lambda: not panel.work.running)
+    window.found("pbs_chains_detail.hspy")
     return window.panel("Correct")
 
 
@@ -260,18 +255,16 @@ def test_redrawn_chain_keeps_its_number(window: Any, chains: Any) -> None:
 
 
 def test_results_that_rest_on_what_was_corrected_say_so(window: Any) -> None:
-    window.open(SAMPLES / "pbs_eds.hspy")
-    panels = {}
-    for title in ("Chains", "EDX"):
-        panels[title] = window.panel(title)
-        panels[title].run()
-        window.until(lambda title=title: not panels[title].work.running)
-    assert "measure again" not in panels["EDX"].outcome.text()
+    window.found("pbs_eds.hspy")
+    eds = window.panel("EDX")
+    eds.run()
+    window.until(lambda: not eds.work.running)
+    assert "measure again" not in eds.outcome.text()
     correct = window.panel("Correct")
     correct._layers["chains"].selected_data = {0}
     correct.delete("chains")
     _wait(window, correct)
-    assert "rests on chains" in panels["EDX"].outcome.text()
-    panels["EDX"].run()
-    window.until(lambda: not panels["EDX"].work.running)
-    assert "measure again" not in panels["EDX"].outcome.text()
+    assert "rests on chains" in eds.outcome.text()
+    eds.run()
+    window.until(lambda: not eds.work.running)
+    assert "measure again" not in eds.outcome.text()

@@ -42,8 +42,7 @@ def _reopened(window: Any, tmp_path: Any) -> Any:
 
 def _edited(window: Any) -> Any:
     """Chains of which one was deleted by hand."""
-    window.open(SAMPLES / DETAIL)
-    _run(window, "Chains", max_gap_nm="1.9")
+    window.found(DETAIL, max_gap_nm=1.9)
     correct = window.panel("Correct")
     correct._layers["chains"].selected_data = {1}
     correct.delete("chains")
@@ -82,8 +81,7 @@ def test_session_comes_back_with_results_edits_and_parameters(window: Any, tmp_p
 
 
 def test_session_is_dropped_on_the_window(window: Any, tmp_path: Any, told: list[str]) -> None:
-    window.open(SAMPLES / EDS)
-    _run(window, "Chains")
+    window.found(EDS)
     session = window.panel("Session")
     session.save(str(tmp_path / "one.emtools"))
     _wait(window, session)
@@ -334,8 +332,7 @@ def test_what_cannot_be_stored_is_said(window: Any, tmp_path: Any, told: list[st
 def test_batch_of_other_files_is_not_overwritten(
     window: Any, results: Any, told: list[str]
 ) -> None:
-    window.open(SAMPLES / "pbs_chain_lattice.hspy")
-    _run(window, "Lattice")
+    window.found(DETAIL, min_dots=4)
     session = window.panel("Session")
     session.store(str(results))
     _wait(window, session)
@@ -346,8 +343,7 @@ def test_batch_of_other_files_is_not_overwritten(
 
 
 def test_session_keeps_results_whose_layer_was_closed(window: Any, tmp_path: Any) -> None:
-    window.open(SAMPLES / DETAIL)
-    _run(window, "Chains")
+    window.found(DETAIL)
     window.viewer.layers.remove(next(one for one in window.viewer.layers
                                      if one.name.startswith(DETAIL)))
     session = _reopened(window, tmp_path)
@@ -401,8 +397,7 @@ def test_correction_under_way_is_not_lost(window: Any, results: Any) -> None:
 
 
 def test_mark_stays_with_its_dot_when_another_is_deleted(window: Any) -> None:
-    window.open(SAMPLES / DETAIL)
-    _run(window, "Chains")
+    window.found(DETAIL)
     correct = window.panel("Correct")
     dots = correct.finding.result.tables["dots"]
     correct._layers["dots"].selected_data = {20}
@@ -447,8 +442,7 @@ def test_place_of_a_mark_is_kept_in_the_batch(window: Any, results: Any) -> None
 def test_rejected_chain_counts_for_nothing_in_the_window_either(window: Any) -> None:
     from napari_emtools.desk import desk_of
 
-    window.open(SAMPLES / EDS)
-    _run(window, "Chains")
+    window.found(EDS)
     correct = window.panel("Correct")
     correct._layers["chains"].selected_data = {0}
     correct.mark("rejected")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from conftest import SAMPLES
+from conftest import SAMPLES, measured_once
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,8 +162,7 @@ def test_row_and_object_find_each_other(window: Any) -> None:
     from napari_emtools.panels.table import object_at
     from napari_emtools.viewers import camera
 
-    window.open(SAMPLES / "pbs_chains_detail.hspy")
-    _measured(window, window.panel("Chains"))
+    window.found("pbs_chains_detail.hspy")
     table = window.panel("Table")
     table.tables.setCurrentIndex(
         [tuple(table.tables.itemData(i)) for i in range(table.tables.count())]
@@ -184,8 +183,7 @@ def test_row_and_object_find_each_other(window: Any) -> None:
 def test_tables_are_written(window: Any, tmp_path: Any, to: str) -> None:
     import pandas as pd
 
-    window.open(SAMPLES / "pbs_chains_detail.hspy")
-    _measured(window, window.panel("Chains"))
+    window.found("pbs_chains_detail.hspy")
     table = window.panel("Table")
     table.write(to, tmp_path, pictures=to == "csv")
     read = pd.read_csv if to == "csv" else pd.read_excel
@@ -197,9 +195,9 @@ def test_tables_are_written(window: Any, tmp_path: Any, to: str) -> None:
 
 def test_window_answers_while_measuring(window: Any) -> None:
     """The longest wait of the window while chains of a large image are measured."""
+    measured_once("pbs_chains_detail.hspy", "chains", ())  # kernels are compiled
     window.open(SAMPLES / "pbs_chains_overview.tif")
     panel = window.panel("Chains")
-    _measured(window, panel)  # kernels are compiled
     panel.run()
     longest, before = 0.0, time.monotonic()
     while panel.work.running:

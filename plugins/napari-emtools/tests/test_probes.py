@@ -91,13 +91,9 @@ def test_rings_of_phases(window: Any) -> None:
 
 
 def test_profile_along_a_drawn_line_and_along_a_chain(window: Any) -> None:
-    layer, = window.open(SAMPLES / "pbs_chains_detail.hspy")
-    chains = window.panel("Chains")
-    chains.run()
-    window.until(lambda: not chains.work.running)
+    axes = window.found("pbs_chains_detail.hspy").result.tables
+    layer = window.viewer.layers[0]
     panel = window.panel("Profile")
-    panel.images.choose(chains.images.image)
-    axes = chains.desk.of(chains.images.image, "chains").result.tables
     dots = axes["dots"][axes["dots"]["chain"] == 1]
     ends = dots[["y_nm", "x_nm"]].to_numpy()[[1, 3]]
     panel.draw_line()
@@ -116,10 +112,8 @@ def test_profile_along_a_drawn_line_and_along_a_chain(window: Any) -> None:
 def test_known_distance_calibrates_and_is_saved(window: Any, tmp_path: Path) -> None:
     from emtools.cli.recipes import read_recipe
 
-    window.open(SAMPLES / "pbs_chains_uncalibrated.png")
+    window.found("pbs_chains_uncalibrated.png")
     chains = window.panel("Chains")
-    chains.run()
-    window.until(lambda: not chains.work.running)
     panel = window.panel("Calibrate")
     panel.draw_line()
     panel._layer.add_lines([np.array([[100.0, 100.0], [100.0, 300.0]])])
@@ -167,10 +161,7 @@ def test_what_is_known_of_an_image_is_readable(window: Any) -> None:
 
 
 def test_found_spots_of_lattices_lie_on_bright_spots(window: Any) -> None:
-    window.open(SAMPLES / "pbs_hrtem_001.mrc")
-    lattice = window.panel("Lattice")
-    lattice.run()
-    window.until(lambda: not lattice.work.running)
+    window.found("pbs_hrtem_001.mrc", "lattice")
     panel = window.panel("Fourier transform")
     panel.toggle_found()
     from napari_emtools.found import reciprocal_places

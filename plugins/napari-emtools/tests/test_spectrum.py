@@ -128,11 +128,10 @@ def test_element_maps_on_demand_stay_when_measured_again(window: Any) -> None:
 
 
 def test_composition_stands_beneath_the_straightened_chain(window: Any) -> None:
-    window.open(SAMPLES / "pbs_eds.hspy")
-    for title in ("Chains", "EDX"):
-        panel = window.panel(title)
-        panel.run()
-        window.until(lambda panel=panel: not panel.work.running)
+    window.found("pbs_eds.hspy")
+    eds = window.panel("EDX")
+    eds.run()
+    window.until(lambda: not eds.work.running)
     profile = window.panel("Profile")
     profile.images.choose(next(one for one in profile.desk.images()
                                if one.source.signal == "HAADF"))

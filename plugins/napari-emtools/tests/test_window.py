@@ -15,7 +15,7 @@ import pytest
 
 from conftest import SAMPLES, close_all
 
-ROUNDS = int(os.environ.get("EMTOOLS_ROUNDS", "4"))  # the benchmark opens and closes 50 times
+ROUNDS = int(os.environ.get("EMTOOLS_ROUNDS", "3"))  # the benchmark opens and closes 50 times
 _STARTED = """
 import sys
 import napari

@@ -224,8 +224,10 @@ class Desk:
         """Show one of a result's element maps."""
         for data, shown, kind in result_layers(finding.image, finding.result, (name,)):
             if shown["metadata"]["layer"] == name:
-                replaced(self._layers, shown_as(self._layers, finding.image, name),
-                         (data, shown, kind))
+                old = shown_as(self._layers, finding.image, name)
+                made = replaced(self._layers, old, (data, shown, kind))
+                if old is None:
+                    beneath_lines(self._layers, made)
 
     def forget(self, image: Image) -> None:
         """Take away all results of an image, whose calibration has changed."""
@@ -326,6 +328,14 @@ def replaced(layers: Any, old: Any, new: tuple[Any, dict[str, Any], str]) -> Any
         if mode:
             layer.mode = mode
     return layer
+
+
+def beneath_lines(layers: Any, picture: Any) -> None:
+    """Put a new picture below all lines and points, which it would cover."""
+    lines = [place for place, one in enumerate(layers)
+             if type(one).__name__ in ("Shapes", "Points", "Vectors")]
+    if lines and lines[0] < layers.index(picture):
+        layers.move(layers.index(picture), lines[0])
 
 
 def shown_as(layers: Any, image: Image, name: str) -> Any:

@@ -13,7 +13,7 @@ from emtools.figures.eds import draw_spectrum
 from emtools.figures.style import style
 from emtools.model import Measured
 from emtools.process.spectra import region_spectrum, window_map
-from napari_emtools.desk import replaced, shown_as
+from napari_emtools.desk import beneath_lines, replaced, shown_as
 from napari_emtools.panels.base import ImageChoice, Panel, button, form, names_in, row, table_text
 from napari_emtools.panels.plots import canvas_of
 from napari_emtools.shown import (
@@ -151,10 +151,9 @@ class SpectrumPanel(Panel):
         old = shown_as(self.viewer.layers, image, MAP)
         if old is None:
             layer = replaced(self.viewer.layers, None, (data, shown, kind))
-            if self._layer is not None:  # the region stays in sight
-                layers = self.viewer.layers
-                layers.move(layers.index(self._layer), len(layers))
-                layers.selection.active = self._layer
+            beneath_lines(self.viewer.layers, layer)
+            if self._layer is not None:
+                self.viewer.layers.selection.active = self._layer
             layer.visible = True
         else:
             old.data = data
