@@ -37,7 +37,7 @@ class Exported:
 
     def save(self, path: Path) -> None:
         """Write it as PNG or TIFF, or as JPEG of its quality."""
-        options = {"quality": self.quality} if path.suffix in (".jpg", ".jpeg") else {}
+        options = {"quality": self.quality or 90} if path.suffix in (".jpg", ".jpeg") else {}
         Picture.fromarray(self.pixels).save(path, **options)
 
 

@@ -28,7 +28,7 @@ _SHORTEST = 0.03  # of the width
 _SHORTEST_PX = 16
 _THICKEST = 0.05  # of the height
 _CONTRASTS = (0.1, 0.25, 0.5)  # of the picture's range
-_EVEN = 0.6  # of its contrast: how far the grey level may vary along a bar (compression, blur)
+_EVEN = 0.6  # of its contrast: how far the grey level may vary along a bar (half if it is faint)
 _SHARP = 0.3  # of its contrast: what is no longer the bar
 _FADES = 0.4  # of its contrast: less is lost within a few pixels where something only fades
 _SLENDER = 3.5  # times as long as thick, at least
@@ -36,6 +36,8 @@ _UNLIKE = 64  # grey levels of 256
 _FILLED = 0.9  # of the columns
 _TICKS = 7  # fewer are letters
 _TICK_WIDTH = 6
+_MOST_RULERS = 3  # its ticks may have two heights
+_DRAWN = 0.25  # of the height of ticks: how far they and their ground may vary
 _TICK_HEIGHT = 4
 
 
@@ -193,7 +195,7 @@ def _stroke(
     firm = np.flatnonzero(of_row > 0.5 * level)
     rows = slice(rows.start + int(firm[0]), rows.start + int(firm[-1]) + 1)
     core = levels[rows, columns]
-    even = _spread(core) <= _EVEN * level
+    even = _spread(core) <= (_EVEN if level > 255 * _CONTRASTS[-1] else 0.5 * _EVEN) * level
     # Without first and last rows that are partly ground.
     full = np.flatnonzero(of_row[firm[0]:firm[-1] + 1] > 0.85 * level)
     if not even.any() or not _filled(core[full[0]:full[-1] + 1]):
@@ -313,10 +315,12 @@ def _same_extent(one: Bar, other: Bar) -> bool:
     """Whether two strokes lie on each other, as outlines and the bar within them do."""
     apart = max(one.top, other.top) - min(one.bottom, other.bottom)
     tolerance = 1.5 + 0.01 * max(one.length_px, other.length_px)
-    # Sides of a box are thinner than what they enclose; an outline touches its bar.
-    thin = max(one.thickness_px, other.thickness_px) <= max(3, apart)
-    return (abs(one.left - other.left) <= tolerance and abs(one.right - other.right) <= tolerance
-            and (apart <= 1 or (thin and apart <= 0.12 * one.length_px)))
+    # An outline touches its bar; sides of a box are thinner than what they enclose.
+    thick = max(one.thickness_px, other.thickness_px)
+    fits = apart <= 1 if one.dark != other.dark else \
+        thick <= max(3, apart) and apart <= 0.12 * one.length_px
+    return (fits and abs(one.left - other.left) <= tolerance
+            and abs(one.right - other.right) <= tolerance)
 
 
 def _joined(one: Bar, other: Bar) -> Bar:
@@ -358,7 +362,9 @@ def _rulers(levels: NDArray[np.uint8]) -> list[Bar]:
         ends.setdefault(("top", rows.start), []).append((rows, columns))
         ends.setdefault(("bottom", rows.stop), []).append((rows, columns))
     found = [_ruler(row, stands_out) for row in ends.values() if len(row) >= _TICKS]
-    return [bar for bar in found if bar is not None]
+    rulers = [bar for bar in found if bar is not None]
+    # A picture has one ruler; where there are many, they are the rows of a lattice.
+    return rulers if len({bar.top // _TICK_WIDTH for bar in rulers}) <= _MOST_RULERS else []
 
 
 def _ruler(
@@ -373,6 +379,11 @@ def _ruler(
     steps = np.diff(middles)
     step = float(np.median(steps))
     if step < 2 * _TICK_WIDTH or np.abs(steps - step).max() > max(1.2, 0.03 * step):
+        return None
+    # Ticks are drawn on an even ground, in one colour; fringes and their noise are not.
+    heights = profile[np.round(middles - 0.5).astype(int)]
+    between = profile[np.round(middles[:-1] + 0.5 * steps - 0.5).astype(int)]
+    if max(np.ptp(heights), np.ptp(between)) > _DRAWN * heights.max():
         return None
     return Bar("ruler", min(r.start for r, _ in ticks), max(r.stop for r, _ in ticks),
                float(middles[0]), float(middles[-1]), float(profile.max()) / 255)

@@ -140,10 +140,9 @@ def _worth_trying(bars: list[Bar], shape: tuple[int, ...]) -> list[Bar]:
 
 
 def _within(bar: Bar, other: Bar) -> bool:
-    margin = 1
     return (bar.kind != "ruler" and other.length_px > bar.length_px + 1
             and other.left - 2 <= bar.left and bar.right <= other.right + 2
-            and other.top - margin <= bar.top and bar.bottom <= other.bottom + margin
+            and other.top <= bar.top and bar.bottom <= other.bottom
             and other.thickness_px < 0.12 * other.length_px)
 
 
@@ -224,13 +223,19 @@ def _framed(label: Label, one: Bar, other: Bar) -> bool:
         and abs(one.top - other.top) > 0.5 * label.height
 
 
+def _of_letters(bar: Bar, label: Label) -> bool:
+    """Whether a stroke is one of the letters."""
+    inside = label.top <= bar.top and bar.bottom <= label.bottom
+    return inside and bar.kind != "split" and bar.length_px < 0.6 * (label.right - label.left)
+
+
 def _apart(bar: Bar, label: Label) -> Label:
     """Cut a bar's rows off the box of a label that was found together with it."""
     shared = min(bar.bottom, label.bottom) - max(bar.top, label.top)
     if bar.kind != "bar" or shared <= 0 or bar.right <= label.left or label.right <= bar.left:
         return label
     above, below = bar.top - label.top, label.bottom - bar.bottom
-    if max(above, below) < 0.5 * label.height:
+    if _of_letters(bar, label) or max(above, below) < 0.5 * label.height:
         return label
     return label._replace(bottom=bar.top) if above > below else label._replace(top=bar.bottom)
 
@@ -243,16 +248,14 @@ def _distance(bar: Bar, label: Label) -> float | None:
     middle = abs(0.5 * (label.left + label.right - bar.left - bar.right)) / letters
     if bar.length_px < 0.8 * letters:
         return None
-    inside = label.top <= bar.top and bar.bottom <= label.bottom and bar.kind != "split"
-    if inside and bar.length_px < 0.6 * (label.right - label.left):
-        return None  # strokes of the letters
-    if bar.corners_px > 1.2 * letters:
-        return None  # a side of a frame
+    if _of_letters(bar, label) or bar.corners_px > 1.2 * letters:  # the latter are frames
+        return None
     framed = bar.top < label.top and label.bottom < bar.bottom
     if framed or above > _NEAR or aside > _BESIDE or (above > 0.5 and aside > 0.5):
         return None
     if bar.kind == "split":
-        in_line = bar.left < label.left and label.right < bar.right and abs(0.5 * (label.top + label.bottom - bar.top - bar.bottom)) < 0.35 * letters
+        off = abs(0.5 * (label.top + label.bottom - bar.top - bar.bottom))
+        in_line = bar.left < label.left and label.right < bar.right and off < 0.35 * letters
         return 0.2 * middle - 1.0 if in_line and middle < 1.5 else None
     # A frame that is drawn around both has less contrast, on its outside at least.
     return above + aside + 0.1 * middle + (1.0 - bar.contrast)
