@@ -45,6 +45,7 @@ validate: .make/test
 	$(BIN)/python benchmarks/validate_eds.py --spectra 15 | tee docs/validation/eds.txt
 	$(BIN)/python benchmarks/probe_accuracy.py | tee docs/validation/probe.txt
 	$(BIN)/python benchmarks/validate_rings.py | tee docs/validation/rings.txt
+	$(BIN)/python benchmarks/validate_scale.py | tee docs/validation/scale.txt
 	EMTOOLS_KILLS=50 $(BIN)/pytest -s tests/test_store.py -k killed | tee docs/validation/batch_kills.txt
 
 bench: .make/test
@@ -69,6 +70,7 @@ docs: .make/test
 	$(BIN)/python docs/make_chains_report.py
 	$(BIN)/python docs/make_eds_report.py
 	$(BIN)/python docs/make_rings_report.py
+	$(BIN)/python docs/make_scale_report.py
 	$(BIN)/python docs/make_napari_pictures.py
 
 # A virtual display and a browser for the tests that need them; said plainly where they cannot be

@@ -121,12 +121,13 @@ def test_a_picture_without_a_bar_has_no_reading(kind, monkeypatch):
         raise AssertionError("text was looked for where there is no bar")
 
     monkeypatch.setattr(reading, "find_labels", never)
-    pixels = {
-        "blank": lambda: np.full((256, 256), 7, np.uint8),
-        "film": lambda: np.random.default_rng(1).normal(size=(512, 512)).astype(np.float32),
-        "lattice": lambda: simulate.crystal(rng=1)[0].load(),
-        "chains": lambda: simulate.chains(rng=2)[0].load(),
-    }[kind]()
+    if kind == "blank":
+        pixels = np.full((256, 256), 7, np.uint8)
+    elif kind == "film":
+        pixels = np.random.default_rng(1).normal(size=(512, 512)).astype(np.float32)
+    else:
+        make = simulate.crystal if kind == "lattice" else simulate.chains
+        pixels = make(rng=1)[0].load()
     said = io.read_scale_bar(pixels)
     assert isinstance(said, NoReading)
     assert not said.bar_found
