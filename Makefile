@@ -46,6 +46,7 @@ validate: .make/test
 	$(BIN)/python benchmarks/probe_accuracy.py | tee docs/validation/probe.txt
 	$(BIN)/python benchmarks/validate_rings.py | tee docs/validation/rings.txt
 	$(BIN)/python benchmarks/validate_scale.py | tee docs/validation/scale.txt
+	$(BIN)/python benchmarks/validate_contrast.py | tee docs/validation/contrast.txt
 	EMTOOLS_KILLS=50 $(BIN)/pytest -s tests/test_store.py -k killed | tee docs/validation/batch_kills.txt
 
 bench: .make/test

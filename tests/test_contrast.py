@@ -322,6 +322,27 @@ def test_a_step_changes_no_pixel_of_its_image_and_is_the_same_twice(name, two_gr
     assert first.shape == image.shape
 
 
+@pytest.mark.parametrize("kind", ["uint8", "int16", "float16", ">f4", "bool", "huge", "tiny", "half",
+                                  "narrow", "sparse", "negative", "lazy"])
+def test_pixels_of_any_type_and_range(kind):
+    rng = np.random.default_rng(0)
+    data = rng.poisson(50.0, (64, 80)).astype(float)
+    data[20:30, 20:40] += 60.0
+    made = {"huge": data * 1e30, "tiny": data * 1e-30, "negative": -data, "lazy": data,
+            "half": np.where(np.arange(80) < 40, np.nan, data), "bool": data > 60,
+            "narrow": np.tile(data[:16], (1, 40)), "sparse": (rng.random((64, 80)) < 0.01) * 1.0}
+    pixels = made[kind] if kind in made else data.astype(kind)
+    image = plane_image(pixels, 0.1, acquisition=Acquisition(modality="HAADF"))
+    if kind == "lazy":
+        import dask.array as da
+
+        image = replace(image, data=da.from_array(pixels))
+    for one in (amplitude_contrast, false_colour, compress_range, fourier):
+        found = one(image).data
+        assert found.shape == pixels.shape
+        assert found.dtype.names or np.isfinite(found).any()
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["emps/images/f98c5fb82a.png", "particlespy/JEOL HAADF Image.dm4",
                                   "superlattice/hexagonal_example.Tif",

@@ -125,6 +125,14 @@ def test_bar_and_letter_do_not_cover_each_other_or_the_objects():
         assert not plates["scale-bar-plate"].overlaps(plates["letter-plate"])
 
 
+@pytest.mark.parametrize("shape", [(16, 640), (640, 16), (5, 5)])
+def test_flat_high_and_small_pictures_are_drawn(shape):
+    image = plane_image(np.random.default_rng(0).normal(size=shape))
+    for pixels in (image.data, np.full(shape, np.nan), np.zeros(shape)):
+        panel = make_panel(image.with_data(pixels), (), {}, {}, Layout())
+        sheet_figure([panel, panel], Layout()).canvas.draw()
+
+
 def test_letters_go_on_after_z():
     layout = Layout(columns=7, width_mm=180)
     figure = sheet_figure([make_panel(micrograph(), (), {}, {}, layout)] * 28, layout)

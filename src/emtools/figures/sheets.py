@@ -298,14 +298,16 @@ def _draw(axes: Axes, one: Panel, shown: Picture, layout: Layout, letter: str) -
 
 def _busy(shown: Picture, taken: list[tuple[float, float]]) -> NDArray[np.float64]:
     """Places (x, y) that a scale bar should not cover: what stands out, and what is taken."""
-    step = max(1, max(shown.values.shape) // _LOOKED_AT)
+    rows_and_columns = shown.values.shape
+    step = max(1, min(max(rows_and_columns) // _LOOKED_AT, *rows_and_columns))
     few = block_means(shown.values, step)
-    few = np.where(np.isfinite(few), few, np.nanmedian(few))
+    known = np.isfinite(few)
+    few = np.where(known, few, np.median(few[known]) if known.any() else 0.0)
     off = np.abs(few - gaussian_filter(few, max(few.shape) / 6, mode="nearest"))
     # A few of the largest differences of noise are no objects.
     stands_out = max(float(np.percentile(off, _BUSY)), _NOISE * float(np.median(off)), 1e-30)
     rows, cols = np.nonzero(off >= stands_out)
-    places = (np.column_stack([cols, rows]) + 0.5) * (step * shown.shape[0] / shown.values.shape[0])
+    places = (np.column_stack([cols, rows]) + 0.5) * (step * shown.shape[0] / rows_and_columns[0])
     # What is taken counts more than all that stands out together.
     return np.concatenate([places, *[np.tile(one, (len(places) + 1, 1)) for one in taken]])
 

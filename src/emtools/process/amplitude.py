@@ -73,7 +73,7 @@ def amplitude_contrast(
         FWHM of the averaging of the intensity, which comes first and takes out phase contrast that
         is finer.  If not given, none, but before a logarithm as much as brings the noise of the
         film to 5 % (at most 9 pixels): the logarithm of noisier counts is biased by half their
-        relative variance (20 electrons a pixel are enough, 5 are not).
+        relative variance.
     dark_level
         The detector's reading without electrons; it matters where objects are dark.
 
@@ -97,7 +97,9 @@ def amplitude_contrast(
     Fresnel fringes of defocus count as mass, multiple scattering bends both laws in thick objects,
     and a picture whose grey values are not proportional to electrons (gamma, an 8-bit export with
     an unknown black) has no scale.  At least an eighth of the picture must be film.  Objects below
-    three sigma of the noise, averaged over at most 9 pixels, do not count for the thickness.
+    three sigma of the noise, averaged over at most 9 pixels, do not count for the thickness.  Where
+    there are few electrons, small objects are blurred and, where they are crowded, not told from
+    the film: `benchmarks/validate_contrast.py` prints from which doses and sizes on C holds.
 
     References
     ----------
