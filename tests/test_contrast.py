@@ -322,8 +322,8 @@ def test_a_step_changes_no_pixel_of_its_image_and_is_the_same_twice(name, two_gr
     assert first.shape == image.shape
 
 
-@pytest.mark.parametrize("kind", ["uint8", "int16", "float16", ">f4", "bool", "huge", "tiny", "half",
-                                  "narrow", "sparse", "negative", "lazy"])
+@pytest.mark.parametrize("kind", ["uint8", "int16", "float16", ">f4", "bool", "huge", "tiny",
+                                  "half", "narrow", "sparse", "negative", "lazy"])
 def test_pixels_of_any_type_and_range(kind):
     rng = np.random.default_rng(0)
     data = rng.poisson(50.0, (64, 80)).astype(float)
