@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SAMPLES = REPOSITORY / "sample_images"
+_SOON_S, _LATE_S = 0.005, 0.15  # between two looks whether something is done
 
 
 def real_data_folder() -> Path | None:
@@ -119,11 +120,13 @@ class Window:
             time.sleep(0.005)
 
     def until(self, done: Callable[[], bool], seconds: float = 150.0) -> None:
-        """Wait until something is the case."""
-        end = time.monotonic() + seconds
+        """Wait until something is the case; looking all the time would slow down what works."""
+        end, pause = time.monotonic() + seconds, _SOON_S
         while not done():
             assert time.monotonic() < end, "waited in vain"
-            self.settle(0.01)
+            self.settle()
+            time.sleep(pause)
+            pause = min(1.5 * pause, _LATE_S)
         self.settle()
 
     def units(self) -> set[str]:

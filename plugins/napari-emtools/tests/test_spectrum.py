@@ -51,7 +51,7 @@ def test_map_follows_the_window_in_the_spectrum(window: Any, panel: Any) -> None
                         ("button_release_event", x1)):
             _mouse(panel.canvas, name, x, y)
         window.settle(0.2)
-        window.until(lambda: not panel.mapping.running)
+        window.until(lambda: not panel.mapping.running and not panel._map_later.isActive())
     layers = [one for one in window.viewer.layers if one.metadata.get("layer") == MAP]
     assert len(layers) == 1
     energy = panel.images.image.axis("energy")
