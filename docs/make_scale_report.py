@@ -48,8 +48,8 @@ file's name, its metadata or a file beside it says; where nothing does, the labe
 TAIL = """
 Not measurable: `emps/images/76dde347fc.png` has a label whose letters are six pixels high and cut
 off at the top (read as 50, 90, 20 and 30 nm by different ways of looking: no answer is given);
-`8fde53b05f.png` has no bar. The line of the Thermo banner ends in arrow heads that stand 1.5 px over
-each end of the length that the field of view in the same banner gives.
+`8fde53b05f.png` has no bar. The line of the Thermo banner ends in arrow heads that stand 1.5 px
+over each end of the length that the field of view in the same banner gives.
 
 What is not found: vertical bars, bars that cross the border, bars without a unit, and lengths in
 words. Bars in colours are judged by their grey level.
