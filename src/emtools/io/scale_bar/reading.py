@@ -250,7 +250,7 @@ def _distance(bar: Bar, label: Label) -> float | None:
         return None
     if _of_letters(bar, label) or bar.corners_px > 1.2 * letters:  # the latter are frames
         return None
-    framed = bar.top < label.top and label.bottom < bar.bottom
+    framed = bar.kind != "split" and bar.top < 0.5 * (label.top + label.bottom) < bar.bottom
     if framed or above > _NEAR or aside > _BESIDE or (above > 0.5 and aside > 0.5):
         return None
     if bar.kind == "split":
