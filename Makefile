@@ -55,6 +55,8 @@ bench: .make/test
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/lattice_speed.py | tee docs/validation/lattice_speed.txt
 	$(BIN)/python benchmarks/chains_speed.py | tee docs/validation/chains_speed.txt
+	$(PIP) --editable '.[bench]'
+	$(BIN)/python benchmarks/rings_speed.py | tee docs/validation/rings_speed.txt
 	$(BIN)/python benchmarks/eds_speed.py | tee docs/validation/eds_speed.txt
 	$(BIN)/python benchmarks/velox_spectra.py | tee docs/validation/velox_spectra.txt
 	$(BIN)/python benchmarks/velox_spectra.py --side 512 --events 2e7 | tee -a docs/validation/velox_spectra.txt
