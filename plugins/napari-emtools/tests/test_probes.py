@@ -206,3 +206,43 @@ def test_rectangle_is_dragged_with_the_mouse_and_its_transform_follows(window: A
     moved = np.array([-30, 40]) / view.zoom / layer.scale  # a pixel of the screen is not one
     np.testing.assert_allclose(np.subtract(panel.area[:2], first[:2]), moved, atol=2)
     assert len({id(one) for one in seen}) >= 4  # while the button is down
+
+
+def test_contrast_images_are_layers_beside_the_image(window: Any) -> None:
+    window.open(SAMPLES / "pbs_chains_detail.hspy")
+    panel = window.panel("Contrast")
+    before = {layer.name for layer in window.viewer.layers}
+    panel.run()
+    window.until(lambda: not panel.work.running)
+    made = next(one for one in window.viewer.layers if one.name not in before)
+    assert made.name.startswith("amplitude contrast")
+    assert window.units() == {"nanometer"}
+    np.testing.assert_allclose(made.scale, window.viewer.layers[0].scale)
+    assert "amplitude_contrast" in panel.said.text()
+    panel.run()
+    window.until(lambda: not panel.work.running)
+    assert len(window.viewer.layers) == len(before) + 1
+    panel.steps.setCurrentIndex(panel.steps.findData("false_colour"))
+    panel.editors["false_colour"]["colours"][1].setCurrentText("magma")
+    panel.run()
+    window.until(lambda: not panel.work.running)
+    assert window.viewer.layers[-1].rgb or any(one.rgb for one in window.viewer.layers
+                                               if hasattr(one, "rgb"))
+    panel.steps.setCurrentIndex(panel.steps.findData("bragg_filter"))
+    panel.run()
+    assert "Measure the lattice" in panel.said.text()
+
+
+def test_bragg_filter_of_a_measured_lattice(window: Any) -> None:
+    finding = window.found("pbs_hrtem_001.mrc", "lattice", phases=("PbS",))
+    panel = window.panel("Contrast")
+    panel.images.choose(finding.image)
+    panel.steps.setCurrentIndex(panel.steps.findData("bragg_filter"))
+    panel.editors["bragg_filter"]["radius_per_nm"][1].setText("none")
+    panel.run()
+    assert "radius" in panel.said.text()
+    panel.editors["bragg_filter"]["radius_per_nm"][1].setText("0.5")
+    panel.run()
+    window.until(lambda: not panel.work.running)
+    made = next(one for one in window.viewer.layers if one.name.startswith("bragg filter"))
+    assert np.ptp(made.data) > 0

@@ -37,6 +37,11 @@ def step(name: str) -> Callable[..., Image]:
     return STEPS[name]
 
 
+def steps_in_place() -> tuple[str, ...]:
+    """Names of the steps whose picture has the pixels and the unit of the image."""
+    return tuple(name for name in STEPS if name != fourier.__name__)
+
+
 def needs_lattice(names: Sequence[str]) -> bool:
     """Whether one of the steps is made of the result of the lattice measurement."""
     return any(step(name) is bragg_filter for name in names)
