@@ -210,6 +210,16 @@ def rings(tour: Tour) -> None:
         tour.take("rings")
 
 
+def contrast(tour: Tour) -> None:
+    """What processing makes of a picture: its amplitude contrast, in false colours."""
+    tour.begin("pbs_chains_tem.emd")
+    panel = tour.panel("Contrast")
+    panel.run()
+    tour.wait(panel)
+    tour.window.viewer.reset_view()
+    tour.take("contrast")
+
+
 def others(tour: Tour) -> None:
     """Calibration, what is known of an image, sessions and batches."""
     tour.begin("pbs_chains_banner.tif")
@@ -271,7 +281,7 @@ def main() -> None:
     os.chdir(REPOSITORY)
     wide, high = map(int, given.size.split("x"))
     tour = Tour(given.out, (wide, high), given.theme)
-    for step in (chains, lattice, rings, fourier, spectra, others):
+    for step in (chains, lattice, rings, fourier, spectra, contrast, others):
         if given.only in (None, step.__name__):
             step(tour)
 

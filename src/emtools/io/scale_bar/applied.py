@@ -157,7 +157,11 @@ def _plate(pixels: np.ndarray[Any, Any], rows: slice, columns: slice) -> tuple[s
     plate = int(np.bincount(inside[inside > 0]).argmax()) if inside.any() else 0
     found = tuple(ndimage.find_objects(labels)[plate - 1]) if plate else (rows, columns)
     area = math.prod(side.stop - side.start for side in found)
-    return (found[0], found[1]) if area < _LARGEST_PLATE * pixels.size else (rows, columns)
+    if area >= _LARGEST_PLATE * pixels.size:
+        return rows, columns
+    # With the line that may be drawn around it.
+    return (slice(max(0, found[0].start - _MARGIN), found[0].stop + _MARGIN),
+            slice(max(0, found[1].start - _MARGIN), found[1].stop + _MARGIN))
 
 
 def _record(reading: ScaleReading, *, used: bool) -> dict[str, Any]:
