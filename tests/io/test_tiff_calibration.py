@@ -120,7 +120,7 @@ def test_hitachi_description(tmp_path):
     assert image.acquisition.instrument == "SU8230"
 
 
-def test_hitachi_text_beside_the_picture_is_not_followed(tmp_path):
+def test_hitachi_text_of_no_stated_size_beside_the_picture_is_not_followed(tmp_path):
     path = write(tmp_path / "a.tif")
     (tmp_path / "a.txt").write_text("[SemImageFile]\nPixelSize=9.9\n")
     assert io.read_one(path).axis("x").unit == "px"

@@ -64,8 +64,8 @@ def _jeol(text: str, shape: tuple[int, ...]) -> float | None:
 
 
 def _fits(stated: re.Match[str] | None, shape: tuple[int, ...]) -> bool:
-    """Whether a stated number of columns is the picture's; what is not stated fits."""
-    return stated is None or int(stated[1]) == shape[-1]
+    """Whether a stated number of columns is the picture's: the text may be of another one."""
+    return stated is not None and int(stated[1]) == shape[-1]
 
 
 def _in_nm(number: str, unit: str) -> float | None:

@@ -119,7 +119,7 @@ def _compared(image: Image, reading: ScaleReading, *, used: bool) -> str:
     bar = (f"{reading.pixel_size:.4g} {reading.unit} ({reading.label.text!r} over "
            f"{reading.bar.length_px:.1f} px)")
     alike = axis.unit == reading.unit \
-        and abs(reading.pixel_size / axis.pixel_size - 1.0) < _AGREE
+        and abs(reading.pixel_size / axis.pixel_size - 1.0) < max(_AGREE, 3 * reading.relative_err)
     taken = "the bar's is used" if used else "the file's is used (--trust-bar for the bar's)"
     if alike:
         return f"the bar in the picture says {bar}, as the file does; {taken}"

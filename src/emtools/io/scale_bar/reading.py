@@ -23,6 +23,7 @@ _END_ERR_PX = 1.0 / math.sqrt(3.0)
 _TRIED = 24  # bars
 _FEW = 4  # places, and pairs of bar and label
 _ENLARGED = (1.0, 2.0, 3.0)  # small letters are found only when enlarged
+_DRAWN = 0.6  # of the picture's range: the contrast of what is drawn; some objects have less
 _MARGINS = (0.02, 0.18)  # of the height of the letters: what is written does not depend on the cut
 _NEAR = 2.0  # heights of the letters between label and bar, at most
 _BESIDE = 3.0  # the same where it stands left or right
@@ -113,8 +114,10 @@ def read_scale_bar(pixels: NDArray[np.generic]) -> ScaleReading | NoReading:
     seen: list[str] = []
     doubtful: list[ScaleReading] = []
     for enlarged in _ENLARGED:
-        # A whole banner cannot be enlarged: then what is beside each bar.
-        labels = _labels(levels, bars, banner if enlarged == 1.0 else None, enlarged)
+        # A whole banner cannot be enlarged: then what is beside each bar, if it may be a drawn one.
+        if enlarged > 1.0:
+            bars, banner = [bar for bar in bars if bar.contrast > _DRAWN], None
+        labels = _labels(levels, bars, banner, enlarged)
         seen = [label.text for label in labels if label.text] or seen
         pairs = sorted(_pairs(bars, labels), key=lambda pair: pair.distance)
         for pair in pairs[:_FEW]:
