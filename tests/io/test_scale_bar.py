@@ -231,7 +231,8 @@ def test_a_text_beside_the_picture_states_its_pixel_size(tmp_path, labelled):
     assert image.axis("x").pixel_size == pytest.approx(24.8)
     assert image.axis("x").source == "file"
     beside.write_text(
-        f"$CM_FULL_SIZE {columns} {rows}\n$CM_MAG 20000\n$$SM_MICRON_BAR 120\n$$SM_MICRON_MARKER 1um\n")
+        f"$CM_FULL_SIZE {columns} {rows}\n$CM_MAG 20000\n$$SM_MICRON_BAR 120\n"
+        "$$SM_MICRON_MARKER 1um\n")
     assert emtools.read_one(path, scale_bars="ignore").axis("x").pixel_size == pytest.approx(
         1000 / 120)
     beside.write_text("[SemImageFile]\nPixelSize=24.8\n")
