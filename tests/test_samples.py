@@ -44,7 +44,7 @@ def test_every_image_is_in_the_readme_and_has_its_truth():
 @pytest.mark.parametrize(("name", "pixel_size_nm", "shapes"), [
     ("pbs_chains_overview.tif", 0.5, [(1024, 1024)]),
     ("pbs_chains_detail.hspy", 0.1, [(640, 640)]),
-    ("pbs_chains_banner.tif", None, [(800, 768)]),
+    ("pbs_chains_banner.tif", 0.5, [(800, 768)]),  # read from its bar
     ("pbs_chains_tem.emd", 0.25, [(640, 640)]),
     ("pbs_dots.emd", 0.3, [(512, 512)]),
     ("pbs_hrtem_001.mrc", 0.03, [(512, 512)]),

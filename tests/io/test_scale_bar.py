@@ -175,6 +175,13 @@ def test_metadata_that_agree_with_the_bar_are_said_to(tmp_path, labelled):
     assert any("as the file does" in line for line in image.audit)
 
 
+def test_the_sample_whose_only_calibration_is_its_bar():
+    image = emtools.read_one(_PATH.parents[1] / "sample_images" / "pbs_chains_banner.tif")
+    assert image.axis("x").pixel_size == pytest.approx(0.5, rel=0.01)
+    assert scale_bar_of(image)["text"] == "50 nm"
+    assert not any("in px" in line for line in image.audit)
+
+
 def test_nothing_is_read_where_it_is_not_wanted(tmp_path, labelled):
     path = tmp_path / "picture.png"
     labelled.save(path)

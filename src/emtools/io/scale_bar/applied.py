@@ -103,7 +103,8 @@ def _scaled(image: Image, reading: ScaleReading) -> Image:
         replace(axis, pixel_size=reading.pixel_size, unit=reading.unit, offset=0.0,
                 pixel_size_err=err * reading.pixel_size, source="picture")
         if axis.name in ("y", "x") else axis for axis in image.axes)
-    return replace(image, axes=axes)
+    audit = tuple(line.removesuffix("; the image is in px") for line in image.audit)
+    return replace(image, axes=axes, audit=audit)
 
 
 def _said(reading: ScaleReading) -> str:

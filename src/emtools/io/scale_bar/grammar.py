@@ -48,7 +48,7 @@ class Length(NamedTuple):
 
 def parse_length(text: str) -> Length | None:
     """Read ``number unit`` and refuse all else: ``11m`` may have been ``1 µm`` or ``11 nm``."""
-    plain = re.sub(r"\s+", " ", text.strip().strip("-–—−|_[]()<>:=·•←→↔ ")).strip()
+    plain = without_marks(text)
     reciprocal = _reciprocal(plain)
     if reciprocal is not None:
         return reciprocal
@@ -65,6 +65,11 @@ def parse_length(text: str) -> Length | None:
     repaired = bool(re.search(r"[oOlI|]", match["number"])) or unit.lower() not in (
         "nm", "um", "µm", "μm", "å", "pm", "mm", "cm")
     return Length(number * parse_unit(known).factor, "nm", repaired, known)
+
+
+def without_marks(text: str) -> str:
+    """Return a label without the ends of the bar beside it that were read as dashes or arrows."""
+    return re.sub(r"\s+", " ", text.strip().strip("-–—−|_[]()<>:=·•←→↔ ")).strip()
 
 
 def _reciprocal(plain: str) -> Length | None:

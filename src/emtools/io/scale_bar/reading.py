@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from emtools.io.scale_bar.grammar import Length, is_of_else, is_round, parse_field, parse_length
+from emtools.io.scale_bar.grammar import (
+    Length,
+    is_of_else,
+    is_round,
+    parse_field,
+    parse_length,
+    without_marks,
+)
 from emtools.io.scale_bar.labels import Label, find_labels, read_line
 from emtools.process.annotations import find_annotations
 from emtools.process.bars import Bar, as_levels, find_bars
@@ -253,7 +260,9 @@ def _distance(bar: Bar, label: Label) -> float | None:
         return None
     if _of_letters(bar, label) or bar.corners_px > 1.2 * letters:  # the latter are frames
         return None
-    framed = bar.kind != "split" and bar.top < 0.5 * (label.top + label.bottom) < bar.bottom
+    # A strip around the label is none; a bar beside it may lie at the same height.
+    framed = (bar.kind != "split" and bar.top < 0.5 * (label.top + label.bottom) < bar.bottom
+              and bar.left < 0.5 * (label.left + label.right) < bar.right)
     if framed or above > _NEAR or aside > _BESIDE or (above > 0.5 and aside > 0.5):
         return None
     if bar.kind == "split":
@@ -288,8 +297,8 @@ def _checked(pair: _Pair, levels: NDArray[np.uint8], labels: list[Label]) -> Sca
         doubts.insert(0, f"its label might also be read {others[0][0][0]:g} {others[0][0][1]}")
     if count < 0.6 * len(read) and not confirmed:
         doubts.insert(0, f"its label {pair.label.text!r} is hard to read")
-    label = pair.label if pair.label.text else pair.label._replace(
-        text=f"{_in_unit_read(length):g} {length.unit_read}")
+    label = pair.label._replace(text=without_marks(pair.label.text)
+                                or f"{_in_unit_read(length):g} {length.unit_read}")
     return ScaleReading(pair.bar, label, length, tuple(doubts), confirmed, tuple(texts))
 
 
