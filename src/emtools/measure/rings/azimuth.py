@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from emtools.measure.rings.model import pseudo_voigt
+from emtools.measure.rings.curve import pseudo_voigt
 from emtools.measure.rings.polar import SECTORS
 
 if TYPE_CHECKING:

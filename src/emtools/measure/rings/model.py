@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 from scipy.interpolate import BSpline
-from scipy.optimize import least_squares, nnls
+from scipy.optimize import nnls
 
+from emtools.measure.rings.curve import Model, Peak, Prior, area_of_profile, descend
 from emtools.measure.rings.ground import convex_ground
 from emtools.measure.rings.profile import jackknife_err
 
@@ -34,43 +35,22 @@ _WIDTHS = (0.12, 0.2, 0.35, 0.6, 1.0, 1.7, 2.6)  # of the broadest ring, that ar
 _NARROWEST_PX = 1.6
 _BOXES_FROM = 3.0  # px of sigma
 _MOST = 40
-_DOUBLE = 1.3  # usual widths of a ring that may be two
 _FEWEST_WIDTHS = 3  # rings that tell the usual width
 _SPLIT_GAIN = 6.0  # by which chi squared must fall besides
 _NEARLY_BROAD = 0.4  # of the broadest ring
 _ROUNDS = 4
+_MEDIAN_CHI2 = 0.4549  # of one number
+_BROADER = 0.1  # of the usual width, and
+_CLEARLY_BROADER = 2.0  # sigma, by which a ring is broader that may be several
+_SKEW = 1.6  # rms of (1 - 2 p) / sqrt(p (1 - p)) for parts p of two rings from 1/20 to 1/2
 _KNOTS = 0.9  # widths of the broadest ring between two knots of the ground
-_STIFF = 0.15  # by which the spline over the clipped profile bends from knot to knot, 1 sigma
-_ALIKE = 0.25  # log of the widths of two rings, 1 sigma
-_ALIKE_BROAD = 0.5  # log of the width of a broad maximum in two rounds of the fit
-_WANDERS = 0.5  # widths by which a ring may be off the place where it was found, 1 sigma
 _APART = 0.45  # widths between two rings that can be told apart
-_OVERLAP = 2.0  # widths within which two rings overlap
-_OVERLAP_MODEL = 1.6  # times larger are errors of rings that overlap
 _WIDTH_MODEL = 1.4  # times larger are errors of widths
 _LEAST_WIDTH_ERR = 0.01  # relative
 _GRID_PX = 0.01  # by which the grid of pixels may shift a narrow ring, 1 sigma
 _GROUND_MODEL = 2e-3  # relative, what the ground's model may be off by
 # Linear sharing between two radii and the pixels' own size broaden what is drawn, in px^2 of FWHM.
 SAMPLING_FWHM2 = 8.0 * _LN2 * (1.0 / 6.0 + 1.0 / 12.0)
-
-
-@dataclass(frozen=True)
-class Peak:
-    """A ring, or a broad maximum.
-
-    Parameters
-    ----------
-    radius, fwhm, height
-        In px and in the picture's values.
-    broad
-        Broader than any ring of crystals.
-    """
-
-    radius: float
-    fwhm: float
-    height: float
-    broad: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +71,8 @@ class Fitted:
         ``(n,)``: the model without the rings (broad maxima included), and with them.
     chi2
         Reduced.
+    changed
+        ``(blocks, n)``: how what the model leaves changes when parts of the azimuth are left out.
     """
 
     profile: AzimuthalMean
@@ -100,24 +82,65 @@ class Fitted:
     ground: Floats
     total: Floats
     chi2: float
+    changed: Floats
+
+    @property
+    def scatter(self) -> Floats:
+        """``(n,)``: 1 sigma of what the model cannot follow.
+
+        How bright the rings are around the azimuth (arcs, spots) is not in it: it changes heights,
+        and says nothing on shapes.  What the model leaves beyond it counts as noise too.
+        """
+        own = np.maximum(jackknife_err(self.changed), self.profile.noise)
+        rest = (self.profile.mean - self.total) / own
+        return own * math.sqrt(max(_chi2(rest), 1.0))
+
+    @property
+    def usual_fwhm(self) -> float:
+        """Width of most rings, NaN where few tell it."""
+        rings = [i for i, peak in enumerate(self.peaks) if not peak.broad]
+        if len(rings) < _FEWEST_WIDTHS:
+            return math.nan
+        widths = np.array([self.peaks[i].fwhm for i in rings])
+        # The clear ones tell it: weights by variance, floored so that one does not rule.
+        weight = 1.0 / (self.covariance[1::3, 1::3].diagonal()[rings] + _LEAST_WIDTH_ERR)
+        order = np.argsort(widths)
+        half = np.searchsorted(np.cumsum(weight[order]), 0.5 * weight.sum())
+        return float(widths[order[half]])
+
+    def resolved(self, number: int) -> bool:
+        """Whether a ring is no broader than most: others may be several that lie together."""
+        _, err, _ = self.err(number)
+        least = max(_CLEARLY_BROADER * err, _BROADER * self.usual_fwhm)
+        return not self.peaks[number].fwhm - self.usual_fwhm > least
+
+    def _blend_err(self, number: int) -> float:
+        """1 sigma of the place of a ring as the mean of several that cannot be told apart.
+
+        Two rings of widths W and parts p and 1 - p of the intensity, s apart, have the excess
+        variance v = p (1 - p) s^2 and the skew (1 - 2 p) s v.  A symmetric profile fitted to them
+        is off their mean by skew / 4 sigma^2.  p is not known: even from 1/20 to 1/2, the rms of
+        (1 - 2 p) / sqrt(p (1 - p)) is 1.6, and the rest follows from the excess of the width.
+        """
+        usual, fwhm = self.usual_fwhm, self.peaks[number].fwhm
+        if not usual > 0:
+            return 0.0
+        err = 2.0 * fwhm**2 * math.sqrt(float(self.covariance[3 * number + 1, 3 * number + 1]))
+        excess = math.hypot(max(fwhm**2 - usual**2, 0.0), err)
+        return float(_SKEW * excess**1.5 / (4.0 * math.sqrt(8.0 * _LN2) * usual**2))
 
     def err(self, number: int) -> tuple[float, float, float]:
         """1 sigma of radius, FWHM and height of a peak.
 
         The scatter around the azimuth does not know that the shapes of the rings and of the ground
         are models.  What these add was measured on simulated patterns
-        (``benchmarks/validate_rings.py``): to widths, and to rings that overlap.
+        (``benchmarks/validate_rings.py``).
         """
         radius, log_fwhm, height = np.sqrt(np.diagonal(self.covariance)
                                            [3 * number:3 * number + 3]).tolist()
         peak = self.peaks[number]
-        overlapping = any(
-            i != number and abs(one.radius - peak.radius) < _OVERLAP * peak.fwhm
-            and one.height > 0.03 * peak.height and not one.broad
-            for i, one in enumerate(self.peaks))
-        factor = _OVERLAP_MODEL if overlapping else 1.0
-        log_fwhm = math.hypot(_WIDTH_MODEL * factor * log_fwhm, _LEAST_WIDTH_ERR)
-        return factor * radius, log_fwhm * peak.fwhm, factor * height
+        log_fwhm = math.hypot(_WIDTH_MODEL * log_fwhm, _LEAST_WIDTH_ERR)
+        return math.hypot(radius, self._blend_err(number)), log_fwhm * peak.fwhm, height
 
     def area(self, number: int) -> tuple[float, float]:
         """Area under a peak (height times px) and its 1 sigma."""
@@ -127,62 +150,6 @@ class Fitted:
         own = self.covariance[part + 1:part + 3, part + 1:part + 3]
         return (peak.height * peak.fwhm * area_of_profile(self.lorentzian),
                 float(np.sqrt(gradient @ own @ gradient)))
-
-
-@dataclass(frozen=True)
-class _Model:
-    """Ground and peaks as functions of the parameters.
-
-    Parameters: coefficients of the ground, logit of the Lorentzian part, log of the common FWHM,
-    then radius, log FWHM and height of each peak.
-    """
-
-    radius: Floats
-    basis: Floats
-    broad: NDArray[np.bool_]
-
-    @property
-    def n_ground(self) -> int:
-        """How many coefficients the ground has."""
-        return int(self.basis.shape[1])
-
-    def split(self, numbers: Floats) -> tuple[Floats, float, Floats]:
-        """Ground, Lorentzian part, and ``(peaks, 3)``."""
-        n = self.n_ground
-        part = 1.0 / (1.0 + math.exp(-min(max(float(numbers[n]), -30.0), 30.0)))
-        own = numbers[n + 2:].reshape(-1, 3).copy()
-        own[:, 1] = np.clip(own[:, 1], math.log(0.3), math.log(1e4))
-        return self.basis @ numbers[:n], part, own
-
-    def total(self, numbers: Floats) -> Floats:
-        """Return the whole model."""
-        ground, part, own = self.split(numbers)
-        return np.asarray(ground + self.shapes(part, own) @ own[:, 2])
-
-    def shapes(self, part: float, own: Floats) -> Floats:
-        """``(n, peaks)``: profiles of height 1."""
-        off, _, _ = self._parts(own)
-        return pseudo_voigt(off, np.where(self.broad, 0.0, part))
-
-    def _parts(self, own: Floats) -> tuple[Floats, Floats, Floats]:
-        off = 2.0 * (self.radius[:, None] - own[:, 0]) / np.exp(own[:, 1])
-        gauss = np.exp(-_LN2 * off**2)
-        return off, gauss, np.where(self.broad, gauss, 1.0 / (1.0 + off**2))
-
-    def slopes(self, numbers: Floats) -> Floats:
-        """``(n, parameters)``: derivatives of the total."""
-        _, part, own = self.split(numbers)
-        off, gauss, lorentz = self._parts(own)
-        along = -2.0 * _LN2 * off * gauss
-        turn = part * np.where(self.broad, along, -2.0 * off * lorentz**2) + (1 - part) * along
-        height, n = own[:, 2], self.n_ground
-        slopes = np.zeros((len(self.radius), len(numbers)))
-        slopes[:, :n] = self.basis
-        slopes[:, n] = part * (1 - part) * ((lorentz - gauss) @ height)
-        slopes[:, n + 2::3] = -turn * 2.0 / np.exp(own[:, 1]) * height
-        slopes[:, n + 3::3] = -turn * off * height
-        slopes[:, n + 4::3] = part * lorentz + (1 - part) * gauss
-        return slopes
 
 
 def fit_rings(profile: AzimuthalMean, broadest_px: Floats) -> Fitted | None:
@@ -210,56 +177,69 @@ def fit_rings(profile: AzimuthalMean, broadest_px: Floats) -> Fitted | None:
     if _any_nearly_broad(fitted, broadest):
         # It may be the top of a broad maximum whose foot the ground took.
         other = _rounds(profile, basis, ground, broadest, _NEARLY_BROAD)
-        fitted = min(fitted, other, key=_misfit)
-    fitted = _split(fitted, profile, basis, broadest)
+        scatter = fitted.scatter
+        fitted = min(fitted, other, key=lambda one: _misfit(one, scatter))
+    scatter = fitted.scatter
+    fitted = _fit(profile, basis, list(fitted.peaks), broadest, scatter)
+    fitted = _completed(fitted, profile, basis, broadest, scatter)
+    fitted = _split(fitted, profile, basis, broadest, scatter)
     raised = replace(profile, mean=profile.mean + floor, without=profile.without + floor)
     return replace(fitted, profile=raised, ground=fitted.ground + floor, total=fitted.total + floor)
-
-
-def pseudo_voigt(off: Floats, lorentzian: float | Floats) -> Floats:
-    """Profile of height 1 at distances from its middle in half widths at half maximum."""
-    return np.asarray(lorentzian / (1.0 + off**2) + (1.0 - lorentzian) * np.exp(-_LN2 * off**2))
-
-
-def area_of_profile(lorentzian: float) -> float:
-    """Area of a pseudo-Voigt profile of height and FWHM 1."""
-    return lorentzian * math.pi / 2 + (1 - lorentzian) * math.sqrt(math.pi / _LN2) / 2
 
 
 def _rounds(
     profile: AzimuthalMean, basis: Floats, ground: Floats, broadest: Floats, nearly: float
 ) -> Fitted:
     """Maxima found and fitted until nothing is left; broad ones from `nearly` the broadest ring."""
-    peaks = _found(profile, profile.mean - ground, broadest, ground, [], nearly)
-    fitted = _fit(profile, basis, peaks, broadest)
+    peaks = _found(profile.radius, profile.mean - ground, profile.without - profile.mean, broadest,
+                   ground, (), nearly)
+    fitted = _fit(profile, basis, peaks, broadest, profile.err)
+    return _completed(fitted, profile, basis, broadest, profile.err)
+
+
+def _completed(
+    fitted: Fitted, profile: AzimuthalMean, basis: Floats, broadest: Floats, scatter: Floats
+) -> Fitted:
+    """The fit with what is found in its rest, and without what does not stand clear."""
+    known = -1
     for _ in range(_ROUNDS):
-        fitted = _without_unclear(fitted, profile, basis, broadest)
-        new = _found(profile, profile.mean - fitted.total, broadest, fitted.ground,
-                     list(fitted.peaks))
+        fitted = _without_unclear(fitted, profile, basis, broadest, scatter)
+        if len(fitted.peaks) <= known:  # what was found did not stand clear
+            break
+        known = len(fitted.peaks)
+        new = _found(profile.radius, profile.mean - fitted.total, fitted.changed, broadest,
+                     fitted.ground, fitted.peaks)
         if not new:
             break
-        fitted = _fit(profile, basis, [*fitted.peaks, *new], broadest)
-    return _without_unclear(fitted, profile, basis, broadest)
+        fitted = _fit(profile, basis, [*fitted.peaks, *new], broadest, scatter)
+    return _without_unclear(fitted, profile, basis, broadest, scatter)
 
 
-def _split(fitted: Fitted, profile: AzimuthalMean, basis: Floats, broadest: Floats) -> Fitted:
+def _split(
+    fitted: Fitted, profile: AzimuthalMean, basis: Floats, broadest: Floats, scatter: Floats
+) -> Fitted:
     """The fit with clearly broader rings than the others split in two where that is better.
 
     Two rings closer than their width leave no second maximum.
     """
+    usual = fitted.usual_fwhm
     for number, peak in enumerate(fitted.peaks):
-        widths = [one.fwhm for one in fitted.peaks if not one.broad]
-        if peak.broad or len(widths) < _FEWEST_WIDTHS or peak.fwhm < _DOUBLE * np.median(widths):
+        if peak.broad or fitted.resolved(number):
             continue
-        usual = float(np.median(widths))
-        half = 0.5 * math.sqrt(max(peak.fwhm**2 - usual**2, 1.0))
+        half = 0.5 * math.sqrt(peak.fwhm**2 - usual**2)
         both = [Peak(peak.radius + side * half, usual, 0.6 * peak.height) for side in (-1, 1)]
         others = [one for i, one in enumerate(fitted.peaks) if i != number]
-        tried = _fit(profile, basis, [*others, *both], broadest)
-        clear = all(_clearness(tried, i) >= 1 for i in range(len(tried.peaks)))
-        if clear and _misfit(tried) < _misfit(fitted) - _SPLIT_GAIN:
-            return _split(tried, profile, basis, broadest)
+        tried = _fit(profile, basis, [*others, *both], broadest, scatter)
+        pair = np.argsort([abs(one.radius - peak.radius) for one in tried.peaks])[:2]
+        if all(_clearness(tried, int(i)) >= 1 for i in pair) and _better(tried, fitted):
+            return _split(tried, profile, basis, broadest, scatter)
     return fitted
+
+
+def _better(tried: Fitted, fitted: Fitted) -> bool:
+    """Whether one more ring is worth its numbers, by the scatter of the fit without it."""
+    sigma = fitted.scatter
+    return _misfit(tried, sigma) < _misfit(fitted, sigma) - _SPLIT_GAIN
 
 
 def _any_nearly_broad(fitted: Fitted, broadest: Floats) -> bool:
@@ -267,9 +247,17 @@ def _any_nearly_broad(fitted: Fitted, broadest: Floats) -> bool:
         np.interp(peak.radius, fitted.profile.radius, broadest)) for peak in fitted.peaks)
 
 
-def _misfit(fitted: Fitted) -> float:
+def _misfit(fitted: Fitted, scatter: Floats) -> float:
     """Chi squared and two for each number fitted (Akaike)."""
-    return fitted.chi2 * len(fitted.profile.radius) + 6.0 * len(fitted.peaks)
+    sigma = _weights(fitted.ground, scatter)
+    return float((((fitted.profile.mean - fitted.total) / sigma) ** 2).sum()) \
+        + 6.0 * len(fitted.peaks)
+
+
+def _weights(ground: Floats, scatter: Floats) -> Floats:
+    """1 sigma at each radius: the scatter, and what the ground's model may be off by."""
+    smooth = ndimage.gaussian_filter1d(scatter**2, 3.0, mode="nearest")
+    return np.asarray(np.sqrt(smooth + (_GROUND_MODEL * ground) ** 2))
 
 
 def _positive(profile: AzimuthalMean) -> tuple[AzimuthalMean, float]:
@@ -295,10 +283,13 @@ def _splines(radius: Floats, broadest: Floats) -> Floats:
 
 
 def _found(
-    profile: AzimuthalMean, rest: Floats, broadest: Floats, ground: Floats, known: list[Peak],
-    nearly: float = 1.0,
+    radius_px: Floats, rest: Floats, changed: Floats, broadest: Floats, ground: Floats,
+    known: tuple[Peak, ...], nearly: float = 1.0,
 ) -> list[Peak]:
-    """Maxima of what is left that are clear in a matched filter, the clearest first."""
+    """Maxima of what is left that are clear in a matched filter, the clearest first.
+
+    `changed`, ``(blocks, n)``, is how the rest changes when parts of the azimuth are left out.
+    """
     best = np.zeros(len(rest))
     width = np.zeros(len(rest))
     height = np.zeros(len(rest))
@@ -306,7 +297,7 @@ def _found(
         sigma = np.maximum(part * broadest, _NARROWEST_PX) / math.sqrt(8 * _LN2)
         middle = float(np.median(sigma))
         filtered = _matched(rest, middle)
-        err = np.hypot(_err_of_matched(profile, middle), _GROUND_MODEL * ground)
+        err = np.hypot(_err_of_matched(changed, middle), _GROUND_MODEL * ground)
         clear = filtered / np.maximum(err, 1e-300)
         # Where the filter is broader than the ring, its height is less.
         better = (clear > best) & (filtered > _LEAST_CONTRAST * ground)
@@ -317,7 +308,7 @@ def _found(
                            & (best[1:-1] > _CLEAR)) + 1
     found: list[Peak] = []
     for at in inner[np.argsort(-best[inner])]:
-        radius, fwhm = float(profile.radius[at]), float(width[at])
+        radius, fwhm = float(radius_px[at]), float(width[at])
         broad = bool(fwhm > nearly * broadest[at])
         fwhm = max(fwhm, 2.0 * float(broadest[at])) if broad else fwhm
         # A ring may stand on a broad maximum.  What is left beside a maximum that is much broader
@@ -344,27 +335,26 @@ def _blurred(values: Floats, sigma: float) -> Floats:
     return values
 
 
-def _err_of_matched(profile: AzimuthalMean, sigma: float) -> Floats:
-    changed = _matched(profile.without - profile.mean, sigma)
-    err = jackknife_err(changed)
+def _err_of_matched(changed: Floats, sigma: float) -> Floats:
+    err = jackknife_err(_matched(changed, sigma))
     # The scatter of 36 blocks is itself uncertain: neighbours are alike.
     return np.asarray(np.sqrt(_blurred(err**2, 4.0 * sigma)))
 
 
 def _fit(
-    profile: AzimuthalMean, basis: Floats, peaks: list[Peak], broadest: Floats
+    profile: AzimuthalMean, basis: Floats, peaks: list[Peak], broadest: Floats, scatter: Floats
 ) -> Fitted:
+    """The best fit of some peaks, weighted by the `scatter`, 1 sigma, at each radius."""
     peaks = sorted(peaks, key=lambda peak: peak.radius)
     limit = np.array([np.interp(peak.radius, profile.radius, broadest) for peak in peaks])
     broad = np.array([peak.broad for peak in peaks], dtype=bool)
-    model = _Model(profile.radius, basis, broad)
-    smooth = ndimage.gaussian_filter1d(profile.err**2, 3.0, mode="nearest")
-    sigma = np.sqrt(smooth + (_GROUND_MODEL * basis.sum(axis=1)) ** 2)
+    model = Model(profile.radius, basis, broad)
+    sigma = _weights(basis.sum(axis=1), scatter)
     narrow = [math.log(peak.fwhm) for peak in peaks if not peak.broad]
     own = np.array([(p.radius, math.log(p.fwhm), p.height) for p in peaks]).reshape(-1, 3)
     start = np.concatenate([np.ones(model.n_ground),
                             [-1.0, float(np.median(narrow)) if narrow else 0.0], own.ravel()])
-    prior = _Prior.of(model, start, broad)
+    prior = Prior.of(model, start, broad)
     start = _linear(model, start, profile.mean, sigma)
 
     def misfit(numbers: Floats) -> Floats:
@@ -374,11 +364,11 @@ def _fit(
     def slopes(numbers: Floats) -> Floats:
         return np.vstack([model.slopes(numbers) / sigma[:, None], prior.matrix])
 
-    found = least_squares(misfit, start, slopes, method="lm", x_scale="jac", max_nfev=100)
-    return _as_fitted(profile, model, found.x, sigma, slopes(found.x), limit)
+    best = descend(misfit, slopes, start)
+    return _as_fitted(profile, model, best, sigma, slopes(best), limit)
 
 
-def _linear(model: _Model, numbers: Floats, mean: Floats, sigma: Floats) -> Floats:
+def _linear(model: Model, numbers: Floats, mean: Floats, sigma: Floats) -> Floats:
     """The numbers with the best ground and heights for their places and widths, none negative."""
     _, part, own = model.split(numbers)
     columns = np.column_stack([model.basis, model.shapes(part, own)]) / sigma[:, None]
@@ -390,63 +380,43 @@ def _linear(model: _Model, numbers: Floats, mean: Floats, sigma: Floats) -> Floa
     return changed
 
 
-@dataclass(frozen=True)
-class _Prior:
-    """What is expected of the parameters, as rows beside the data: ``matrix @ numbers = value``."""
-
-    matrix: Floats
-    value: Floats
-
-    @classmethod
-    def of(cls, model: _Model, start: Floats, broad: NDArray[np.bool_]) -> _Prior:
-        """Return that rings are about equally broad, and about where they were found."""
-        n, peaks = model.n_ground, len(broad)
-        matrix = np.zeros((2 * peaks + n, len(start)))
-        value = np.zeros(len(matrix))
-        for i in range(peaks):
-            at = n + 2 + 3 * i
-            matrix[2 * i, at] = 1.0 / max(_WANDERS * math.exp(start[at + 1]), 1.5)
-            value[2 * i] = matrix[2 * i, at] * start[at]
-            matrix[2 * i + 1, at + 1] = 1.0 / (_ALIKE_BROAD if broad[i] else _ALIKE)
-            if broad[i]:
-                value[2 * i + 1] = start[at + 1] / _ALIKE_BROAD
-            else:
-                matrix[2 * i + 1, n + 1] = -1.0 / _ALIKE
-        for i in range(n - 2):
-            matrix[2 * peaks + i, i:i + 3] = np.array([1.0, -2.0, 1.0]) / _STIFF
-        matrix[-2, n], value[-2] = 0.7, -0.7
-        matrix[-1, n + 1], value[-1] = 1e-2, 1e-2 * start[n + 1]
-        return cls(matrix, value)
-
-
 def _as_fitted(
-    profile: AzimuthalMean, model: _Model, numbers: Floats, sigma: Floats, slopes: Floats,
+    profile: AzimuthalMean, model: Model, numbers: Floats, sigma: Floats, slopes: Floats,
     limit: Floats,
 ) -> Fitted:
     ground, part, own = model.split(numbers)
     shapes = model.shapes(part, own)
     broad = np.exp(own[:, 1]) > limit
     # How the parameters follow the profile, for the jackknife.
-    n_data = len(profile.radius)
-    normal = slopes.T @ slopes
-    follow = np.linalg.pinv(normal, rcond=1e-14, hermitian=True) \
-        @ (slopes[:n_data] / sigma[:, None]).T
-    rows = model.n_ground + 2
+    n_data, rows = len(profile.radius), model.n_ground + 2
+    inverse = np.linalg.pinv(slopes.T @ slopes, rcond=1e-14, hermitian=True)
+    data = slopes[:n_data]
+    follow = inverse @ (data / sigma[:, None]).T
+    changed = profile.without - profile.mean
+    changed = changed - (changed @ follow.T) @ data.T * sigma
     rest = (profile.mean - ground - shapes @ own[:, 2]) / sigma
-    chi2 = float((rest**2).mean())
-    covariance = max(chi2, 1.0) * profile.covariance_of(follow[rows:]) if len(own) \
-        else np.zeros((0, 0))
+    chi2 = _chi2(rest)
+    # What the model misses beyond the scatter counts as so much more noise.  What is expected may
+    # be off by its own sigma: it moves rings that overlap, where the profile says little.
+    expected = inverse[rows:] @ slopes[n_data:].T
+    covariance = profile.covariance_of(follow[rows:]) + expected @ expected.T \
+        + max(chi2 - 1.0, 0.0) * inverse[rows:, rows:] if len(own) else np.zeros((0, 0))
     places = np.arange(0, len(covariance), 3)
     covariance[places, places] += _GRID_PX**2
     covariance[places + 1, places + 1] += (2.0 * _GRID_PX / np.exp(own[:, 1])) ** 2
     peaks = tuple(Peak(float(r), float(np.exp(w)), float(h), bool(b))
                   for (r, w, h), b in zip(own, broad, strict=True))
     return Fitted(profile, peaks, covariance, part, ground + shapes @ (own[:, 2] * broad),
-                  ground + shapes @ own[:, 2], chi2)
+                  ground + shapes @ own[:, 2], chi2, changed)
+
+
+def _chi2(rest: Floats) -> float:
+    """Reduced chi squared by the median: rings that are not yet found are no noise."""
+    return float(np.median(rest**2)) / _MEDIAN_CHI2
 
 
 def _without_unclear(
-    fitted: Fitted, profile: AzimuthalMean, basis: Floats, broadest: Floats
+    fitted: Fitted, profile: AzimuthalMean, basis: Floats, broadest: Floats, scatter: Floats
 ) -> Fitted:
     """The fit without the peaks that do not stand clear, the least clear one taken out first.
 
@@ -458,7 +428,7 @@ def _without_unclear(
         if clearness[worst] >= 1.0:
             break
         kept = [peak for i, peak in enumerate(fitted.peaks) if i != worst]
-        fitted = _fit(profile, basis, kept, broadest)
+        fitted = _fit(profile, basis, kept, broadest, scatter)
     return fitted
 
 

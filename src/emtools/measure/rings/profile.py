@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,18 @@ class AzimuthalMean:
     err: Floats
     without: Floats
     coverage: Floats
+
+    @property
+    def noise(self) -> Floats:
+        """``(n,)``: 1 sigma of what no radius has in common with the next, as of white noise.
+
+        How bright whole rings are around the azimuth (arcs, spots) is not in it, so that the shape
+        of a profile can be judged by it.  Each pixel is shared between two radii: neighbours
+        correlate by 1/4, and what is seen over many radii scatters 1.5 times as much (variance).
+        """
+        changed = self.without - self.mean
+        bent = changed[:, :-2] - 2.0 * changed[:, 1:-1] + changed[:, 2:]
+        return np.asarray(np.pad(jackknife_err(bent), 1, mode="edge") * math.sqrt(1.5 / 4.0))
 
     def covariance_of(self, linear: Floats) -> Floats:
         """Return the covariance ``(m, m)`` of linear functions ``(m, n)`` of the mean.

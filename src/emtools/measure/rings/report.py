@@ -165,7 +165,8 @@ def ring_rows(found: Found, verdict: Verdict, instrument: tuple[float, float] | 
             "crystallite_nm": size, "crystallite_err_nm": size_err,
             "intensity": areas[n] / areas.max(), "snr": peak.height / found.fitted.err(number)[2],
             "azimuth_percent": 100 * spread.share, "texture": spread.texture,
-            "texture_deg": spread.direction_deg, **_indexed(verdict, n)})
+            "texture_deg": spread.direction_deg, "resolved": found.fitted.resolved(number),
+            **_indexed(verdict, n)})
     return rows
 
 
@@ -280,7 +281,9 @@ def _sizes(found: Found, instrument: tuple[float, float] | None) -> dict[str, An
     per_px = found.scale.k(found.radius) / found.radius
     sizes = np.array([crystallite(f * s, e * s, instrument)
                       for f, e, s in zip(fwhm, err, per_px, strict=True)])
-    known = np.isfinite(sizes[:, 0])
+    # Several rings that lie together are broad, the crystals not small.
+    single = np.array([found.fitted.resolved(i) for i in found.numbers])
+    known = np.isfinite(sizes[:, 0]) & (single | ~single.any())
     if not known.any():
         return {"crystallites": "not measurable: the rings are no broader than the instrument's "
                                 "width"}

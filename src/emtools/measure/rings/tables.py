@@ -25,6 +25,8 @@ _RINGS = Table("One ring of a diffraction pattern.", (
            "over: 100 for an even ring"),
     Column("texture", "str", "even, arcs or spots"),
     Column("texture_deg", "float", "direction in which arcs are brightest, NaN for other rings"),
+    Column("resolved", "bool", "no broader than most; else it may be several rings that cannot be "
+           "told apart: the spacing is their mean by intensity, the size a lower limit"),
     Column("phase", "str", "best candidate phase, empty if none fits"),
     Column("hkl", "str", "family of planes in that phase (several joined with + are one ring)"),
     Column("d_reference_nm", "float", "the reference's spacing, weighted over joined families"),
