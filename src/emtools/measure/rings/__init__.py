@@ -134,7 +134,9 @@ def rings(
     elif plane.constant:
         outcome = "not measurable: all pixels have the same value"
     else:
-        found, outcome = _find(plane, Scale.of(image, plane), SCHERRER / min_crystallite_nm, given)
+        use = sound_pixels(plane.values, plane.mask)
+        found, outcome = _find(plane, use, Scale.of(image, plane), SCHERRER / min_crystallite_nm,
+                               given)
     measured = found is not None and bool(found.numbers)
     verdict = identify(found.seen(), candidates) if found and measured else NOTHING
     if measured and candidates:
@@ -144,7 +146,7 @@ def rings(
     tables = {name: table.frame((), unit) for name, table in TABLES.items()}
     if found is None or not measured:
         if plane.unit in (RECIPROCAL, PIXEL) and not plane.constant:
-            tables["spots"], crystal = _single_crystal(plane, candidates)
+            tables["spots"], crystal = _single_crystal(plane, use, candidates)
             said |= crystal
         return Result("rings", tables, said, details=details(found, NOTHING, gain) if found else {})
     table = TABLES["rings"].frame(ring_rows(found, verdict, instrument), unit)
@@ -154,9 +156,11 @@ def rings(
                   details=details(found, verdict, gain))
 
 
-def _single_crystal(plane: Plane, phases: list[Phase]) -> tuple[DataFrame, dict[str, Any]]:
+def _single_crystal(
+    plane: Plane, use: NDArray[np.bool_], phases: list[Phase]
+) -> tuple[DataFrame, dict[str, Any]]:
     """The spots of a single-crystal pattern and what is said of it; neither where it is none."""
-    net = find_net(plane)
+    net = find_net(plane, use)
     unit = PIXEL if plane.unit == PIXEL else LENGTH
     if net is None:
         return TABLES["spots"].frame((), unit), {}
@@ -196,10 +200,10 @@ def _check(
 
 
 def _find(
-    plane: Plane, scale: Scale, broadest_per_nm: float, given: tuple[float, float] | None
+    plane: Plane, use: NDArray[np.bool_], scale: Scale, broadest_per_nm: float,
+    given: tuple[float, float] | None,
 ) -> tuple[Found | None, str]:
     """Return what was found, and the outcome in words."""
-    use = sound_pixels(plane.values, plane.mask)
     first, use = _first(plane, use, given)
     outside = _outside(first, plane.values.shape)
     if outside:

@@ -12,7 +12,6 @@ from scipy.spatial import cKDTree
 
 from emtools.measure.lattice.index import Tolerance, index_grain
 from emtools.measure.lattice.spots import Spot
-from emtools.measure.rings.masks import sound_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,15 +75,17 @@ class Net:
     share: float
 
 
-def find_net(plane: Plane) -> Net | None:
+def find_net(plane: Plane, use: NDArray[np.bool_]) -> Net | None:
     """Find spots and the plane net that holds most of them; None where there is none.
 
     Parameters
     ----------
     plane
         The pattern.
+    use
+        ``(y, x)``: True at its sound pixels.
     """
-    places, err, snr = _spots(plane)
+    places, err, snr = _spots(plane, use)
     if len(places) < _FEWEST:
         return None
     fitted = _best_net(places, snr)
@@ -134,9 +135,8 @@ class _Grain:
     spots: list[Spot]
 
 
-def _spots(plane: Plane) -> tuple[Floats, Floats, Floats]:
+def _spots(plane: Plane, use: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
     """Places, errors and clearness of sharp maxima, the clearest first."""
-    use = sound_pixels(plane.values, plane.mask)
     values = np.where(use, plane.values, np.float32(np.median(plane.values[use])))
     level = np.log(np.maximum(values - float(np.percentile(values, 0.5)), 0.0)
                    + 0.05 * float(np.ptp(np.percentile(values, (0.5, 99.0)))) + 1e-9)
