@@ -267,7 +267,9 @@ def _distance(bar: Bar, label: Label) -> float | None:
         return None
     if bar.kind == "split":
         off = abs(0.5 * (label.top + label.bottom - bar.top - bar.bottom))
-        in_line = bar.left < label.left and label.right < bar.right and off < 0.35 * letters
+        # The pieces beside it may have been found with it, as dashes.
+        in_line = bar.left - letters < label.left and label.right < bar.right + letters \
+            and off < 0.35 * letters
         return 0.2 * middle - 1.0 if in_line and middle < 1.5 else None
     # A frame that is drawn around both has less contrast, on its outside at least.
     return above + aside + 0.1 * middle + (1.0 - bar.contrast)
