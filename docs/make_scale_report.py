@@ -28,7 +28,9 @@ TRUTH_NM = {
     "superlattice/scalebars/Scale_5p14px_nm.tif": 1 / 5.14,
     "superlattice/scalebars/Scale_9p4px_nm.tif": 1 / 9.4,
     "superlattice/hexagonal_example.Tif": 0.7016, "hrtem-soot/ExampleImage.tif": 1 / 18.02,
-    "sem-nanowires/13.tif": 24.8, "rosettasciio/tiff/FEI-Helios-Ebeam-16bits.tif": 3370.0,
+    "rosettasciio/tiff/TVIPS_bin4.tif": 1.42,
+    "rosettasciio/tiff/test_tiff_Zeiss_SEM_512pix.tif": 11.65, "sem-nanowires/13.tif": 24.8,
+    "rosettasciio/tiff/FEI-Helios-Ebeam-16bits.tif": 3370.0,
 }
 
 HEAD = """# The scale that is only in the picture
