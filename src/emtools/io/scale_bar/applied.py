@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -132,9 +132,8 @@ def _masked(image: Image, reading: ScaleReading) -> np.ndarray[Any, np.dtype[np.
     """The image's mask without bar, label, the box they stand in, and banner."""
     pixels = image.load()
     mask = np.ones(pixels.shape, dtype=bool) if image.mask is None else image.mask.copy()
-    banner = find_annotations(pixels)
-    if banner is not None:
-        mask &= ~banner.mask
+    if reading.drawn is not None:
+        mask &= ~reading.drawn.mask
     boxes = (reading.bar, reading.label)
     rows, columns = (
         slice(max(0, math.floor(min(ends[0])) - _MARGIN), math.ceil(max(ends[1])) + _MARGIN)
@@ -166,12 +165,11 @@ def _plate(pixels: np.ndarray[Any, Any], rows: slice, columns: slice) -> tuple[s
 
 
 def _record(reading: ScaleReading, *, used: bool) -> dict[str, Any]:
-    bar = asdict(reading.bar)
-    label = reading.label
+    bar, label = reading.bar, reading.label
     return {
         "text": label.text, "length": reading.length.value, "unit": reading.unit,
-        "length_px": reading.bar.length_px, "pixel_size": reading.pixel_size,
+        "length_px": bar.length_px, "pixel_size": reading.pixel_size,
         "pixel_size_err": reading.relative_err * reading.pixel_size, "used": used,
         "doubts": list(reading.doubts), "confirmed_by": reading.confirmed_by,
-        "kind": bar["kind"], "bar": [bar[key] for key in ("top", "bottom", "left", "right")],
+        "kind": bar.kind, "bar": [bar.top, bar.bottom, bar.left, bar.right],
         "label": [label.top, label.bottom, label.left, label.right]}

@@ -62,7 +62,9 @@ def find_labels(
 
     part = levels[rows, columns]
     factor = min(enlarged, _LONGEST_SIDE / max(part.shape))
-    read = _engine()(cv2.cvtColor(_resized(part, factor), cv2.COLOR_GRAY2BGR))
+    # The engine keeps what it was last asked for: each call says all of it.
+    read = _engine()(cv2.cvtColor(_resized(part, factor), cv2.COLOR_GRAY2BGR), use_det=True,
+                     use_rec=True)
     if getattr(read, "boxes", None) is None or read.txts is None:
         return []
     labels = []
@@ -94,7 +96,6 @@ def read_line(line: NDArray[np.uint8]) -> list[str]:
         read = _engine()(cv2.cvtColor(np.asarray(one), cv2.COLOR_GRAY2BGR), use_det=False,
                          use_rec=True)
         texts += [str(text) for text in (read.txts or ())]
-    _engine().update_params(use_det=True, use_rec=True)
     return texts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,8 +18,8 @@ from emtools.io.scale_bar.grammar import (
     without_marks,
 )
 from emtools.io.scale_bar.labels import Label, find_labels, read_line
-from emtools.process.annotations import find_annotations
-from emtools.process.bars import Bar, as_levels, find_bars
+from emtools.process.annotations import Annotations, find_annotations
+from emtools.process.bars import Bar, as_levels, bars_among
 from emtools.units import LENGTH, parse_unit
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class ScaleReading:
         What else in the picture says the same: ``field of view`` or nothing.
     texts
         All that was read around it.
+    drawn
+        Banner and bars that are of exactly one value, if there are any.
     """
 
     bar: Bar
@@ -67,6 +69,7 @@ class ScaleReading:
     doubts: tuple[str, ...] = ()
     confirmed_by: str = ""
     texts: tuple[str, ...] = field(default=(), repr=False)
+    drawn: Annotations | None = field(default=None, repr=False, compare=False)
 
     @property
     def unit(self) -> str:
@@ -114,10 +117,18 @@ def read_scale_bar(pixels: NDArray[np.generic]) -> ScaleReading | NoReading:
         is none.
     """
     levels = as_levels(pixels)
-    bars = [] if levels is None else _worth_trying(find_bars(pixels), levels.shape)
+    bars = [] if levels is None else _worth_trying(bars_among(levels), levels.shape)
     if levels is None or not bars:
         return NoReading("no scale bar is drawn into it")
-    banner = _banner(pixels)
+    drawn = find_annotations(pixels)
+    reading = _read(levels, bars, None if drawn is None else _banner(drawn))
+    return replace(reading, drawn=drawn) if isinstance(reading, ScaleReading) else reading
+
+
+def _read(
+    levels: NDArray[np.uint8], bars: list[Bar], banner: slice | None
+) -> ScaleReading | NoReading:
+    """Look for labels, enlarged more and more, until one is read without a doubt."""
     seen: list[str] = []
     doubtful: list[ScaleReading] = []
     for enlarged in _ENLARGED:
@@ -156,12 +167,9 @@ def _within(bar: Bar, other: Bar) -> bool:
             and other.thickness_px < 0.12 * other.length_px)
 
 
-def _banner(pixels: NDArray[np.generic]) -> slice | None:
+def _banner(drawn: Annotations) -> slice | None:
     """Rows of a banner, which are read as a whole."""
-    found = find_annotations(pixels)
-    if found is None:
-        return None
-    rows = np.flatnonzero(found.mask.all(axis=1))
+    rows = np.flatnonzero(drawn.mask.all(axis=1))
     return slice(int(rows[0]), int(rows[-1]) + 1) if rows.size else None
 
 

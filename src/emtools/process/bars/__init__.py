@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from emtools.model import Image
 
-__all__ = ["Bar", "as_levels", "find_bars", "scale_bar_of", "with_record"]
+__all__ = ["Bar", "as_levels", "bars_among", "find_bars", "scale_bar_of", "with_record"]
 
 _KEY = "scale_bar"  # in an image's raw metadata
 
@@ -44,7 +44,12 @@ def find_bars(pixels: NDArray[np.generic]) -> list[Bar]:
         makes a scale bar of a stroke is its label.
     """
     levels = as_levels(pixels)
-    if levels is None or min(levels.shape) < SHORTEST_PX:
+    return [] if levels is None else bars_among(levels)
+
+
+def bars_among(levels: NDArray[np.uint8]) -> list[Bar]:
+    """Find the same in a picture that is 256 grey levels already, see `as_levels`."""
+    if min(levels.shape) < SHORTEST_PX:
         return []
     strokes = [*find_strokes(levels),
                *(replace(bar, dark=True) for bar in find_strokes(255 - levels))]
