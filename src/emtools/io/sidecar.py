@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from emtools.errors import UnitError
+from emtools.io.formats.tiff.vendors import hitachi_pixel_size
 from emtools.units import LENGTH, parse_unit
 
 if TYPE_CHECKING:
@@ -41,16 +43,18 @@ def stated_beside(path: Path, shape: tuple[int, ...]) -> Beside | None:
         beside = path.with_suffix(ending)
         if beside != path and beside.is_file() and beside.stat().st_size < _LARGEST_BYTES:
             text = beside.read_bytes().decode("utf-8", errors="replace").replace("\r", "")
-            size = _hitachi(text, shape) or _jeol(text, shape)
+            try:
+                size = _hitachi(text, shape) or _jeol(text, shape)
+            except ValueError:  # what stands there is no number: no reason to refuse the picture
+                size = None
             return None if size is None else Beside(size, beside.name)
     return None
 
 
 def _hitachi(text: str, shape: tuple[int, ...]) -> float | None:
-    size = re.search(rf"^PixelSize[ \t]*=[ \t]*{_NUMBER}[ \t]*(\S*)[ \t]*$", text, re.M)
-    return None if size is None or not _fits(
-        re.search(r"^DataSize[ \t]*=[ \t]*(\d+)x(\d+)", text, re.M), shape) \
-        else _in_nm(size[1], size[2] or "nm")
+    columns = re.search(r"^DataSize[ \t]*=[ \t]*(\d+)x(\d+)", text, re.M)
+    size = hitachi_pixel_size(text) if _fits(columns, shape) else None
+    return None if size is None else _in_nm(*size)
 
 
 def _jeol(text: str, shape: tuple[int, ...]) -> float | None:
@@ -59,7 +63,7 @@ def _jeol(text: str, shape: tuple[int, ...]) -> float | None:
     if length is None or pixels is None or float(pixels[1]) <= 0 or not _fits(
             re.search(r"^\$CM_FULL_SIZE\s+(\d+)\s+(\d+)", text, re.M), shape):
         return None
-    whole = _in_nm(length[1], length[2])
+    whole = _in_nm(float(length[1]), length[2])
     return None if whole is None else whole / float(pixels[1])
 
 
@@ -68,10 +72,10 @@ def _fits(stated: re.Match[str] | None, shape: tuple[int, ...]) -> bool:
     return stated is not None and int(stated[1]) == shape[-1]
 
 
-def _in_nm(number: str, unit: str) -> float | None:
+def _in_nm(number: float, unit: str) -> float | None:
     try:
         known = parse_unit(unit)
     except UnitError:
         return None
-    size = float(number) * known.factor
-    return size if known.name == LENGTH and size > 0 else None
+    size = number * known.factor
+    return size if known.name == LENGTH and 0 < size < math.inf else None

@@ -152,12 +152,12 @@ def _per_unit(page: Any) -> tuple[float | None, float | None]:
 def _hitachi(tiff: Any, page: Any, index: int) -> Stated | None:  # noqa: ARG001
     text = str(page.tags[270].value) if 270 in page.tags else ""
     text = text.replace("\r", "")
-    found = re.search(r"^PixelSize[ \t]*=[ \t]*([0-9.eE+-]+)[ \t]*(\S*)[ \t]*$", text, re.M)
-    if not found or not re.search("SemImageFile|Hitachi", text):
+    said = vendors.hitachi_pixel_size(text)
+    if said is None or not re.search("SemImageFile|Hitachi", text):
         return None
-    size = float(found[1])
+    size, unit = said
     entries = dict(re.findall(r"^(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$", text, re.M))
-    return Stated("Hitachi", (size, size), found[2] or "nm",
+    return Stated("Hitachi", (size, size), unit,
                   acquisition=vendors.hitachi_acquisition(entries))
 
 

@@ -226,6 +226,12 @@ def _between(text: str, tag: str) -> str:
     return found[1].strip() if found else ""
 
 
+def hitachi_pixel_size(text: str) -> tuple[float, str] | None:
+    """Pixel size and its unit in the text that a Hitachi SEM writes into or beside a picture."""
+    found = re.search(r"^PixelSize[ \t]*=[ \t]*([0-9.eE+-]+)[ \t]*(\S*)[ \t]*$", text, re.M)
+    return None if found is None else (float(found[1]), found[2] or "nm")
+
+
 def hitachi_acquisition(entries: Mapping[str, str]) -> Acquisition:
     """Return the acquisition of Hitachi's ``key=value`` lines."""
     voltage = re.match(r"([\d.]+)\s*(k?)", entries.get("AcceleratingVoltage", ""), re.I)
