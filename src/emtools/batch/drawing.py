@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from emtools import figures, io
 from emtools._version import __version__
-from emtools.batch.plan import Recipe
+from emtools.batch.plan import Recipe, frame_of
 from emtools.batch.run import files_of, name_of_file
-from emtools.batch.work import as_in_batch
+from emtools.batch.work import as_in_batch, reason_of
 from emtools.errors import EmtoolsError, ParameterError
 from emtools.figures import Layout
 from emtools.measure import Run, load
@@ -137,7 +137,7 @@ def draw(
         except ParameterError:
             raise  # wrong usage, whatever the file
         except EmtoolsError as error:
-            failed.append(f"{name}: {_without_name(error)}")
+            failed.append(f"{name}: {reason_of(error)}")
             continue
         tell(targets[name])
     if pictures:
@@ -163,10 +163,6 @@ def _files(paths: Sequence[Path], output: Path) -> dict[str, Path]:
     return found
 
 
-def _without_name(error: EmtoolsError) -> str:
-    return f"{error.reason}; {error.advice}" if error.advice else error.reason
-
-
 def is_drawn(file: Path) -> bool:
     """Whether a file was written by `draw`."""
     try:
@@ -190,16 +186,12 @@ def _refuse_to_lose(target: Path, inputs: Collection[Path], *, force: bool) -> N
 
 
 def _picture(name: str, path: Path, shown: Shown, recipe: Recipe) -> _Picture:
-    image = io.read_one(path, shown.signal, scale_bars=recipe.scale_bars)
-    if shown.frame is not None and image.has_axis("frame"):
-        size = image.axis("frame").size
-        if not -size <= shown.frame < size:
-            raise ParameterError("--frame", f"{shown.frame} is not among {size} frames")
-        image = image.select(frame=shown.frame)
+    images = io.read(path, scale_bars=recipe.scale_bars)
+    image = frame_of(io.one_of(images, shown.signal), shown.frame)
     own = recipe.of(name, image.acquisition.modality)
     image = as_in_batch(image, own)
     panel = figures.make_panel(image, shown.show, shown.steps,
-                               _results(image, path, shown, own), shown.layout, shown.measure,
+                               _results(image, images, shown, own), shown.layout, shown.measure,
                                name)
     source = image.source.describe()
     about = {"file": name, "sha256": source["sha256"], "signal": source["signal"],
@@ -209,12 +201,13 @@ def _picture(name: str, path: Path, shown: Shown, recipe: Recipe) -> _Picture:
     return _Picture(panel, about)
 
 
-def _results(image: Image, path: Path, shown: Shown, recipe: Recipe) -> dict[str, Result]:
+def _results(
+    image: Image, images: Sequence[Image], shown: Shown, recipe: Recipe
+) -> dict[str, Result]:
     names = dict.fromkeys(shown.measure + ("lattice",) * needs_lattice(shown.show))
     if not names:
         return {}
-    sisters = tuple(io.read(path, scale_bars=recipe.scale_bars))
-    run = Run(image, recipe.parameters, recipe.wanted, sisters)
+    run = Run(image, recipe.parameters, recipe.wanted, tuple(images))
     return {name: run.result(name) for name in names}
 
 

@@ -152,6 +152,22 @@ class Recipe:
         return [load(name) for name in (self.measurements or names())]
 
 
+def frame_of(image: Image, number: int | None) -> Image:
+    """Return a frame of a stack by its number; what is no stack as it is.
+
+    Raises
+    ------
+    ParameterError
+        If the stack has no such frame.
+    """
+    if number is None or not image.has_axis("frame"):
+        return image
+    size = image.axis("frame").size
+    if not -size <= number < size:
+        raise ParameterError("--frame", f"{number} is not among {size} frames")
+    return image.select(frame=number)
+
+
 def calibrated(image: Image, pixel_size_nm: float | None) -> Image:
     """Return the image with a pixel size where its file states none; a bar that was read yields."""
     if pixel_size_nm is None or not (image.has_axis("y") and image.has_axis("x")):

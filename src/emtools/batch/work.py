@@ -109,7 +109,7 @@ def measure_file(
     try:
         images = io.read(job.path, scale_bars=task.recipe.scale_bars)
     except ReadError as error:
-        return [_failed(job.name, _said(error), start)]
+        return [_failed(job.name, reason_of(error), start)]
     need = max(map(_need, images), default=0.0)
     if room is not None and need > room:
         return TooBig(need) if not alone else [_failed(
@@ -123,7 +123,7 @@ def measure_file(
         except StoppedError:
             raise
         except Exception as error:  # the door of the batch: recorded, never raised
-            records.append(_failed(job.name, _said(error), start, image))
+            records.append(_failed(job.name, reason_of(error), start, image))
         records[-1]["seconds"] = round(time.perf_counter() - start, 3)
     return records
 
@@ -136,7 +136,8 @@ def _need(image: Image) -> float:
     return _FIXED_BYTES + _BYTES_PER_PIXEL * plane + held
 
 
-def _said(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What went wrong, without the name of the file."""
     if isinstance(error, EmtoolsError):
         return f"{error.reason}; {error.advice}" if error.advice else error.reason
     return f"{type(error).__name__}: {error}"
@@ -218,7 +219,7 @@ def _add(
     except ReadError:  # a drive may come back: the file fails, and is tried again
         raise
     except EmtoolsError as error:
-        record["skipped"].append({"measurement": measurement.name, "reason": _said(error)})
+        record["skipped"].append({"measurement": measurement.name, "reason": reason_of(error)})
         return
     found = result.to_dict()
     record["measurements"].append({

@@ -216,9 +216,8 @@ def _images(
     asked = common["signal"]
     needs_others = bool(load(name).rests_on or load(name).takes_pictures)
     bars = scale_bars(no_ocr=common["no_ocr"], trust_bar=common["trust_bar"])
-    every = io.read(file, scale_bars=bars) if asked is None or needs_others else []
-    images = every if asked is None else \
-        [io.read_one(file, int(asked) if asked.isdigit() else asked, scale_bars=bars)]
+    every = io.read(file, scale_bars=bars)
+    images = every if asked is None else [io.one_of(every, asked)]
     images = [_prepared(image, common) for image in images]
     sisters = tuple(_prepared(image, common) for image in every) if needs_others else ()
     reasons = [load(name).why_not(image) for image in images]
@@ -231,11 +230,10 @@ def _images(
 
 
 def _prepared(image: Image, common: dict[str, Any]) -> Image:
-    if common["frame"] is not None and image.has_axis("frame"):
-        size = image.axis("frame").size
-        if not -size <= common["frame"] < size:
-            raise ParameterError("--frame", f"{common['frame']} is not among {size} frames")
-        image = image.select(frame=common["frame"])
+    if common["frame"] is not None:
+        from emtools.batch.plan import frame_of
+
+        image = frame_of(image, common["frame"])
     for key, unit in (("pixel_size_nm", "nm"), ("pixel_size_per_nm", "1/nm")):
         value = common[key]
         if value is not None:

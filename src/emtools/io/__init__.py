@@ -3,10 +3,11 @@
 from typing import Any
 
 from emtools.io.describing import describe
-from emtools.io.door import read, read_one
+from emtools.io.door import one_of, read, read_one
 from emtools.io.finding import find_files, is_candidate
 
-__all__ = ["EXTENSIONS", "describe", "find_files", "is_candidate", "read", "read_one",
+__all__ = ["EXTENSIONS", "describe", "find_files", "is_candidate", "one_of", "read",
+           "read_one",
            "read_scale_bar"]
 
 

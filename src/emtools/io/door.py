@@ -89,7 +89,17 @@ def read_one(
     ReadError
         If the file cannot be read or has no such signal; the message names those it has.
     """
-    images = read(path, scale_bars=scale_bars)
+    return one_of(read(path, scale_bars=scale_bars), signal)
+
+
+def one_of(images: Sequence[Image], signal: str | int | None = None) -> Image:
+    """Return one signal of a file that was read, as `read_one` chooses it.
+
+    Raises
+    ------
+    ReadError
+        If the file has no such signal.
+    """
     if signal is None:
         return min(images, key=_least_wanted)
     wanted = str(signal)
@@ -102,7 +112,8 @@ def read_one(
             return matches[0]
     have = ", ".join(f"{image.source.index}: {image.source.signal or 'unnamed'}"
                      for image in images)
-    raise ReadError(str(path), f"has no signal {wanted!r}", f"its signals are {have}")
+    raise ReadError(str(images[0].source.file), f"has no signal {wanted!r}",
+                    f"its signals are {have}")
 
 
 def _least_wanted(image: Image) -> tuple[Any, ...]:
