@@ -39,7 +39,10 @@ def show_bar(file: Path, output: Path | None) -> list[str]:
 def _why_not(file: Path) -> str:
     from emtools import io
 
-    said = io.read_scale_bar(io.read_one(file, scale_bars="ignore").load())
+    image = io.read_one(file, scale_bars="ignore")
+    if not image.is_plane or image.data.dtype.kind not in "uifb":
+        return "is no single picture"
+    said = io.read_scale_bar(image.load())
     return said.reason if isinstance(said, io.scale_bar.NoReading) else "has no bar that is read"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emtools.errors import ParameterError
-from emtools.measure import load, options_of
+from emtools.measure import check_names, load, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,8 @@ def settings(
         if not (equals and dot):
             raise ParameterError(f"--set {text}", "is not of the form measurement.parameter=value")
         options = step_options(steps[name]) if steps and name in steps else load(name).options
-        option = _named(name, options, parameter)
+        check_names(name, options, (parameter,))
+        option = next(o for o in options if o.name == parameter)
         found.setdefault(name, {})[parameter] = from_text(option, value)
     return found
 
@@ -42,14 +43,6 @@ def step_options(step: Callable[..., Any]) -> tuple[Option, ...]:
     """Parameters of a step of processing that a text can say."""
     return tuple(option for option in options_of(step, Image=object)
                  if option.type in (*_SCALARS, "tuple"))
-
-
-def _named(name: str, options: Sequence[Option], parameter: str) -> Option:
-    for option in options:
-        if option.name == parameter:
-            return option
-    raise ParameterError(f"{name}: {parameter}", "is not a parameter of it",
-                         f"known are {', '.join(option.name for option in options)}")
 
 
 def from_text(option: Option, value: Any) -> Any:

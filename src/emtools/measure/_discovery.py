@@ -13,7 +13,7 @@ import pkgutil
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -171,11 +171,7 @@ class Measurement:
         ParameterError
             If one is unknown; the message lists the known ones.
         """
-        known = [option.name for option in self.options]
-        for name in parameters:
-            if name not in known:
-                raise ParameterError(f"{self.name}: {name}", "is not a parameter of it",
-                                     f"known are {', '.join(known)}")
+        check_names(self.name, self.options, parameters)
 
     @property
     def takes_pictures(self) -> tuple[Option, ...]:
@@ -290,6 +286,21 @@ def load(name: str) -> Measurement:
         options=options_of(function), summary=doc.split("\n", 1)[0], axes=function.axes,
         reciprocal=function.reciprocal,
     )
+
+
+def check_names(whose: str, options: Iterable[Option], parameters: Iterable[str]) -> None:
+    """Check the names of parameters of a measurement, or of another documented function.
+
+    Raises
+    ------
+    ParameterError
+        If one is unknown; the message lists the known ones.
+    """
+    known = [option.name for option in options]
+    for name in parameters:
+        if name not in known:
+            raise ParameterError(f"{whose}: {name}", "is not a parameter of it",
+                                 f"known are {', '.join(known)}")
 
 
 def options_of(function: Callable[..., Any], **unknown: Any) -> tuple[Option, ...]:

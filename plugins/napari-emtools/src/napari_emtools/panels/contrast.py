@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QStackedWidget, QWidget
+from qtpy.QtWidgets import QComboBox, QStackedWidget, QWidget
 
 from emtools.errors import EmtoolsError
 from emtools.measure import options_of
@@ -13,7 +13,8 @@ from emtools.model import Image
 from emtools.process.steps import needs_lattice, processed, step, steps_in_place
 from napari_emtools.desk import beneath_lines, replaced, shown_as
 from napari_emtools.fields import fields_of
-from napari_emtools.panels.base import ImageChoice, Panel, button, form, note, row, wrapped
+from napari_emtools.panels.base import ImageChoice, Panel, button, form, note, row
+from napari_emtools.panels.editors import add_line, editor_of, value_of
 from napari_emtools.shown import ORIGIN, Origin, geometry, image_layer, title_of
 from napari_emtools.work import Work
 
@@ -65,11 +66,8 @@ class ContrastPanel(Panel):
         for field in fields_of(options_of(step(name), Image=Image)):
             if field.kind == "result":
                 continue
-            editor = _editor(field)
-            tip = wrapped(field.tip)
-            editor.setToolTip(tip)
-            lines.addRow(field.label, editor)
-            lines.labelForField(editor).setToolTip(tip)
+            editor = editor_of(field)
+            add_line(lines, field, editor)
             own[field.name] = field, editor
         return inside
 
@@ -89,7 +87,7 @@ class ContrastPanel(Panel):
             return
         lattice = None if found is None else found.result
         try:
-            given = {key: _value(field, editor)
+            given = {key: value_of(field, editor)
                      for key, (field, editor) in self.editors[name].items()}
         except EmtoolsError as error:
             self.wrong(error)
@@ -112,29 +110,6 @@ class ContrastPanel(Panel):
 
 def _why_not(image: Image) -> str | None:
     return None if image.is_plane else "is no single picture"
-
-
-def _editor(field: Field) -> QWidget:
-    if field.kind == "switch":
-        box = QCheckBox()
-        box.setChecked(field.option.default is True)
-        return box
-    if field.kind == "choice":
-        combo = QComboBox()
-        combo.addItems(list(field.option.choices))
-        combo.setCurrentText(field.initial)
-        return combo
-    line = QLineEdit(field.initial)
-    line.setPlaceholderText(field.hint)
-    return line
-
-
-def _value(field: Field, editor: QWidget) -> Any:
-    if isinstance(editor, QCheckBox):
-        return editor.isChecked()
-    text = editor.currentText() if isinstance(editor, QComboBox) else \
-        editor.text() if isinstance(editor, QLineEdit) else ""
-    return field.value(text)
 
 
 def _layer(made: Image) -> LayerData:

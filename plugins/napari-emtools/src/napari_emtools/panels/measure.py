@@ -34,8 +34,8 @@ from napari_emtools.panels.base import (
     row,
     scrolling,
     table_text,
-    wrapped,
 )
+from napari_emtools.panels.editors import add_line, choice_of, editor_of, value_of
 from napari_emtools.shown import frame_of, key_of, title_of
 from napari_emtools.work import Work
 
@@ -94,10 +94,7 @@ class MeasurePanel(Panel):
         for field in self.fields:
             self.editors[field.name] = editor = self._editor(field)
             editor.setMinimumWidth(_NARROWEST)
-            tip = wrapped(field.tip)
-            editor.setToolTip(tip)
-            lines.addRow(field.label, editor)
-            lines.labelForField(editor).setToolTip(tip)
+            add_line(lines, field, editor)
         self.box.addWidget(scrolling(inside), 3)
         self.box.addLayout(row(self.run_button, self.stop_button))
         self.progress.setTextVisible(False)
@@ -125,30 +122,19 @@ class MeasurePanel(Panel):
         return made
 
     def _editor(self, field: Field) -> QWidget:
-        if field.kind == "switch":
-            box = QCheckBox()
-            box.setChecked(field.option.default is True)
-            return box
         if field.kind == "result":
             box = QCheckBox("use it")
             box.setChecked(True)
             return box
-        if field.kind in ("choice", *_LAYERS):
-            combo = QComboBox()
-            combo.setSizeAdjustPolicy(
-                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            combo.addItems(list(field.option.choices) or [_NONE])
-            if field.option.choices:
-                combo.setCurrentText(field.initial)
-            return combo
+        if field.kind in _LAYERS:
+            return choice_of([_NONE])
         if field.kind == "file":
             return _FileField()
-        line = QLineEdit(field.initial)
-        line.setPlaceholderText(field.hint)
-        if field.name == "phases":
-            line.setPlaceholderText("PbS, CuInS2, or CIF files")
-            line.setCompleter(QCompleter(known_phases(), line))
-        return line
+        editor = editor_of(field)
+        if field.name == "phases" and isinstance(editor, QLineEdit):
+            editor.setPlaceholderText("PbS, CuInS2, or CIF files")
+            editor.setCompleter(QCompleter(known_phases(), editor))
+        return editor
 
     def parameters(self) -> dict[str, Any]:
         """Return what the form says.
@@ -164,21 +150,16 @@ class MeasurePanel(Panel):
 
     def _value(self, field: Field, image: Image | None) -> Any:
         editor = self.editors[field.name]
-        if isinstance(editor, QCheckBox):
-            return editor.isChecked()
         if isinstance(editor, _FileField):
             text = editor.text().strip()
             return numbers_in(field.name, text) if text else None
-        if isinstance(editor, QComboBox):
-            if field.kind == "choice":
-                return field.value(editor.currentText())
+        if field.kind in _LAYERS and isinstance(editor, QComboBox):
             name = editor.currentText()
             if name == _NONE or name not in self.viewer.layers or image is None:
                 return None
             layer = self.viewer.layers[name]
             return lines_of(layer) if field.kind == "lines" else labels_on(layer, image, field.name)
-        assert isinstance(editor, QLineEdit)
-        return field.value(editor.text())
+        return value_of(field, editor)
 
     def run(self) -> None:
         """Measure the chosen image; what it found before is replaced, corrections are kept."""
