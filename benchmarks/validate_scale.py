@@ -35,8 +35,8 @@ def judged(picture: Exported) -> tuple[str, object, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--pictures", type=int, default=50, help="of each layout")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pictures", type=int, default=40, help="of each layout")
+    parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--save", type=Path, help="folder for pictures that are not read rightly")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
@@ -57,6 +57,7 @@ def main() -> None:
             doubted[kind] += isinstance(reading, ScaleReading) and bool(reading.doubts)
             if kind != "right":
                 _tell(arguments, f"{number:03d}_{layout.replace(' ', '_')}", picture, kind, reading)
+    print(f"{arguments.pictures * len(LAYOUTS)} pictures, seed {arguments.seed}")
     _print(found, doubted, np.array(pulls))
 
 

@@ -19,7 +19,8 @@ from emtools.batch.plan import calibrated
 from emtools.errors import ParameterError
 from emtools.io.scale_bar import NoReading, ScaleReading, grammar, reading
 from emtools.io.scale_bar.grammar import parse_field, parse_length
-from emtools.process.bars import find_bars, scale_bar_of
+from emtools.io.scale_bar.labels import Label
+from emtools.process.bars import Bar, find_bars, scale_bar_of
 
 _PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "exported_pictures.py"
 
@@ -252,6 +253,13 @@ def _reading_with(texts):
     bar = find_bars(_bar())[0]
     length = parse_length("1 µm")
     return reading._plausible(bar, length, 500, texts)
+
+
+@pytest.mark.parametrize(("row", "belongs"), [(110, True), (127, False)])
+def test_dashes_beside_a_label_are_its_bar_and_feet_of_its_letters_are_not(row, belongs):
+    label = Label("- 20 nm -", 0.9, 92.0, 128.0, 383.0, 508.0)
+    split = Bar("split", row - 1, row + 1, 390.0, 502.0, 1.0)
+    assert (reading._distance(split, label) is not None) == belongs
 
 
 def test_what_else_the_banner_says_confirms_or_contradicts():

@@ -275,9 +275,11 @@ def _distance(bar: Bar, label: Label) -> float | None:
         return None
     if bar.kind == "split":
         off = abs(0.5 * (label.top + label.bottom - bar.top - bar.bottom))
-        # The pieces beside it may have been found with it, as dashes.
-        in_line = bar.left - letters < label.left and label.right < bar.right + letters \
-            and off < 0.35 * letters
+        between = bar.left < label.left and label.right < bar.right
+        # The pieces beside it may have been found with it, as dashes: these stand at half height,
+        # the feet of letters do not.
+        with_dashes = bar.left - letters < label.left and label.right < bar.right + letters
+        in_line = off < 0.35 * letters if between else with_dashes and off < 0.15 * letters
         return 0.2 * middle - 1.0 if in_line and middle < 1.5 else None
     # A frame that is drawn around both has less contrast, on its outside at least.
     return above + aside + 0.1 * middle + (1.0 - bar.contrast)
