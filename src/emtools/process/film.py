@@ -70,11 +70,11 @@ def find_film(
     surface = _lowest_surface(means, used)
     rest = means - surface
     film, level = _beside_objects(rest, used)
-    followed = surface + _averaged(rest - level, film, scale_px / block) + level
+    followed = surface + _of_film(rest - level, film, scale_px / block) + level
     # Once more, against what was followed: an uneven film is told from objects by its scale.
     rest = means - followed
     film, _ = _beside_objects(rest, used)
-    followed += _averaged(np.where(film, rest, 0.0), film, scale_px / block)
+    followed += _of_film(rest, film, scale_px / block)
     return Film(_on_pixels(followed, values.shape, block), _pixel_noise(values, mask, film, block),
                 float(film.sum() / max(used.sum(), 1)))
 
@@ -98,8 +98,10 @@ def objects_are_bright(values: NDArray[np.float32], mask: NDArray[np.bool_] | No
     return bool(high - middle >= middle - low)
 
 
-def averaged(values: Floats, weights: Floats, fwhm_px: float, prior: float) -> Floats:
-    """Weighted mean around each pixel; where there is no weight, that of the whole picture.
+def averaged(
+    values: Floats, weights: Floats, fwhm_px: float, prior: float, far: float | None = None
+) -> Floats:
+    """Weighted mean around each pixel; where there is no weight, what is expected far away.
 
     Parameters
     ----------
@@ -108,22 +110,22 @@ def averaged(values: Floats, weights: Floats, fwhm_px: float, prior: float) -> F
     fwhm_px
         Of the Gaussian.
     prior
-        Weight of the mean of the whole picture, against 1 where all around counts.
+        Weight of what is expected far away, against 1 where all around counts.
+    far
+        That value; the mean of the whole picture if not given.
     """
     sigma = _PER_FWHM * fwhm_px
-    total = float(weights.sum())
-    overall = float((values * weights).sum() / total) if total > 0 else 0.0
+    if far is None:
+        total = float(weights.sum())
+        far = float((values * weights).sum() / total) if total > 0 else 0.0
     near = ndimage.gaussian_filter(values * weights, sigma, mode="constant")
     weight = ndimage.gaussian_filter(weights, sigma, mode="constant")
-    return np.asarray((near + prior * overall) / (weight + prior))
+    return np.asarray((near + prior * far) / (weight + prior))
 
 
-def _averaged(rest: Floats, film: NDArray[np.bool_], fwhm: float) -> Floats:
+def _of_film(rest: Floats, film: NDArray[np.bool_], fwhm: float) -> Floats:
     """What is left of the film, at its scale; without film in sight, nothing."""
-    sigma = _PER_FWHM * fwhm
-    near = ndimage.gaussian_filter(np.where(film, rest, 0.0), sigma, mode="constant")
-    weight = ndimage.gaussian_filter(film.astype(float), sigma, mode="constant")
-    return np.asarray(near / (weight + _PRIOR))
+    return averaged(rest, film.astype(float), fwhm, _PRIOR, far=0.0)
 
 
 def _cells(
