@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _ISOLATED = 3.0  # ranges of its neighbours by which a dead or hot pixel is off
+_LN2 = np.log(2.0)
+_GAUSS_ENDS = 7.0  # half widths, where a Gaussian is 2^-49
 
 
 @njit(nogil=True, cache=True)
@@ -142,3 +144,41 @@ def clipped(level: Floats, widths: Floats) -> Floats:
             if between < before[i]:
                 ground[i] = between
     return ground
+
+
+@njit(nogil=True, cache=True)
+def add_profiles(radius: Floats, peaks: Floats, part: Floats, total: Floats) -> None:
+    """Add pseudo-Voigt profiles, rows of `peaks`: radius, log FWHM, height; `part` Lorentzian."""
+    for peak in range(len(peaks)):
+        place, height = peaks[peak, 0], peaks[peak, 2]
+        per_half = 2.0 / np.exp(peaks[peak, 1])
+        for i in range(len(radius)):
+            off = per_half * (radius[i] - place)
+            if abs(off) < _GAUSS_ENDS:
+                total[i] += height * (1.0 - part[peak]) * np.exp(-_LN2 * off * off)
+            if part[peak] > 0.0:
+                total[i] += height * part[peak] / (1.0 + off * off)
+
+
+@njit(nogil=True, cache=True)
+def profile_slopes(
+    radius: Floats, peaks: Floats, part: Floats, by_part: Floats, by_peak: Floats
+) -> None:
+    """Derivatives of the sum of profiles.
+
+    `by_part` ``(n,)`` is that of the Lorentzian part of those that have one, `by_peak`
+    ``(n, 3 peaks)`` those of each radius, log FWHM and height.
+    """
+    for peak in range(len(peaks)):
+        place, height, own = peaks[peak, 0], peaks[peak, 2], part[peak]
+        per_half = 2.0 / np.exp(peaks[peak, 1])
+        for i in range(len(radius)):
+            off = per_half * (radius[i] - place)
+            gauss = np.exp(-_LN2 * off * off) if abs(off) < _GAUSS_ENDS else 0.0
+            lorentz = 1.0 / (1.0 + off * off)
+            turn = -2.0 * off * ((1.0 - own) * _LN2 * gauss + own * lorentz * lorentz)
+            if own > 0.0:
+                by_part[i] += height * (lorentz - gauss)
+            by_peak[i, 3 * peak] = -turn * per_half * height
+            by_peak[i, 3 * peak + 1] = -turn * off * height
+            by_peak[i, 3 * peak + 2] = own * lorentz + (1.0 - own) * gauss

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from emtools.measure.rings._kernels import add_profiles, profile_slopes
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,7 +23,6 @@ _STIFF = 0.15  # by which the spline over the clipped profile bends from knot to
 _ALIKE = 0.25  # log of the widths of two rings, 1 sigma
 _ALIKE_BROAD = 0.5  # log of the width of a broad maximum in two rounds of the fit
 _WANDERS = 0.5  # widths by which a ring may be off the place where it was found, 1 sigma
-_SETTLED = 1e-3  # of chi squared, where 1 is one sigma
 _MOST_STEPS = 100
 
 
@@ -71,32 +72,27 @@ class Model:
     def total(self, numbers: Floats) -> Floats:
         """Return the whole model."""
         ground, part, own = self.split(numbers)
-        return np.asarray(ground + self.shapes(part, own) @ own[:, 2])
+        add_profiles(self.radius, own, self._parts(part), ground)
+        return ground
 
     def shapes(self, part: float, own: Floats) -> Floats:
         """``(n, peaks)``: profiles of height 1."""
-        off, _, _ = self._parts(own)
-        return pseudo_voigt(off, np.where(self.broad, 0.0, part))
-
-    def _parts(self, own: Floats) -> tuple[Floats, Floats, Floats]:
         off = 2.0 * (self.radius[:, None] - own[:, 0]) / np.exp(own[:, 1])
-        gauss = np.exp(-_LN2 * off**2)
-        return off, gauss, np.where(self.broad, gauss, 1.0 / (1.0 + off**2))
+        return pseudo_voigt(off, self._parts(part))
 
     def slopes(self, numbers: Floats) -> Floats:
         """``(n, parameters)``: derivatives of the total."""
         _, part, own = self.split(numbers)
-        off, gauss, lorentz = self._parts(own)
-        along = -2.0 * _LN2 * off * gauss
-        turn = part * np.where(self.broad, along, -2.0 * off * lorentz**2) + (1 - part) * along
-        height, n = own[:, 2], self.n_ground
+        n = self.n_ground
         slopes = np.zeros((len(self.radius), len(numbers)))
         slopes[:, :n] = self.basis
-        slopes[:, n] = part * (1 - part) * ((lorentz - gauss) @ height)
-        slopes[:, n + 2::3] = -turn * 2.0 / np.exp(own[:, 1]) * height
-        slopes[:, n + 3::3] = -turn * off * height
-        slopes[:, n + 4::3] = part * lorentz + (1 - part) * gauss
+        profile_slopes(self.radius, own, self._parts(part), slopes[:, n], slopes[:, n + 2:])
+        slopes[:, n] *= part * (1.0 - part)
         return slopes
+
+    def _parts(self, part: float) -> Floats:
+        """Lorentzian part of each peak."""
+        return np.where(self.broad, 0.0, part)
 
 
 @dataclass(frozen=True)
@@ -139,19 +135,22 @@ def area_of_profile(lorentzian: float) -> float:
 
 
 def descend(
-    misfit: Callable[[Floats], Floats], slopes: Callable[[Floats], Floats], start: Floats
+    misfit: Callable[[Floats], Floats], slopes: Callable[[Floats], Floats], start: Floats,
+    settled: float,
 ) -> Floats:
     """Return the numbers with the least sum of squares near `start`.
 
-    The normal equations are well enough posed where every number has a prior, and are solved far
-    sooner than the slopes' own orthogonal decomposition.
+    It ends where a step gains less than `settled`, where 1 is what one standard deviation of one
+    number costs.  The normal equations are well enough posed where every number has a prior, and
+    are solved far sooner than the slopes' own orthogonal decomposition.
 
     References
     ----------
-    Marquardt, J. Soc. Ind. Appl. Math. 11 (1963) 431.
+    Marquardt, J. Soc. Ind. Appl. Math. 11 (1963) 431; the damping of Nielsen, Damping Parameter in
+    Marquardt's Method, IMM-REP-1999-05 (1999).
     """
     numbers, rest = start, misfit(start)
-    damping = 1e-3
+    damping, growth = 1e-3, 2.0
     for _ in range(_MOST_STEPS):
         turn = slopes(numbers)
         size = np.maximum(np.linalg.norm(turn, axis=0), 1e-300)
@@ -169,11 +168,14 @@ def descend(
                 gain = float(rest @ rest - left @ left)
             if gain >= 0:
                 break
-            damping *= 6.0
+            damping, growth = damping * growth, 2.0 * growth
         else:
             return numbers
         numbers, rest = moved, left
-        if gain < _SETTLED and float(step @ down) < 2.0 * _SETTLED:
+        promised = float(step @ (down + damping * step))
+        if gain < settled and promised < 2.0 * settled:
             break
-        damping = max(damping / 8.0, 1e-9)
+        # How much of what the slopes promised came true.
+        damping = max(damping * max(1 / 3, 1.0 - (2.0 * gain / promised - 1.0) ** 3), 1e-9)
+        growth = 2.0
     return numbers

@@ -39,6 +39,7 @@ _FEWEST_WIDTHS = 3  # rings that tell the usual width
 _SPLIT_GAIN = 6.0  # by which chi squared must fall besides
 _NEARLY_BROAD = 0.4  # of the broadest ring
 _ROUNDS = 4
+_ROUGHLY, _SETTLED = 0.3, 1e-3  # of chi squared, where fits end in the search, and in the end
 _MEDIAN_CHI2 = 0.4549  # of one number
 _BROADER = 0.1  # of the usual width, and
 _CLEARLY_BROADER = 2.0  # sigma, by which a ring is broader that may be several
@@ -183,6 +184,7 @@ def fit_rings(profile: AzimuthalMean, broadest_px: Floats) -> Fitted | None:
     fitted = _fit(profile, basis, list(fitted.peaks), broadest, scatter)
     fitted = _completed(fitted, profile, basis, broadest, scatter)
     fitted = _split(fitted, profile, basis, broadest, scatter)
+    fitted = _fit(profile, basis, list(fitted.peaks), broadest, scatter, _SETTLED)
     raised = replace(profile, mean=profile.mean + floor, without=profile.without + floor)
     return replace(fitted, profile=raised, ground=fitted.ground + floor, total=fitted.total + floor)
 
@@ -342,7 +344,8 @@ def _err_of_matched(changed: Floats, sigma: float) -> Floats:
 
 
 def _fit(
-    profile: AzimuthalMean, basis: Floats, peaks: list[Peak], broadest: Floats, scatter: Floats
+    profile: AzimuthalMean, basis: Floats, peaks: list[Peak], broadest: Floats, scatter: Floats,
+    settled: float = _ROUGHLY,
 ) -> Fitted:
     """The best fit of some peaks, weighted by the `scatter`, 1 sigma, at each radius."""
     peaks = sorted(peaks, key=lambda peak: peak.radius)
@@ -364,7 +367,7 @@ def _fit(
     def slopes(numbers: Floats) -> Floats:
         return np.vstack([model.slopes(numbers) / sigma[:, None], prior.matrix])
 
-    best = descend(misfit, slopes, start)
+    best = descend(misfit, slopes, start, settled)
     return _as_fitted(profile, model, best, sigma, slopes(best), limit)
 
 
