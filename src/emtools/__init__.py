@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ReadError,
         UnitError,
     )
+    from emtools.figures import plot
     from emtools.instrument import InstrumentCalibration, calibrate, calibrate_distance
     from emtools.io import read, read_one
     from emtools.measure.attachment import attachment
@@ -57,6 +58,7 @@ _PUBLIC = {
     "corrected": "emtools.corrections",
     "eds": "emtools.measure.eds",
     "lattice": "emtools.measure.lattice",
+    "plot": "emtools.figures",
     "read": "emtools.io",
     "read_one": "emtools.io",
 }
@@ -86,6 +88,7 @@ __all__ = [
     "eds",
     "lattice",
     "open_results",
+    "plot",
     "probe",
     "read",
     "read_one",

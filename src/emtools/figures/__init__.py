@@ -18,8 +18,9 @@ from emtools.figures.eds import (
 from emtools.figures.histograms import histogram
 from emtools.figures.images import false_colour, image_figure
 from emtools.figures.lattice import lattice_figure, strain_figure
-from emtools.figures.overlays import overlay, pictures
-from emtools.figures.saving import save, thumbnail, thumbnail_uri
+from emtools.figures.overlays import overlay, pictures, plot
+from emtools.figures.rings import rings_figure
+from emtools.figures.saving import png, save, thumbnail, thumbnail_uri
 from emtools.figures.sheets import Layout, Panel, make_panel, sheet_figure
 
 __all__ = [
@@ -38,7 +39,10 @@ __all__ = [
     "maps_figure",
     "overlay",
     "pictures",
+    "plot",
+    "png",
     "profile_figure",
+    "rings_figure",
     "save",
     "shares_figure",
     "sheet_figure",

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from emtools.errors import ParameterError
 from emtools.figures.attachment import attachment_figure
 from emtools.figures.chains import chains_figure, chains_pictures
 from emtools.figures.display import picture
 from emtools.figures.eds import eds_pictures
 from emtools.figures.histograms import FEWEST_VALUES, histogram
-from emtools.figures.images import panel_size, shortened, show
+from emtools.figures.images import image_figure, panel_size, shortened, show
 from emtools.figures.lattice import has_strain, lattice_figure, strain_figure
 from emtools.figures.rings import rings_figure
 from emtools.figures.style import COLUMN_IN, SERIES, note, panel, sheet, style
@@ -46,6 +47,34 @@ _FIGURES: dict[str, Callable[[Image, Result], Figure]] = {
     "attachment": attachment_figure, "chains": chains_figure, "lattice": lattice_figure,
     "rings": rings_figure,
 }
+
+
+def plot(image: Image, result: Result | None = None, name: str = "") -> Figure:
+    """Return the picture of an image, or the main one of what was measured in it.
+
+    Parameters
+    ----------
+    image
+        The image.
+    result
+        Of any measurement of it.
+    name
+        Of another of its `pictures`.
+
+    Raises
+    ------
+    ImageError
+        If the image is no picture.
+    ParameterError
+        If the result has no picture of that name; the message names those it has.
+    """
+    if result is None:
+        return image_figure(image)
+    drawn = pictures(image, result, "all" if name else "main")
+    if name and name not in drawn:
+        raise ParameterError("name", f"{name!r} is not among the pictures of {result.measurement}",
+                             f"they are {', '.join(drawn)}")
+    return drawn[name] if name else next(iter(drawn.values()))
 
 
 def pictures(image: Image, result: Result, which: Which = "all") -> dict[str, Figure]:

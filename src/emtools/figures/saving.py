@@ -77,6 +77,19 @@ def save(
     return target
 
 
+def png(figure: Figure, dpi: int = DPI) -> bytes:
+    """Return a figure as the content of a PNG file.
+
+    Parameters
+    ----------
+    figure
+        Made by this room, or any other.
+    dpi
+        As for `save`.
+    """
+    return _drawn(figure, ".png", dpi, "")
+
+
 def _drawn(figure: Figure, kind: str, dpi: int, about: str) -> bytes:
     content = io.BytesIO()
     raster = kind not in (".pdf", ".svg")
@@ -97,11 +110,11 @@ def _drawn(figure: Figure, kind: str, dpi: int, about: str) -> bytes:
     return content.getvalue() if kind not in _TIFF else _as_tiff(content, dpi, about)
 
 
-def _as_tiff(png: io.BytesIO, dpi: int, about: str) -> bytes:
+def _as_tiff(drawn_png: io.BytesIO, dpi: int, about: str) -> bytes:
     """Without transparency, which journals refuse."""
     content = io.BytesIO()
     described = {"description": about} if about else {}
-    with Pillow.open(png) as drawn:
+    with Pillow.open(drawn_png) as drawn:
         drawn.convert("RGB").save(content, format="TIFF", compression="tiff_lzw", dpi=(dpi, dpi),
                                   **described)
     return content.getvalue()

@@ -17,6 +17,7 @@ COLUMN_IN = 85 / 25.4  # width of one column of a journal
 TWO_COLUMNS_IN = 180 / 25.4
 TALLEST_IN = 4.4  # taller pictures are drawn narrower
 DPI = 300
+ON_SCREEN_DPI = 140  # 7 pt are 14 pixels
 TEXT_PT = 7.0
 LINE_PT = 0.6
 POINTS = 72.0  # in an inch
@@ -46,14 +47,25 @@ _TICKS: dict[str, Any] = {"labelsize": TEXT_PT, "width": LINE_PT, "length": 2.5,
                           "colors": "black"}
 
 
+class Sheet(Figure):
+    """A figure that a notebook shows by itself, in the size that is read well on a screen."""
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, bytes], dict[str, dict[str, int]]]:
+        from emtools.figures.saving import png
+
+        width, height = (round(side * ON_SCREEN_DPI) for side in self.get_size_inches())
+        return ({"image/png": png(self, 2 * ON_SCREEN_DPI)},  # twice: screens are finer than that
+                {"image/png": {"width": width, "height": height}})
+
+
 def style() -> AbstractContextManager[None]:
     """Return the context that figures are made and saved in; the user's own settings stay."""
     return mpl.rc_context(_STYLE)
 
 
-def sheet(height_in: float, width_in: float = COLUMN_IN) -> Figure:
+def sheet(height_in: float, width_in: float = COLUMN_IN) -> Sheet:
     """Return an empty figure with a canvas that needs no screen."""
-    figure = Figure(figsize=(width_in, height_in), dpi=DPI)
+    figure = Sheet(figsize=(width_in, height_in), dpi=DPI)
     FigureCanvasAgg(figure)
     return figure
 

@@ -341,6 +341,11 @@ class Image:
         """Return the image with other pixels of the same shape (and a line in the audit)."""
         return replace(self, data=data, audit=(*self.audit, note) if note else self.audit)
 
+    def _repr_html_(self) -> str:
+        from emtools.cards import image_card
+
+        return image_card(self)
+
     def load(self) -> NDArray[Any]:
         """Return the pixels as a NumPy array, reading them now if they are lazy."""
         return np.asarray(self.data.compute()) if self.lazy else np.asarray(self.data)

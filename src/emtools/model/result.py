@@ -30,6 +30,11 @@ class Measured:
     err: float = math.nan
     unit: str = ""
 
+    def _repr_html_(self) -> str:
+        from emtools.cards import measured_card
+
+        return measured_card(self)
+
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
         if not math.isfinite(self.value):
@@ -89,6 +94,11 @@ class Result:
     def __repr__(self) -> str:
         rows = ", ".join(f"{name}: {len(table)} rows" for name, table in self.tables.items())
         return f"<Result {self.measurement}: {self.outcome} ({rows})>"
+
+    def _repr_html_(self) -> str:
+        from emtools.cards import result_card
+
+        return result_card(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain values that JSON can hold, NaN as None, without layers."""
