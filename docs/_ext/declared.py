@@ -51,8 +51,7 @@ class _Declared(SphinxDirective):
             cells += [self._paragraph(cell) if cell else nodes.paragraph() for cell in row[1:]]
             body += self._row(cells)
         group += body
-        table = nodes.table("", group, classes=["declared"])
-        return table
+        return nodes.table("", group, classes=["declared"])
 
     @staticmethod
     def _row(cells: Sequence[nodes.paragraph]) -> nodes.row:
@@ -141,9 +140,8 @@ class DeclaredCommands(_Declared):
 
     def run(self) -> list[nodes.Node]:
         """Return a section for each command."""
-        pages = [("emtools", ())] + [(name, (name,)) for name in _commands(())]
-        for name in _commands(("simulate",)):
-            pages.append((f"simulate {name}", ("simulate", name)))
+        pages = [("emtools", ()), *((name, (name,)) for name in _commands(())), *(
+            (f"simulate {name}", ("simulate", name)) for name in _commands(("simulate",)))]
         return [self._section(title, f"command-{title}",
                               nodes.literal_block("", _help(path), language="none"))
                 for title, path in pages]
@@ -172,7 +170,7 @@ def _help(path: Sequence[str]) -> str:
 
 
 class DeclaredApi(_Declared):
-    """The docstrings of public names, through autodoc: functions, and classes with their members."""
+    """The docstrings of public names through autodoc, classes with their members."""
 
     required_arguments = 1
     has_content = True

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from emtools._version import __version__
 from emtools.batch.effective import parameters_of, plain_calibrations
 from emtools.io.fingerprint import sha256_of_file
-from emtools.measure import load
+from emtools.measure import load, own_folders
 from emtools.model.result import plain
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     ByHand = Mapping[tuple[int, str], str]
 
 # Rooms whose code cannot change a number.
-_NOT_MEASURING = ("batch", "cli", "figures", "population", "report", "results")
+_NOT_MEASURING = ("batch", "cards", "cli", "figures", "population", "report", "results")
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,15 @@ class KeyBook:
         return self._known[fitting]
 
 
-@cache
 def code_version() -> str:
-    """Digest of the code that reads and measures."""
+    """Digest of the code that reads and measures, the user's own measurements included."""
+    # Own modules may change while a notebook runs; ours do not.
+    own = [path for folder in own_folders() for path in sorted(Path(folder).rglob("*.py"))]
+    return _digest([_our_code(), *([path.name, sha256_of_file(path)] for path in own)])
+
+
+@cache
+def _our_code() -> str:
     root = Path(str(resources.files("emtools")))
     files = sorted(path for path in root.rglob("*.py")
                    if path.relative_to(root).parts[0] not in _NOT_MEASURING)

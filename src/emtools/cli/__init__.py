@@ -6,6 +6,7 @@ Only the command that is asked for imports what it needs, so that `emtools --hel
 from __future__ import annotations
 
 import ast
+import importlib.machinery
 import inspect
 import math
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emtools import measure
 from emtools.cli.batches import batch, export, recipe, report
 from emtools.cli.options import from_text, settings, with_signature
 from emtools.cli.shared import (
@@ -104,9 +106,9 @@ def _version_option(
 
 def _first_line(name: str) -> str:
     """First line of a measurement module's docstring, read without importing it."""
-    room = Path(__file__).parent.parent / "measure"
-    path = room / name / "__init__.py"
-    source = path if path.exists() else room / f"{name}.py"
+    # Of one's own, or of the package: wherever the module would be imported from.
+    found = importlib.machinery.PathFinder.find_spec(f"emtools.measure.{name}", measure.__path__)
+    source = Path(str(found.origin if found else ""))
     doc = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or name
     return doc.split("\n", 1)[0]
 

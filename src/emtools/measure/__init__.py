@@ -1,4 +1,7 @@
-"""Image -> Result.  One module, or folder of stages, is one measurement, found by its name."""
+"""Image -> Result.  One module, or folder of stages, is one measurement, found by its name.
+
+Folders that the environment variable ``EMTOOLS_MEASUREMENTS`` names hold the user's own.
+"""
 
 from emtools.measure._discovery import (
     Measurement,
@@ -6,8 +9,11 @@ from emtools.measure._discovery import (
     as_image,
     check_names,
     load,
+    look_in,
+    measurement,
     names,
     options_of,
+    own_folders,
 )
 from emtools.measure._given import Given, said_of
 from emtools.measure._run import Measure, Run, needed_by
@@ -21,8 +27,13 @@ __all__ = [
     "as_image",
     "check_names",
     "load",
+    "look_in",
+    "measurement",
     "names",
     "needed_by",
     "options_of",
+    "own_folders",
     "said_of",
 ]
+
+__path__ += own_folders()

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emtools.measure import load
-from emtools.population import Frame, Nested
-from emtools.population.frames import area_of
+from emtools.population import Nested
 from emtools.report.held import measurements_of
 from emtools.report.wording import split_unit
+from emtools.results.frames import frame_of, scale_err
 from emtools.tables import error_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from emtools.population import Frame
     from emtools.report.held import Held
     from emtools.results.records import Record
 
@@ -38,37 +39,13 @@ def frames(held: Held, places: Sequence[int]) -> list[Frame]:
     found = []
     for at in places:
         record = held.records[at]
-        seen = _seen(record)
-        if seen is None or at in held.rejected or "chains" not in measurements_of([record]):
+        if at in held.rejected or "chains" not in measurements_of([record]):
             continue
-        tables = {name: of.get(at, needed[name].iloc[:0]) for name, of in by_image.items()}
-        sides, corner, scale_err = seen
-        found.append(Frame(tables, sides, record["group"], record["sample"], str(record["file"]),
-                           scale_err, corner))
+        frame = frame_of(record, {name: of.get(at, needed[name].iloc[:0])
+                                  for name, of in by_image.items()})
+        if frame is not None:
+            found.append(frame)
     return found
-
-
-def _seen(
-    record: Record,
-) -> tuple[tuple[float, float], tuple[float, float], float] | None:
-    """Sides and corner of what was seen in nm and the scale's relative error; None without nm."""
-    axes = {axis["name"]: axis for axis in record["description"].get("axes", ())}
-    if not {"y", "x"} <= set(axes) or any(axes[name]["unit"] != "nm" for name in "yx"):
-        return None
-    used = record["description"].get("used", {})
-    first, stop = zip(*(used.get(name, (0, axes[name]["size"])) for name in "yx"), strict=True)
-    if stop[0] <= first[0]:
-        return None
-    sides, corner = area_of([axes[name]["pixel_size"] for name in "yx"], first, stop)
-    return sides, corner, scale_err(record)
-
-
-def scale_err(record: Record) -> float:
-    """Relative 1 sigma of an image's pixel size, 0 where it is not known."""
-    known = [axis["pixel_size_err"] / axis["pixel_size"]
-             for axis in record["description"].get("axes", ())
-             if axis["name"] in ("y", "x") and axis.get("pixel_size_err")]
-    return float(np.mean(known)) if known else 0.0
 
 
 def nested(held: Held, places: Sequence[int], measurement: str) -> list[Nested]:
