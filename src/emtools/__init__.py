@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Any
 from emtools._version import __version__
 
 if TYPE_CHECKING:
-    from emtools import probe, simulate
+    from emtools import (
+        batch,
+        corrections,
+        crystal,
+        figures,
+        instrument,
+        io,
+        measure,
+        population,
+        probe,
+        results,
+        simulate,
+    )
     from emtools.corrections import Correction, Drawing, corrected
     from emtools.errors import (
         CalibrationError,
@@ -63,6 +75,10 @@ _PUBLIC = {
     "read_one": "emtools.io",
 }
 
+# Rooms that are asked for by name: `emtools.io.find_files`.
+_ROOMS = ("batch", "corrections", "crystal", "figures", "instrument", "io", "measure", "population",
+          "probe", "results", "simulate")
+
 __all__ = [
     "Acquisition",
     "Axis",
@@ -81,23 +97,32 @@ __all__ = [
     "UnitError",
     "__version__",
     "attachment",
+    "batch",
     "calibrate",
     "calibrate_distance",
     "chains",
     "corrected",
+    "corrections",
+    "crystal",
     "eds",
+    "figures",
+    "instrument",
+    "io",
     "lattice",
+    "measure",
     "open_results",
     "plot",
+    "population",
     "probe",
     "read",
     "read_one",
+    "results",
     "simulate",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("probe", "simulate"):
+    if name in _ROOMS:
         return importlib.import_module(f"emtools.{name}")
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -96,6 +96,16 @@ def test_tem_contrast(defocus_nm):
     assert (result.tables["chains"].width_err_nm > 0.03 * 4.5).all()
 
 
+@pytest.mark.parametrize("counts", [60.0, 300.0, 1000.0])
+def test_dots_whose_lattice_is_seen_are_found_however_clear_the_picture(counts):
+    image, truth = simulate.chains(
+        shape=(768, 768), pixel_size_nm=0.05, n_chains=4, n_dots=(3, 4), lattice="PbS",
+        clearance_nm=1.5, blur_nm=0.1, counts=counts, background=0.3, rng=1)
+    result = chains(image)
+    assert len(result.tables["chains"]) == 4
+    assert len(result.tables["dots"]) == len(truth["dots"])
+
+
 def test_contrast_is_found_without_a_modality():
     for modality, contrast in (("HAADF", "bright"), ("TEM", "dark")):
         image, truth = simulate.chains(shape=(384, 384), pixel_size_nm=0.4, n_chains=2,

@@ -178,6 +178,14 @@ class Image:
         checked.flags.writeable = False
         return checked
 
+    def __repr__(self) -> str:
+        sides = " x ".join(f"{axis.name} {axis.size}" for axis in self.axes)
+        units = dict.fromkeys(
+            f"{axis.pixel_size:.4g} {axis.unit} ({axis.source})" if axis.calibrated else "px"
+            for axis in self.axes if axis.name in ("y", "x"))
+        state = ", not read yet" if self.lazy else ""
+        return f"<Image {self.name}: {sides}, {self.data.dtype}, {', '.join(units)}{state}>"
+
     @property
     def name(self) -> str:
         """File and signal, for messages."""

@@ -116,10 +116,10 @@ def show_spacings(
         axes = panel(figure, (left + _LEFT_IN, low, wide - _LEFT_IN, each - _TICKS_IN - 0.02))
         _draw(axes, plane, span, unit)
     width, height = figure.get_size_inches()
-    beyond = f"; {more} more famil{'y' if more == 1 else 'ies'} in the table" if more else ""
+    beyond = f"; {more} more in the table" if more else ""
     scale = float(result.summary.get("scale_err_percent", 0.0))
     if unit == "Å" and scale > 0 and any(plane.indexed for plane in found):
-        beyond += f"; ± without the {scale:.2g} % of the scale"
+        beyond += f"; ± without {scale:.2g} % of scale"
     figure.text((left + _LEFT_IN + 0.5 * (wide - _LEFT_IN)) / width, (bottom + 0.01) / height,
                 f"$d$ ({unit}){beyond}", size=TEXT_PT, ha="center", va="bottom")
     figure.text((left + 0.02) / width,

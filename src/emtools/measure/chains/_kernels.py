@@ -59,8 +59,8 @@ class Sums(NamedTuple):
     blur
         ``(n, 2)``: share in curvature and slope by the square of the blur.
     misfit
-        ``(n, 3)``: sum of squared residuals, how many pixels they are of, and the sum in which
-        pixels that several bodies see count once.
+        ``(n, 4)``: sum of squared residuals, how many pixels they are of, the sum in which
+        pixels that several bodies see count once, and the squared slopes by the height, unweighted.
     """
 
     products: NDArray[np.float64]
@@ -234,7 +234,7 @@ def add_equations(
         body, outline = parameters[n], _outline(parameters[n], blur)
         scale = 0.5 * outline[1] / (blur * blur)
         products[:] = 0.0
-        misfit, once, pixels, curvature, pull = 0.0, 0.0, 0.0, 0.0, 0.0
+        misfit, once, pixels, curvature, pull, height = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for v in range(boxes[n, 0], boxes[n, 1]):
             for u in range(boxes[n, 2], boxes[n, 3]):
                 if cover[v, u] == 0:
@@ -252,6 +252,7 @@ def add_equations(
                 for j in range(6):
                     row[j] = slopes[j]
                 row[6], row[7] = residual, widening[v, u]
+                height += slopes[5] * slopes[5]
                 for i in range(6):
                     weighted = weight * slopes[i]
                     for j in range(8):
@@ -262,7 +263,8 @@ def add_equations(
                 pull += weight * scale * slopes[6] * residual
         sums.products[n] = products
         sums.blur[n, 0], sums.blur[n, 1] = curvature, pull
-        sums.misfit[n, 0], sums.misfit[n, 1], sums.misfit[n, 2] = misfit, pixels, once
+        sums.misfit[n, 0], sums.misfit[n, 1] = misfit, pixels
+        sums.misfit[n, 2], sums.misfit[n, 3] = once, height
 
 
 @njit(cache=True, nogil=True)

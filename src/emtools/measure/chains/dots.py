@@ -40,7 +40,6 @@ _STEPS = 40
 _SUBSET = 40  # dots that decide the shape
 _LARGEST_BLUR = 0.75  # of the radius: beyond it extent and blur cannot be told apart
 _COLOURED = 1.6  # times more height, at most, where noise goes together over several pixels
-_SEEN = 1e-6  # pixels of the body, squared heights added up: one that lies under a mask has less
 _SMALLEST_PX = 1.5  # radius
 _OVERLAP = 0.6  # of the sum of the radii: closer centres are one dot fitted twice
 _SAME = 0.25  # the same of two dots that a person placed
@@ -289,10 +288,7 @@ def _separate(
     """Which dots are significant, and not a second fit of a brighter neighbour."""
     parameters, placed = fit.parameters, fit.starts < demand.placed
     # Of the height alone: how well it is told from the size does not matter here.
-    known = equations.hessian[:, 5, 5]
-    variance = np.full(len(known), np.inf)
-    np.divide(equations.variance(ground), known, out=variance, where=known > _SEEN)
-    height_err = np.sqrt(variance + ground.level_err_at(parameters[:, :2]) ** 2)
+    height_err = np.hypot(equations.height_err(ground), ground.level_err_at(parameters[:, :2]))
     coloured = min(float(np.sqrt(ground.correlation)), _COLOURED)
     least_snr = np.where(placed, demand.placed_snr, demand.least_snr)
     keep = parameters[:, 5] > least_snr * coloured * height_err

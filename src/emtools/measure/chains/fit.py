@@ -41,6 +41,7 @@ _RISE = 1e-3  # of the sum of squares: its weights follow the model, and it may 
 _SOLVED = 1e-3  # relative residual of a step
 SIGNIFICANT = 6.0  # height over its error: what a fitted dot has to have,
 SEEN_SNR = 4.0  # and one that a person has seen too
+_SEEN = 1e-6  # pixels of the body, squared heights added up: one that lies under a mask has less
 SURELY = 1e-9  # damping of what is no step but an answer
 _COVERED = 0.65  # of the width: how far from its centre a body is seen
 
@@ -152,7 +153,9 @@ class Equations:
     blur_hessian, blur_gradient
         By the square of the blur.
     residual
-        ``(n,)`` mean square residual in each box.
+        ``(n,)`` mean square residual in each box, weighted.
+    height
+        ``(n,)`` squared slopes by the height, added up without weights.
     """
 
     hessian: NDArray[np.float64]
@@ -164,6 +167,21 @@ class Equations:
     blur_hessian: float
     blur_gradient: float
     residual: NDArray[np.float64]
+    height: NDArray[np.float64]
+
+    def height_err(self, ground: Ground) -> NDArray[np.float64]:
+        """1 sigma of the heights alone, ``(n,)``; infinite of what is not seen.
+
+        The film's noise over a body's size does not grow with the signal: where pixels have less
+        weight, it has too.
+        """
+        known, noise = self.hessian[:, 5, 5], ground.noise**2
+        seen = known > _SEEN
+        share = np.divide(known, self.height, out=np.ones_like(known), where=seen)
+        variance = (ground.correlation - 1.0) * noise * share + np.maximum(self.residual, noise)
+        err = np.full(len(known), np.inf)
+        err[seen] = np.sqrt(variance[seen] / known[seen])
+        return err
 
     def variance(self, ground: Ground) -> NDArray[np.float64]:
         """Variance that counts, ``(n,)``: noise over a body's size, and what the model leaves."""
@@ -303,7 +321,7 @@ class Fitter:
 
         self._draw(fit)
         n, table = len(fit.parameters), table_of(fit.shape)
-        sums = kernels.Sums(np.zeros((n, 7, 8)), np.zeros((n, 2)), np.zeros((n, 3)))
+        sums = kernels.Sums(np.zeros((n, 7, 8)), np.zeros((n, 2)), np.zeros((n, 4)))
         couplings = np.zeros((len(self.pairs), 6, 6))
         variance = max(self.ground.noise**2, 1e-300)
         bodies = (fit.parameters, fit.blur)
@@ -319,7 +337,8 @@ class Fitter:
         curvature, slope = sums.blur.sum(axis=0).tolist()
         return Equations(hessian, sums.products[:, :6, 6], sums.products[:, :6, 7],
                          sums.products[:, 6, :6], self.pairs, couplings, curvature, slope,
-                         sums.misfit[:, 0] / np.maximum(sums.misfit[:, 1], 1))
+                         sums.misfit[:, 0] / np.maximum(sums.misfit[:, 1], 1),
+                         sums.misfit[:, 3])
 
     def run(self, fit: Fit, steps: int) -> Equations:
         """Take steps until almost all bodies rest."""
