@@ -21,7 +21,7 @@ test: .make/test system
 check: lint types contracts unit
 
 lint:
-	$(BIN)/ruff check src plugins tests benchmarks sample_images docs
+	$(BIN)/ruff check src plugins tests benchmarks sample_images docs notebooks
 
 types:
 	$(BIN)/mypy

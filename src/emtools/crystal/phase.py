@@ -170,7 +170,7 @@ class Phase:
         return vectors
 
     def d_spacing_nm(self, hkl: ArrayLike) -> NDArray[np.float64]:
-        """Lattice spacings 1/|g| in nm of ``(..., 3)`` indices."""
+        """Lattice spacings in nm (1 over the length of g) of ``(..., 3)`` indices."""
         return np.asarray(1.0 / np.linalg.norm(self.g_vector(hkl), axis=-1), dtype=float)
 
     def structure_factors(self, hkl: ArrayLike, modality: Modality) -> NDArray[np.complex128]:
@@ -222,7 +222,7 @@ class Phase:
         list of Family
             Longest spacing first.
         ndarray
-            m |F|^2 d^2 / V^2: intensity of the azimuthal mean for a unit volume of crystals.
+            ``m |F|^2 d^2 / V^2``: intensity of the azimuthal mean for a unit volume of crystals.
 
         References
         ----------

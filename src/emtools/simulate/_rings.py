@@ -138,7 +138,7 @@ def rings(
     References
     ----------
     Vainshtein, Structure Analysis by Electron Diffraction (Pergamon, 1964): the azimuthal mean of a
-    ring is in proportion to m |F|^2 d^2.
+    ring is in proportion to ``m |F|^2 d^2``.
 
     Examples
     --------
