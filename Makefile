@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 WORKERS ?= 2
 
-.PHONY: demo window test check lint types contracts unit samples bench validate docs system clean
+.PHONY: demo window test check lint types contracts unit samples bench validate docs site system clean
 
 demo: .make/demo
 	$(BIN)/emtools batch sample_images -o results
@@ -32,7 +32,7 @@ contracts:
 # Each worker has a core to itself: threads of the linear algebra would only wait for each other.
 unit: export OPENBLAS_NUM_THREADS = 1
 unit:
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 	cd plugins/napari-emtools && ../../$(BIN)/pytest -n $(WORKERS)
 
 # Long studies and fault campaigns: minutes to hours.
@@ -75,6 +75,11 @@ docs: .make/test
 	$(BIN)/python docs/make_rings_report.py
 	$(BIN)/python docs/make_scale_report.py
 	$(BIN)/python docs/make_napari_pictures.py
+
+# The documentation, its notebooks executed.
+site: .make/test
+	$(BIN)/sphinx-build -q -W --keep-going -c docs . build/site
+	@echo "Open $(CURDIR)/build/site/index.html in a browser."
 
 # A virtual display and a browser for the tests that need them; said plainly where they cannot be
 # installed, and those tests are then skipped with the reason.

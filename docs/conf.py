@@ -58,6 +58,7 @@ html_theme_options = {
     "pygments_light_style": "friendly",
     "pygments_dark_style": "github-dark",
 }
+html_context = {"default_mode": "auto"}
 html_static_path = ["_static"]
 html_css_files = ["emtools.css"]
 html_extra_path = ["_top"]  # index.html: the way from the top of the site to its first page
