@@ -74,6 +74,7 @@ docs: .make/test
 	$(BIN)/python docs/make_eds_report.py
 	$(BIN)/python docs/make_rings_report.py
 	$(BIN)/python docs/make_scale_report.py
+	$(BIN)/python docs/make_pictures.py
 	$(BIN)/python docs/make_napari_pictures.py
 
 # The documentation, its notebooks executed.

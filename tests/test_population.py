@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+import emtools
 from emtools import chains, simulate
 from emtools.errors import ParameterError
 from emtools.population import (
@@ -35,6 +36,7 @@ from emtools.population.frames import pool
 from emtools.population.spread import Interval, interval, ratio, spread_of
 from emtools.population.tables import COMPARISON, PAIRS, POPULATION, SURVIVAL
 
+SAMPLES = Path(__file__).resolve().parents[1] / "sample_images"
 _PATH = Path(__file__).resolve().parents[1] / "benchmarks" / "validate_population.py"
 _SPEC = importlib.util.spec_from_file_location("validate_population", _PATH)
 assert _SPEC is not None
@@ -595,3 +597,14 @@ def test_a_single_number_keeps_its_own_error():
     assert row.note.startswith("reference 5.1; error of the measurement alone")
     unknown = replace(one, errors=np.array([np.nan]))
     assert np.isnan(nested_means([unknown]).iloc[0].mean_err)
+
+
+def test_images_that_hardly_resolve_gaps_do_not_blow_up_the_error_of_the_mean():
+    frames = []
+    for name in ("pbs_chains_tem.emd", "pbs_chain_lattice.hspy", "pbs_eds.hspy",
+                 "cuins2_eds.hspy", "pbs_chains_banner.tif"):
+        image = next(one for one in emtools.read(SAMPLES / name) if one.is_plane)
+        frames.append(Frame.of(image, emtools.chains(image)))
+    gap = population(frames).set_index("quantity").loc["gap"]
+    assert abs(gap["mean"] - 1.0) < 3 * gap["mean_err"]
+    assert gap["mean_err"] < 0.02

@@ -344,6 +344,18 @@ def test_means_carry_the_scale_once():
     assert both.err == pytest.approx(np.hypot(own.err, 0.04 * own.value))
 
 
+def test_what_is_common_to_all_chains_does_not_average_out():
+    image, truth = simulate.chains(shape=(512, 512), pixel_size_nm=0.25, n_chains=4, n_dots=(8, 12),
+                                   modality="TEM", counts=400.0, rng=3)
+    result = chains(image)
+    rows, mean = result.tables["chains"], result.summary["mean_width"]
+    # In TEM contrast the Fresnel fringe leaves 5 % of the width open, in all chains alike.
+    assert len(rows) == 4
+    assert mean.err > 0.9 * 0.05 * mean.value
+    assert mean.err < 1.2 * rows["width_err_nm"].mean()
+    assert abs(mean.value - truth["chains"]["width_nm"].mean()) < 2 * mean.err
+
+
 def test_finer_pixels_give_the_same_chain():
     """Averaging inside is a matter of speed: the same sample at two magnifications."""
     coarse, _ = measured(shape=(300, 300), pixel_size_nm=0.4, rng=11, n_chains=1, counts=400.0)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 _MIN_RESOLVED, _MIN_PART = 5, 0.1
+_NEAR = 0.5  # scatters: how far one Newton step is trusted
 _STEP = 1e-3  # of the numerical derivatives, in units of the scatter
 _LEAST = 0.2  # of the variance of the errors: what is left of it where they look too large
 
@@ -56,8 +57,8 @@ class Gaps:
         density = -0.5 * off**2 - np.log(total)
         return np.asarray(np.where(self.resolved, density, log_ndtr(off)))
 
-    def fit(self, scale: float) -> tuple[float, float]:
-        """Maximum-likelihood mean and variance of the population.
+    def fit(self, scale: float, weights: Floats | float = 1.0) -> tuple[float, float]:
+        """Maximum-likelihood mean and variance of the population, where each gap counts so often.
 
         The variance may come out below zero by as much as chance makes the errors of measurement
         look too large: cut off at zero, it would pull the mean with it.
@@ -67,14 +68,17 @@ class Gaps:
         start = np.array([float(known.mean()) / scale, 1.0])
 
         def cost(parameters: Floats) -> float:
-            return -float(self.log_likelihood(parameters[0] * scale,
-                                              parameters[1] * scale**2).sum())
+            each = self.log_likelihood(parameters[0] * scale, parameters[1] * scale**2)
+            return -float((weights * each).sum())
 
         found = minimize(cost, start, method="L-BFGS-B", bounds=[(None, None), (least, 100.0)])
         return float(found.x[0]) * scale, float(found.x[1]) * scale**2
 
     def replicated(self, units: Ints, n_units: int) -> tuple[Statistic, Statistic]:
-        """Mean and spread as statistics of the units: one Newton step from the fit of all gaps."""
+        """Mean and spread as statistics of the units: one Newton step from the fit of all gaps.
+
+        Where that leads far from it, as of units that hardly resolve a gap, they are fitted anew.
+        """
         scale = max(float(self.values[self.resolved].std()), float(np.median(self.errors)), 1e-6)
         centre, variance = self.fit(scale)
         step = _STEP * np.array([scale, scale**2])
@@ -84,11 +88,17 @@ class Gaps:
 
         def moved(weights: Floats) -> Floats:
             first, second = (weights - 1.0) @ slope, (weights @ curve).reshape(-1, 2, 2)
-            # A replicate without any curvature has no maximum: it does not count.
-            regular = np.linalg.det(second) > 0
-            solved = np.full_like(first, np.nan)
-            solved[regular] = -np.linalg.solve(second[regular], first[regular][..., None])[..., 0]
-            return np.array([centre, variance]) + solved
+            regular = (np.linalg.det(second) > 0) & (np.trace(second, axis1=1, axis2=2) < 0)
+            found = np.full_like(first, np.nan)
+            found[regular] = np.array([centre, variance]) - np.linalg.solve(
+                second[regular], first[regular][..., None])[..., 0]
+            near = (np.abs(found[:, 0] - centre) < _NEAR * scale) & \
+                (np.abs(found[:, 1] - variance) < _NEAR * scale**2)
+            for i in np.flatnonzero(~near):
+                own = weights[i][units]
+                # Too few that are resolved have no maximum: such a replicate does not count.
+                found[i] = self.fit(scale, own) if _enough(self.resolved, own) else np.nan
+            return found
 
         return (lambda weights: moved(weights)[:, 0],
                 lambda weights: np.sqrt(np.maximum(moved(weights)[:, 1], 0.0)))
@@ -143,9 +153,10 @@ def gap_quantity(pooled: Pooled) -> Quantity:
                     spread=spread, image_means=False, of_group=of_group, note=note)
 
 
-def _enough(resolved: NDArray[np.bool_]) -> bool:
+def _enough(resolved: NDArray[np.bool_], weights: Floats | None = None) -> bool:
     """Whether so many gaps are resolved that the fit does not rest on the tail of the errors."""
-    return bool(resolved.sum() >= max(_MIN_RESOLVED, _MIN_PART * len(resolved)))
+    counted = np.ones(len(resolved)) if weights is None else weights
+    return bool(counted[resolved].sum() >= max(_MIN_RESOLVED, _MIN_PART * counted.sum()))
 
 
 def _median(gaps: Gaps, units: Ints) -> Statistic | None:

@@ -172,7 +172,7 @@ def _result(view: Square, tables: Tables, reason: str | None, found: Found | Non
     unit = "px" if view.plane.unit == "px" else "nm"
     frames = {name: TABLES[name].frame(getattr(tables, name), unit) for name in TABLES}
     details = {name: DETAILS[name].frame(getattr(tables, name), unit) for name in DETAILS}
-    said = summary(view, frames, reason, found)
+    said = summary(view, frames, details, reason, found)
     if found is not None:
         widths = [size * view.pixel for size in found.outline.sought_px]
         said |= regularity(details, widths, unit)

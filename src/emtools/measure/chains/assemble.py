@@ -30,6 +30,9 @@ _COURSE = 0.4  # of a cut cap: what its length is uncertain by, as a full range
 SEEN = 0.4  # of a dot has to lie in the frame for it to be found
 
 
+_CAUSES = ("blur", "shape", "level")  # in the order of `Dots.common`
+
+
 @dataclass
 class Tables:
     """Rows of the tables, under way."""
@@ -40,6 +43,7 @@ class Tables:
     axes: Rows = field(default_factory=list)
     profiles: Rows = field(default_factory=list)
     steps: Rows = field(default_factory=list)
+    shared: Rows = field(default_factory=list)
     rejected: Rows = field(default_factory=list)
 
 
@@ -65,6 +69,7 @@ def add_chain(
     ends = _ends(axis, lengths, gaps, frame)
     tables.steps += [{"chain": number, "distance_nm": frame.pixel * gap.distance,
                       "distance_err_nm": frame.pixel * gap.distance_variance**0.5} for gap in gaps]
+    tables.shared += _shared(number, _whole(widths, cut), gaps, frame)
     for gap in gaps:
         tables.gaps.append(gap.row(len(tables.gaps) + 1, number, axis, ends[0].cap, frame))
     for n, i in enumerate(chain):
@@ -199,9 +204,21 @@ def _centre(dots: Dots, dot: int, frame: Frame) -> dict[str, float]:
     return {"y_nm": float(y), "x_nm": float(x)}
 
 
+def _whole(widths: list[_Extent], cut: list[bool]) -> list[_Extent]:
+    """Those that show a width: none that are cut by the border, unless there are no others."""
+    return [w for w, is_cut in zip(widths, cut, strict=True) if not is_cut] or widths
+
+
+def _shared(number: int, widths: list[_Extent], gaps: list[_Gap], frame: Frame) -> Rows:
+    """What blur, shape and ground, common to all chains, change of the chain's width and gap."""
+    width = 2 * frame.pixel * np.mean([w.common for w in widths], axis=0)
+    gap = -frame.pixel * np.mean([g.common for g in gaps] or [np.zeros(3)], axis=0)
+    return [{"chain": number, "cause": cause, "width_nm": float(by_width), "gap_nm": float(by_gap)}
+            for cause, by_width, by_gap in zip(_CAUSES, width, gap, strict=True)]
+
+
 def _width_columns(widths: list[_Extent], cut: list[bool], frame: Frame) -> dict[str, float]:
-    # Bodies cut by the border show no width, unless there are no others.
-    whole = [w for w, is_cut in zip(widths, cut, strict=True) if not is_cut] or widths
+    whole = _whole(widths, cut)
     values = 2 * np.array([w.half for w in whole])
     own = 2 * np.sqrt(sum(w.variance for w in whole)) / len(whole)
     common = 2 * np.mean([w.common for w in whole], axis=0)

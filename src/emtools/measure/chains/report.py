@@ -25,14 +25,16 @@ _WIDEST_PITCH = 1.5  # largest pitch over the largest width sought
 
 
 def summary(
-    view: Square, tables: Mapping[str, pd.DataFrame], reason: str | None, found: Found | None
+    view: Square, tables: Mapping[str, pd.DataFrame], details: Mapping[str, pd.DataFrame],
+    reason: str | None, found: Found | None,
 ) -> dict[str, Any]:
     """Return the outcome, the means with the scale's uncertainty, and how it was measured."""
     unit = "px" if view.plane.unit == "px" else "nm"
     result: dict[str, Any] = {"outcome": reason or _outcome(
         tables, drawn=found is not None and found.traced is not None)}
     if reason is None:
-        result |= _means(tables, unit, view.plane.calibration.scale_err)
+        result |= _means(tables["chains"], details["shared"], unit,
+                         view.plane.calibration.scale_err)
     if found is not None:
         result |= {"contrast": found.ground.contrast,
                    "left_out_as_too_wide": sum(one.reason in (BROADER, WIDER)
@@ -67,30 +69,45 @@ def _outcome(tables: Mapping[str, pd.DataFrame], *, drawn: bool) -> str:
     return f"{text}, {isolated}" if single else text
 
 
-def _means(tables: Mapping[str, pd.DataFrame], unit: str, scale_err: float) -> dict[str, Any]:
+def _means(
+    chains: pd.DataFrame, shared: pd.DataFrame, unit: str, scale_err: float
+) -> dict[str, Any]:
     """Means over the chains; the scale's uncertainty is common to all and enters once."""
-    chains = tables["chains"]
     means = {}
-    for column in ("width_nm", "gap_nm", "pitch_nm"):
-        name = in_unit(column, unit)
-        err = chains[in_unit(column.replace("_nm", "_err_nm"), unit)]
-        values = chains[name]
-        known = np.isfinite(values) & np.isfinite(err)
+    for quantity in ("width", "gap", "pitch"):
+        values, errs = (chains[in_unit(f"{quantity}{part}_nm", unit)] for part in ("", "_err"))
+        known = np.isfinite(values) & np.isfinite(errs)
         if known.any():
-            mean = _mean(values[known].to_numpy(), err[known].to_numpy(), unit)
-            key = column.removesuffix("_nm")
-            means[f"mean_{key}"] = mean
-            means[f"mean_{key}_with_scale"] = Measured(
+            moved = _moved(shared, in_unit(f"{quantity}_nm", unit), chains["chain"][known])
+            mean = _mean(values[known].to_numpy(), errs[known].to_numpy(), unit, moved)
+            means[f"mean_{quantity}"] = mean
+            means[f"mean_{quantity}_with_scale"] = Measured(
                 mean.value, float(np.hypot(mean.err, mean.value * scale_err)), unit)
     return means
 
 
-def _mean(values: NDArray[np.float64], errs: NDArray[np.float64], unit: str) -> Measured:
-    """Mean over chains; its error that of theirs or of their spread, whichever is larger."""
+def _moved(shared: pd.DataFrame, column: str, chains: pd.Series) -> NDArray[np.float64]:
+    """``(causes, chains)``: what each cause that is common to all chains changes; 0 if unknown."""
+    if column not in shared or not len(shared):
+        return np.zeros((1, len(chains)))
+    table = shared.pivot_table(index="cause", columns="chain", values=column, aggfunc="first")
+    return np.asarray(table.reindex(columns=chains).fillna(0.0).to_numpy(dtype=float))
+
+
+def _mean(
+    values: NDArray[np.float64], errs: NDArray[np.float64], unit: str,
+    moved: NDArray[np.float64] | None = None,
+) -> Measured:
+    """Mean over chains; its error that of theirs or of their spread, whichever is larger.
+
+    What `moved` all of them together (a row for each cause) does not average out.
+    """
     n = len(values)
-    own = float(np.sqrt((errs**2).sum()) / n)
+    common = np.zeros((1, n)) if moved is None else moved
+    own = float(np.sqrt(np.maximum(errs**2 - (common**2).sum(axis=0), 0.0).sum()) / n)
     spread = float(values.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
-    return Measured(float(values.mean()), max(own, spread), unit)
+    together = float(np.linalg.norm(common.mean(axis=1)))
+    return Measured(float(values.mean()), float(np.hypot(max(own, spread), together)), unit)
 
 
 def regularity(

@@ -88,5 +88,12 @@ _STEPS = Table("Two neighbouring dots of a chain.", (
     Column("distance_err_nm", "float", "1 sigma"),
 ))
 
+_SHARED = Table("What one cause, common to all chains of the picture, may change of a chain.", (
+    Column("chain", "int", "the chain"),
+    Column("cause", "str", "blur, shape (of the bodies) or level (of the ground)"),
+    Column("width_nm", "float", "change of its width with 1 sigma of the cause"),
+    Column("gap_nm", "float", "change of its mean gap"),
+))
+
 # What explains a result; not among its tables.
-DETAILS = {"profiles": _PROFILES, "steps": _STEPS, "rejected": _REJECTED}
+DETAILS = {"profiles": _PROFILES, "steps": _STEPS, "shared": _SHARED, "rejected": _REJECTED}
