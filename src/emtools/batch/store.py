@@ -395,6 +395,8 @@ def _said(folder: Path) -> Iterator[None]:
     """What the disk refuses, in one kind of error."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # of whoever is told of the files, not of the disk
     except (OSError, sqlite3.DatabaseError) as error:
         raise ParameterError(
             str(folder), f"cannot be written to ({error})",

@@ -109,7 +109,7 @@ def batch(
 def _say(outcome: Outcome, *, to_error: bool) -> None:
     typer.echo(f"{outcome.measured} images measured, {outcome.left_out} left out, "
                f"{len(outcome.failed)} failed; {outcome.others} other files"
-               + (f"; {outcome.reused} files were known" if outcome.reused else ""), err=to_error)
+               + (f"; {outcome.reused} known before" if outcome.reused else ""), err=to_error)
     typer.echo(f"report: {outcome.report}", err=to_error)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from emtools.errors import ParameterError
@@ -44,7 +45,7 @@ def steps_in_place() -> tuple[str, ...]:
 
 def needs_lattice(names: Sequence[str]) -> bool:
     """Whether one of the steps is made of the result of the lattice measurement."""
-    return any(step(name) is bragg_filter for name in names)
+    return any("lattice" in inspect.signature(step(name)).parameters for name in names)
 
 
 def processed(
@@ -74,7 +75,7 @@ def processed(
     for name in names:
         function = step(name)
         given = dict(parameters.get(name, {}))
-        if function is bragg_filter:
+        if needs_lattice([name]):
             if lattice is None:
                 raise ParameterError(name, "needs the lattice of the image", "measure it first")
             given["lattice"] = lattice
