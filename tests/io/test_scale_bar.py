@@ -97,6 +97,14 @@ def test_each_layout_is_read_from_each_kind_of_file(tmp_path, layout, ending):
     assert any("read from the picture" in line for line in image.audit)
 
 
+def test_a_picture_of_few_atoms_may_have_lost_the_exponent_of_its_unit():
+    bar = Bar("bar", 10, 14, 20.0, 76.0, 1.0)
+    for text, doubts in (("0.2 nm", 1), ("2 nm", 0), ("0.2 nm-1", 0)):
+        judged = reading._plausible(bar, parse_length(text), 397, [])
+        assert judged is not None
+        assert sum("may be 1/nm" in doubt for doubt in judged[1]) == doubts
+
+
 def _bar(length_px=120, thick=4, shape=(400, 500), level=255, left=30.0, top=350):
     """A picture of noise with a bar whose ends may lie within a pixel."""
     rng = np.random.default_rng(5)

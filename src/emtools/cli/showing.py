@@ -84,9 +84,9 @@ def print_calibration(image: Image, calibration: InstrumentCalibration) -> None:
         console.print(f"  scale: true lengths are {scale} times the stated ones")
     console.print(f"  anisotropy: the image is stretched by {stretch} along {along}")
     console.print(f"  shear: its rows and columns are {angle} apart")
-    console.print("  These errors are of the fit to this image. Other images taken alike: the scale "
-                  f"within {100 * calibration.reproducibility:g} % (1 sigma; reproducibility, "
-                  "which one image does not tell).")
+    console.print("  These errors are of the fit to this image. Other images taken alike: "
+                  f"the scale within {100 * calibration.reproducibility:g} % (1 sigma; "
+                  "reproducibility, which one image does not tell).")
 
 
 def _print_pattern(image: Image, calibration: InstrumentCalibration) -> None:

@@ -39,6 +39,7 @@ _FIELD_TOLERANCE = 0.05
 _SCREEN_MM = (8.0, 700.0)
 _PLAUSIBLE_NM = (5e-4, 5e4)  # pixel sizes from atoms to the lowest magnification of an SEM
 _PLAUSIBLE_PER_NM = (1e-5, 1.0)
+_FEW_ATOMS_NM = 3.0  # a narrower field is hardly ever shown; an exponent may be lost of a unit 1/nm
 
 
 @dataclass(frozen=True)
@@ -364,6 +365,8 @@ def _plausible(
             _SCREEN_MM[0] < said.magnification * field_nm * 1e-6 < _SCREEN_MM[1]):
         doubts.append(f"a magnification of {said.magnification:g} does not fit a field of "
                       f"{field_nm:.4g} nm")
+    if field_nm < _FEW_ATOMS_NM:
+        doubts.append(f"it makes the picture {field_nm:.2g} nm wide: the unit may be 1/nm")
     return "", doubts
 
 
