@@ -75,6 +75,14 @@ def test_every_link_and_anchor_is_there(site, pages):
     assert not broken
 
 
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONVENTIONS.md"])
+def test_links_of_the_pages_at_the_top_are_there(name):
+    text = (REPOSITORY / name).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert not [link for link in links if not (REPOSITORY / link).exists()]
+    assert name != "README.md" or len(links) > 15
+
+
 def test_nothing_is_loaded_from_elsewhere(pages):
     loaded = {(path.name, one) for path, page in pages.items() for one in page.loaded}
     assert not {one for one in loaded if urlsplit(one[1]).netloc}
