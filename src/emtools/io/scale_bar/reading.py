@@ -152,9 +152,13 @@ def _read(
 
 
 def _worth_trying(bars: list[Bar], shape: tuple[int, ...]) -> list[Bar]:
-    """Leave out what lies within another bar, frames, and all but the few most likely."""
-    width = shape[1]
+    """Leave out what lies within another bar, frames, and all but the few most likely.
+
+    What runs along the border is what is left between it and a bar, or is cut off.
+    """
+    height, width = shape[:2]
     outer = [bar for bar in bars if bar.length_px > 0.02 * width
+             and bar.top > 0 and bar.bottom < height and bar.left > 0 and bar.right < width
              and not any(_within(bar, other) for other in bars if other is not bar)]
     ranked = sorted(outer, key=lambda bar: -bar.contrast * math.log(bar.length_px)
                     * (1.3 if bar.kind == "ruler" else 1.0))
