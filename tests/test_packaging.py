@@ -29,6 +29,7 @@ from conftest import REPOSITORY
 from emtools import read_one
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from email.message import Message
 
 PLUGIN = Path("plugins", "napari-emtools")
@@ -184,6 +185,33 @@ def test_whatever_states_the_version_agrees_with_the_package():
     assert re.search(r"(?m)^version: (.*)$", cited)[1] == version
     log = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(r"(?m)^## (\S+)", log)[1] == version
+
+
+# What is imported under another name than it is installed by.
+IMPORTED_AS = {"PIL": "pillow", "cv2": "opencv-python-headless", "rsciio": "rosettasciio",
+               "skimage": "scikit-image", "vl_convert": "vl-convert-python"}
+OF_NAPARI = {"npe2", "psygnal", "vispy"}  # napari is built of these
+
+
+@each
+def test_whatever_is_imported_is_declared(built, name):
+    """And is not there only because something else happens to need it now."""
+    declared = {plain(re.match(r"[\w.-]+", one)[0])
+                for wheel in {built["emtools"].wheel, built[name].wheel}
+                for one in said_by(wheel).get_all("Requires-Dist")
+                if not re.search("extra == .(test|bench)", one)}
+    known = {*sys.stdlib_module_names, *NAMES, *(OF_NAPARI if name == "napari_emtools" else ())}
+    tops = {module.partition(".")[0] for path in (REPOSITORY / NAMES[name] / "src").rglob("*.py")
+            for module in modules_in(path)} - known
+    assert {plain(IMPORTED_AS.get(top, top)) for top in tops} <= declared
+
+
+def modules_in(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module
 
 
 def test_what_the_extras_name_is_pinned_for_make():
