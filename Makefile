@@ -100,7 +100,7 @@ system:
 	@touch $@ .make/demo
 
 .make/test: .make/venv pyproject.toml constraints.txt plugins/napari-emtools/pyproject.toml
-	$(PIP) --editable '.[test]' --editable 'plugins/napari-emtools[test]'
+	$(PIP) --editable '.[test,docs]' --editable 'plugins/napari-emtools[test]'
 	@touch $@ .make/demo
 
 clean:

@@ -329,6 +329,18 @@ def test_what_cannot_be_stored_is_said(window: Any, tmp_path: Any, told: list[st
     assert not (tmp_path / "results").exists()
 
 
+def test_files_on_two_drives_are_no_batch_and_that_is_said(monkeypatch: Any) -> None:
+    import ntpath
+    from pathlib import PureWindowsPath
+
+    from emtools.errors import ParameterError
+    from napari_emtools import session
+
+    monkeypatch.setattr("os.path.commonpath", ntpath.commonpath)
+    with pytest.raises(ParameterError, match="several drives"):
+        session._folder_of([PureWindowsPath("C:\\a\\one.tif"), PureWindowsPath("D:\\two.tif")])
+
+
 def test_batch_of_other_files_is_not_overwritten(
     window: Any, results: Any, told: list[str]
 ) -> None:

@@ -271,10 +271,11 @@ def _free_bytes() -> float:
 
     free = float(psutil.virtual_memory().available)
     with contextlib.suppress(OSError, ValueError, KeyError):  # no such system, or no limit ("max")
-        limit, used = (float((_CGROUP / f"memory.{name}").read_text()) for name in
+        limit, used = (float((_CGROUP / f"memory.{name}").read_text("ascii")) for name in
                        ("max", "current"))
         # What files were read counts as used, and is given back when it is needed.
-        kept = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+        kept = dict(line.split()
+                    for line in (_CGROUP / "memory.stat").read_text("ascii").splitlines())
         used -= float(kept["active_file"]) + float(kept["inactive_file"])
         free = min(free, limit - max(used, 0.0))
     return free

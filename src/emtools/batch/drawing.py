@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import tempfile
+import unicodedata
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emtools import figures, io
@@ -19,7 +23,6 @@ from emtools.process.steps import needs_lattice, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
-    from pathlib import Path
 
     from emtools.figures import Panel
     from emtools.model import Image, Result
@@ -125,6 +128,8 @@ def draw(
     failed: list[str] = []
     pictures: list[_Picture] = []
     targets = {name: output if one_sheet else output / f"{name}.{shown.kind}" for name in files}
+    if not one_sheet:
+        _refuse_alike(targets, output)
     for target in dict.fromkeys(targets.values()):  # all of them, before anything is drawn
         _refuse_to_lose(target, files.values(), force=force)
     for name, path in files.items():
@@ -161,6 +166,25 @@ def _files(paths: Sequence[Path], output: Path) -> dict[str, Path]:
     if not found:
         raise ParameterError(", ".join(map(str, paths)), "holds no image", "give other files")
     return found
+
+
+def _refuse_alike(targets: Mapping[str, Path], output: Path) -> None:
+    """Names that differ by capitals alone are one file on most disks of Windows and macOS."""
+    seen: dict[str, str] = {}
+    for name, target in targets.items():
+        other = seen.setdefault(unicodedata.normalize("NFC", str(target)).casefold(), name)
+        if other != name and _folds_case(output):
+            raise ParameterError(name, f"and {other} would be one file in {output}",
+                                 "draw them into folders of their own")
+
+
+def _folds_case(folder: Path) -> bool:
+    """Whether a folder, made or not, is on a disk to which `A` and `a` are one name."""
+    place = next(one for one in (folder, *folder.absolute().parents) if one.is_dir())
+    with contextlib.suppress(OSError), tempfile.NamedTemporaryFile(dir=place, prefix=".") as made:
+        path = Path(made.name)
+        return path.with_name(path.name.swapcase()).exists()
+    return False
 
 
 def is_drawn(file: Path) -> bool:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-import os
 import platform
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from emtools._version import __version__
 from emtools.batch import contents
@@ -404,23 +403,32 @@ def _said(folder: Path) -> Iterator[None]:
             "same command again") from error
 
 
-def _locked(path: Path) -> Any:
+def _locked(path: Path) -> IO[bytes]:
     """Hold a file that only one process can hold; it is free when the process ends, however."""
     file = path.open("a+b")
     try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+        _lock(file)
+    except (BlockingIOError, PermissionError) as error:  # of POSIX, of Windows
         file.close()
         raise ParameterError(str(path.parent), "is being written to by another batch",
                              "wait until it is done, or give another folder with -o") from error
+    except (OSError, ImportError) as error:  # some drives of clusters lock nothing
+        file.close()
+        raise ParameterError(str(path.parent), f"cannot be kept from other batches ({error})",
+                             "give a folder on another drive with -o") from error
     return file
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file by what the system has for it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _now() -> str:

@@ -38,6 +38,7 @@ from emtools.cli.shared import (
     listed,
     scale_bars,
 )
+from emtools.cli.spelling import spell_out
 from emtools.errors import EmtoolsError, ParameterError
 from emtools.measure import Run, load, names, needed_by
 
@@ -199,7 +200,7 @@ def _measure_file(
 
 def _show(showing: Any, image: Image, result: Result, common: dict[str, Any]) -> None:
     if common["as_json"]:
-        typer.echo(result.to_json())
+        showing.print_json(result.to_dict())
     else:
         showing.print_result(image, result)
     if common["output"] is not None:
@@ -318,10 +319,7 @@ def _simulator_command(function: Callable[..., Any]) -> Callable[..., None]:
 def main() -> None:
     """Run the command line."""
     arguments = sys.argv[1:]
-    for stream in (sys.stdout, sys.stderr):
-        # File names may hold bytes that are no text; they are shown, not stumbled over.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    spell_out(sys.stdout, sys.stderr)
     try:
         build(arguments)(arguments, prog_name="emtools")
     except EmtoolsError as error:

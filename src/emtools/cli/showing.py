@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 from emtools.model import Step
@@ -34,10 +36,17 @@ def _console() -> Console:
     return Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
+def print_json(content: Mapping[str, Any]) -> None:
+    """Print one line of JSON, which is UTF-8 or, where the stream is not, ASCII."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    print(json.dumps(content, ensure_ascii=codecs.lookup(encoding).name != "utf-8",  # noqa: T201
+                     allow_nan=False))
+
+
 def print_description(description: Mapping[str, Any], as_json: bool) -> None:
     """Print what is in an image."""
     if as_json:
-        print(json.dumps(plain(description), ensure_ascii=False, allow_nan=False))  # noqa: T201
+        print_json(plain(description))
         return
     from rich.table import Table
 

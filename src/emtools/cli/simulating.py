@@ -58,6 +58,6 @@ def write(
         written.append(path)
     for name, table in truth.items():
         path = target.with_name(f"{target.stem}.truth.{name}.csv")
-        table.to_csv(path, index=False)
+        table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
         written.append(path)
     return written

@@ -20,7 +20,7 @@ from emtools.figures.style import COLUMN_IN, SERIES, note, panel, sheet, style
 from emtools.tables import in_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Which = Literal["all", "main"]
 MOST_PLANES = 6  # families of planes with a histogram of their own, the strongest
+_LONGEST_NAME = 60  # of a picture, whatever a phase is called
 _EDGE, _KEY = 0.01, 0.17
 
 
@@ -134,17 +135,25 @@ def _same_planes(reflections: pd.DataFrame) -> dict[str, Figure]:
     """Histograms of the spacings of the strongest families of planes, from many grains."""
     column = "d_spacing_nm" if "d_spacing_nm" in reflections else "d_spacing_px"
     reference = reflections[in_unit("d_reference_nm", column[-2:])].round(6)
-    figures = {}
+    figures: dict[str, Figure] = {}
     groups = [group for group in reflections.groupby([reflections["phase"], reference])
               if len(group[1]) >= FEWEST_VALUES]
     groups.sort(key=lambda group: -float(group[1]["snr"].sum()))
     for (phase, spacing), rows in groups[:MOST_PLANES]:
         hkl = str(rows["hkl"].iloc[0])
         name = "_".join(["histogram_d_spacing", str(phase), hkl.replace(" ", "")])
-        figures[re.sub(r"[^\w-]", "", name)] = histogram(
+        figures[_unlike(re.sub(r"[^\w-]", "", name), figures)] = histogram(
             rows[column].to_numpy(dtype=float), unit=column[-2:],
             label=f"spacing of {phase} {{{hkl}}}, reference {spacing:.4g}")
     return figures
+
+
+def _unlike(name: str, others: Collection[str]) -> str:
+    """A name of a file that is no other's on a disk that does not tell Co from CO."""
+    short = name[:_LONGEST_NAME]
+    taken = {other.casefold() for other in others}
+    names = (short, *(f"{short}_{n}" for n in range(2, len(taken) + 2)))
+    return next(one for one in names if one.casefold() not in taken)
 
 
 def overlay(image: Image, result: Result) -> Figure:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -144,7 +143,8 @@ def link(path: Any) -> str:
     if not spelled or "" in parts or ".." in parts:
         return ""
     # quote() turns a colon into %3A: what is left can name no scheme and no host.
-    return quote(os.fsencode(spelled))
+    # A name's bytes are UTF-8, whatever this process writes to its file system.
+    return quote(spelled.encode("utf-8", "surrogateescape"))
 
 
 def thumbnail(address: Any) -> str:

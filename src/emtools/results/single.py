@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from emtools.model import Image, Result
 
+# What Windows takes for a device, whatever comes after the first dot.
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{n}" for kind in ("COM", "LPT")
+                                          for n in range(10))}
+
 
 def write_result(
     image: Image, result: Result, folder: Path, to: Format = "csv", *, pictures: bool = True
@@ -77,5 +81,7 @@ def led_by_image(image: Image, rows: pd.DataFrame) -> pd.DataFrame:
 
 def picture_stem(file: str, key: str) -> str:
     """Return a name that is safe on every file system and unique for a result."""
-    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(file).stem)[:60].strip("._") or "image"
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(file).stem)[:60].strip("._-") or "image"
+    if readable.partition(".")[0].upper() in _DEVICES:
+        readable = f"_{readable}"
     return f"{readable}-{key[:10]}"

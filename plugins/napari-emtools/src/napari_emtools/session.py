@@ -26,7 +26,7 @@ from napari_emtools.desk import Finding
 from napari_emtools.shown import frame_named, is_of, key_of, title_of, with_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from napari_emtools.desk import Desk
 
@@ -165,7 +165,7 @@ def store(contents: Contents, output: str | Path) -> list[str]:
     if not found:
         raise ParameterError("results", "; ".join(left_out) or "nothing is measured yet",
                              "measure images of files first")
-    folder = Path(os.path.commonpath([path.parent for path in found]))
+    folder = _folder_of(found)
     names = {path: path.relative_to(folder).as_posix() for path in found}
     _refuse_others(Path(output), set(names.values()))
     batch.run(folder, Path(output), _recipe({names[path]: own for path, own in found.items()}),
@@ -173,6 +173,15 @@ def store(contents: Contents, output: str | Path) -> list[str]:
                   path: {(one.image.source.index, one.result.measurement): one.correction
                          for one in own} for path, own in found.items()})
     return left_out
+
+
+def _folder_of(files: Collection[Path]) -> Path:
+    """The folder that holds all files."""
+    try:
+        return Path(os.path.commonpath([path.parent for path in files]))
+    except ValueError as error:
+        raise ParameterError("results", f"of files on several drives are no batch ({error})",
+                             "store those of one drive at a time") from error
 
 
 def _why_no_batch(image: Image) -> str:

@@ -43,7 +43,7 @@ def _refuse_links(path: Path) -> None:
 
 
 def _descriptions(path: Path) -> list[str]:
-    return [Path(folder, name).read_text(errors="replace")
+    return [Path(folder, name).read_text(encoding="utf-8", errors="replace")
             for folder, _, files in os.walk(path) for name in files if name in _DESCRIPTIONS]
 
 
