@@ -149,8 +149,8 @@ def main() -> None:
     parser.add_argument("--only", help="one kind")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
-    print(f"{options.patterns} patterns of each kind, seed {options.seed}; 95 % within 1.96 sigma is "
-          "right", flush=True)
+    print(f"{options.patterns} patterns of each kind, seed {options.seed}; 95 % within 1.96 sigma "
+          "is right", flush=True)
     for kind in ("dense", "off centre", "spotty", "textured", "low dose", "carbon", "halo alone",
                  "noise alone"):
         if options.only in (None, kind):
