@@ -59,3 +59,13 @@ def test_nothing_measurable_has_no_pictures():
     result = emtools.eds(image)
     assert result.outcome.startswith("not measurable")
     assert figures.pictures(image, result) == {}
+
+
+def test_panels_of_a_profile_have_one_axis_along_the_chain():
+    (image, haadf), _ = simulate.spectrum_image("PbS", shape=(32, 56), counts=60.0, rng=1)
+    chains = emtools.chains(haadf)
+    # Without the film nothing is detected in gaps and at the ends: there is no per cent there.
+    result = emtools.eds(image, elements=("Pb", "S"), chains=chains, haadf=haadf, film="subtracted")
+    assert result.tables["profile"]["atomic_percent"].isna().any()
+    drawn = figures.profile_figure(result)
+    assert len({axes.get_xlim() for axes in drawn.axes}) == 1

@@ -50,6 +50,7 @@ def profile_figure(result: Result) -> Figure:
             _draw(above, one, s, "counts", "counts")
             _draw(below, one, s, "atomic_percent", "at.%")
             above.tick_params(labelbottom=False)
+            below.set_xlim(above.get_xlim())  # where nothing is detected there is no per cent
             kind = "line" if set(one["region"]) == {"line"} else "chain"
             top = above
             if with_haadf:
