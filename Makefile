@@ -29,10 +29,11 @@ types:
 contracts:
 	$(BIN)/lint-imports
 
-# Each worker has a core to itself: threads of the linear algebra would only wait for each other.
+# Each worker has a core to itself: threads of the linear algebra would only wait for each other.  The
+# tests of a file stay together: what they share is made once.
 unit: export OPENBLAS_NUM_THREADS = 1
 unit:
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 	cd plugins/napari-emtools && ../../$(BIN)/pytest -n $(WORKERS)
 
 # Long studies and fault campaigns: minutes to hours.

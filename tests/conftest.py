@@ -10,6 +10,14 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 
 
+# Files whose tests share what takes minutes: where several workers share the files, these go first.
+LONG = ("test_site.py", "test_packaging.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 def real_data_folder() -> Path | None:
     """The folder with real microscope files and their catalogue, or None where it is absent."""
     named = os.environ.get("EMTOOLS_REAL_DATA")

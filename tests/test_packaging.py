@@ -37,8 +37,6 @@ SAMPLES = REPOSITORY / "sample_images"
 NAMES = {"emtools": Path(), "napari_emtools": PLUGIN}
 WHERE = {"nt": "Scripts"}.get(os.name, "bin")
 
-# One worker builds, installs and compiles for all of them.
-pytestmark = pytest.mark.xdist_group("packaging")
 each = pytest.mark.parametrize("name", NAMES)
 
 

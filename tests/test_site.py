@@ -12,8 +12,7 @@ import pytest
 from emtools import measure
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-# One worker builds it, while the others go on with other tests.
-pytestmark = [pytest.mark.xdist_group("site"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

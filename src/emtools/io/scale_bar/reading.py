@@ -166,10 +166,11 @@ def _worth_trying(bars: list[Bar], shape: tuple[int, ...]) -> list[Bar]:
 
 
 def _within(bar: Bar, other: Bar) -> bool:
+    """Whether a stroke is part of another one: its filling or a step of it, no plate beneath."""
     return (bar.kind != "ruler" and other.length_px > bar.length_px + 1
             and other.left - 2 <= bar.left and bar.right <= other.right + 2
             and other.top <= bar.top and bar.bottom <= other.bottom
-            and other.thickness_px < 0.12 * other.length_px)
+            and other.thickness_px < min(0.12 * other.length_px, 3.0 * bar.thickness_px + 2.0))
 
 
 def _banner(drawn: Annotations) -> slice | None:
@@ -269,6 +270,9 @@ def _distance(bar: Bar, label: Label) -> float | None:
     above = max(label.top - bar.bottom, bar.top - label.bottom, 0.0) / letters
     aside = max(label.left - bar.right, bar.left - label.right, 0.0) / letters
     middle = abs(0.5 * (label.left + label.right - bar.left - bar.right)) / letters
+    # Labels stand over the middle of a bar or over one of its ends.
+    aligned = min(middle, abs(label.left - bar.left) / letters,
+                  abs(label.right - bar.right) / letters)
     if bar.length_px < 0.8 * letters:
         return None
     if _of_letters(bar, label) or bar.corners_px > 1.2 * letters:  # the latter are frames
@@ -286,8 +290,10 @@ def _distance(bar: Bar, label: Label) -> float | None:
         with_dashes = bar.left - letters < label.left and label.right < bar.right + letters
         in_line = off < 0.35 * letters if between else with_dashes and off < 0.15 * letters
         return 0.2 * middle - 1.0 if in_line and middle < 1.5 else None
-    # A frame that is drawn around both has less contrast, on its outside at least.
-    return above + aside + 0.1 * middle + (1.0 - bar.contrast)
+    # A frame that is drawn around both has less contrast, on its outside at least; what is no
+    # drawing has little.
+    faint = 1.0 * (bar.contrast < _DRAWN)
+    return above + aside + 0.1 * aligned + (1.0 - bar.contrast) + faint
 
 
 def _checked(pair: _Pair, levels: NDArray[np.uint8], labels: list[Label]) -> ScaleReading | None:
