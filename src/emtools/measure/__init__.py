@@ -9,13 +9,12 @@ from emtools.measure._discovery import (
     as_image,
     check_names,
     load,
-    look_in,
     measurement,
     names,
     options_of,
-    own_folders,
 )
 from emtools.measure._given import Given, said_of
+from emtools.measure._own import look_in, own_folders
 from emtools.measure._run import Measure, Run, needed_by
 
 __all__ = [

@@ -9,14 +9,12 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import os
 import pkgutil
 import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from emtools._version import __version__
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from emtools.tables import Table
 
 P = ParamSpec("P")
-OWN = "EMTOOLS_MEASUREMENTS"  # environment variable: folders of the user's own measurements
 _SCALARS: dict[str, Callable[[str], Any]] = {"float": float, "int": int, "str": str}
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -267,38 +264,6 @@ def names() -> list[str]:
 
     return sorted({module.name for module in pkgutil.iter_modules(room.__path__)
                    if not module.name.startswith("_")})
-
-
-def own_folders() -> list[str]:
-    """Return the folders of the user's own measurements, as the environment names them."""
-    return [folder for folder in os.environ.get(OWN, "").split(os.pathsep) if folder]
-
-
-def look_in(folder: str | os.PathLike[str]) -> None:
-    """Find measurements in a folder of one's own too, here and in every worker of a batch.
-
-    One module is one measurement, named like its function, which is declared by `measurement`.  For
-    command line and napari, name the folder in the environment variable ``EMTOOLS_MEASUREMENTS``.
-
-    Parameters
-    ----------
-    folder
-        Where the modules lie.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such folder.
-    """
-    import emtools.measure as room
-
-    place = str(Path(folder).resolve())
-    if not Path(place).is_dir():
-        raise ParameterError(str(folder), "is no folder", "give the one that holds the modules")
-    if place not in room.__path__:
-        room.__path__.append(place)
-        os.environ[OWN] = os.pathsep.join([*own_folders(), place])
-    importlib.invalidate_caches()
 
 
 @functools.cache
