@@ -148,6 +148,11 @@ def test_isolated_dots_keep_clear():
         assert (apart - dots.diameter_nm.max()).min() > 2.0
 
 
+def test_one_number_of_dots_is_no_range():
+    with pytest.raises(ParameterError, match="n_dots: 5 is not a range"):
+        chains(n_dots=5)
+
+
 def test_numbers_of_dots_per_chain():
     _, truth = chains(n_chains=3, n_dots=(5, 9, 14), shape=(512, 512))
     assert truth["chains"].n_dots.tolist() == [5, 9, 14]

@@ -241,6 +241,9 @@ def _numbers(
     n_chains: int, n_dots: tuple[int, ...], rng: np.random.Generator
 ) -> list[int]:
     """Dots of each chain."""
+    if np.ndim(n_dots) != 1:
+        raise ParameterError("n_dots", f"{n_dots!r} is not a range",
+                             "give the fewest and the most, for example (15, 40)")
     if len(n_dots) == n_chains and len(n_dots) != 2:
         return [int(n) for n in n_dots]
     if len(n_dots) != 2 or not 1 <= n_dots[0] <= n_dots[1]:
