@@ -33,6 +33,7 @@ _ENLARGED = (1.0, 2.0, 3.0)  # small letters are found only when enlarged
 _DRAWN = 0.6  # of the picture's range: the contrast of what is drawn; some objects have less
 _MARGINS = (0.02, 0.18)  # of the height of the letters: what is written does not depend on the cut
 _NEAR = 2.0  # heights of the letters between label and bar, at most
+_BESIDE_BORDER_PX = 2  # between a bar and what is left of the picture beyond it
 _BESIDE = 3.0  # the same where it stands left or right
 _FIELD_TOLERANCE = 0.05
 # Magnification times field of view is the width of the screen, film or camera that it refers to.
@@ -152,17 +153,23 @@ def _read(
 
 
 def _worth_trying(bars: list[Bar], shape: tuple[int, ...]) -> list[Bar]:
-    """Leave out what lies within another bar, frames, and all but the few most likely.
-
-    What runs along the border is what is left between it and a bar, or is cut off.
-    """
-    height, width = shape[:2]
+    """Leave out what lies within another bar, frames, and all but the few most likely."""
+    width = shape[1]
     outer = [bar for bar in bars if bar.length_px > 0.02 * width
-             and bar.top > 0 and bar.bottom < height and bar.left > 0 and bar.right < width
+             and bar.left > 0 and bar.right < width
+             and not any(_beyond(bar, other, shape[0]) for other in bars)
              and not any(_within(bar, other) for other in bars if other is not bar)]
     ranked = sorted(outer, key=lambda bar: -bar.contrast * math.log(bar.length_px)
                     * (1.3 if bar.kind == "ruler" else 1.0))
     return ranked[:_TRIED]
+
+
+def _beyond(bar: Bar, other: Bar, height: int) -> bool:
+    """Whether a stroke is what is left between another one and the border."""
+    shared = min(bar.right, other.right) - max(bar.left, other.left)
+    beside = (bar.bottom >= height and abs(other.bottom - bar.top) <= _BESIDE_BORDER_PX) or \
+        (bar.top <= 0 and abs(bar.bottom - other.top) <= _BESIDE_BORDER_PX)
+    return beside and shared > 0.5 * bar.length_px
 
 
 def _within(bar: Bar, other: Bar) -> bool:
