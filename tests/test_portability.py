@@ -300,7 +300,7 @@ def test_an_address_in_the_page_is_the_same_on_every_system():
 
 # ---- terminals ----------------------------------------------------------------------------------
 
-BAR = REPOSITORY / "sample_images" / "pbs_chains_banner.tif"
+IMAGE = REPOSITORY / "sample_images" / "pbs_chains_overview.tif"
 FOLDER, FILE = "Größe und Länge, σ", "µ 5 Å ± α 😀.tif"
 TERMINALS = {
     "windows": {"PYTHONIOENCODING": "cp1252"},
@@ -332,7 +332,7 @@ def command(
 def named_oddly(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("terminals")
     (folder / FOLDER).mkdir()
-    shutil.copy(BAR, folder / FOLDER / FILE)
+    shutil.copy(IMAGE, folder / FOLDER / FILE)
     return folder
 
 

@@ -222,7 +222,7 @@ def test_digests_are_remembered_until_a_file_changes(tmp_path, monkeypatch):
     assert Contents(connection).digest(path) == true(path)
 
 
-KILLS = int(os.environ.get("EMTOOLS_KILLS", "4"))
+KILLS = int(os.environ.get("EMTOOLS_KILLS", "3"))
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def test_sulfur_and_lead_are_told_apart_without_bias_and_errors_cover(scale):
     random = np.random.default_rng(1)
     mean = scale * means(PBS)
     pulls = {"Pb": [], "S": []}
-    for _ in range(15):
+    for _ in range(10):
         result = emtools.eds(spectrum(random.poisson(mean)), elements=("Pb", "S", "C", "Cu"),
                              k_factors=K | {"C_Ka": 2.8, "Cu_Ka": 1.6})
         for element, line in (("Pb", "Pb_Ma"), ("S", "S_Ka")):
@@ -59,9 +59,9 @@ def test_sulfur_and_lead_are_told_apart_without_bias_and_errors_cover(scale):
             assert found.line == line[-2:]
             pulls[element].append((found.counts - scale * PBS[line]) / found.counts_err)
     for element, values in pulls.items():
-        # 3 sigma of mean and spread of 15; docs/validation/eds.txt has hundreds.
-        assert abs(np.mean(values)) < 0.77, element
-        assert 0.5 < np.std(values) < 1.5, element
+        # 3 sigma of mean and spread of 10; docs/validation/eds.txt has hundreds.
+        assert abs(np.mean(values)) < 0.95, element
+        assert 0.4 < np.std(values) < 1.65, element
 
 
 @pytest.mark.parametrize("physics", [
@@ -86,7 +86,7 @@ def test_lead_without_sulfur_shows_none_and_the_other_way_round():
     for there, missing in (("Pb", "S"), ("S", "Pb")):
         lines = {name: area for name, area in PBS.items() if not name.startswith(missing + "_")}
         found = 0
-        for _ in range(7):
+        for _ in range(4):
             result = emtools.eds(spectrum(random.poisson(means(lines))), elements=("Pb", "S"))
             assert row(result, there).detected
             absent = row(result, missing)
@@ -104,8 +104,8 @@ def test_limits_hold_what_is_there_but_not_seen():
     true = 100 * (60 * 1.02 / 32.06) / (60 * 1.02 / 32.06 + 2600 * 2.4 / 207.2)
     under = [row(emtools.eds(spectrum(random.poisson(means(trace))), elements=("Pb", "S"),
                              k_factors=K, false_alarm_rate=1e-6), "S").limit_atomic_percent > true
-             for _ in range(18)]
-    assert np.mean(under) >= 0.8
+             for _ in range(12)]
+    assert np.mean(under) >= 0.75
 
 
 def test_copper_indium_sulfide_on_a_copper_grid():
@@ -174,7 +174,7 @@ def test_bremsstrahlung_alone_shows_no_element():
     brems = (200 - energy) / energy * np.exp(-((0.45 / energy) ** 3))
     random = np.random.default_rng(7)
     found = 0
-    for _ in range(10):
+    for _ in range(6):
         result = emtools.eds(spectrum(random.poisson(2e4 * brems / brems.sum())))
         found += len(result.tables["composition"])
     assert found == 0
