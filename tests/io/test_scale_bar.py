@@ -105,6 +105,19 @@ def test_a_picture_of_few_atoms_may_have_lost_the_exponent_of_its_unit():
         assert sum("may be 1/nm" in doubt for doubt in judged[1]) == doubts
 
 
+def test_a_stroke_of_another_length_close_by_is_a_doubt():
+    label = Label("2 µm", 1.0, 359.0, 380.0, 327.0, 369.0)
+    taken = ScaleReading(Bar("bar", 350, 353, 309.0, 386.6, 0.9), label, parse_length("2 µm"))
+    for other, doubts in ((Bar("bar", 353, 354, 315.3, 380.9, 0.57), 1),
+                          (Bar("bar", 353, 354, 310.0, 386.0, 0.57), 0),  # its outline
+                          (Bar("bar", 353, 354, 315.3, 380.9, 0.2), 0),  # no drawing
+                          (Bar("bar", 340, 341, 250.0, 500.0, 1.0, corners_px=60), 0),  # a frame
+                          (Bar("bar", 250, 260, 315.3, 380.9, 1.0), 0)):  # elsewhere
+        found = reading._beside_others(taken, [taken.bar, other])
+        assert len(found.doubts) == doubts
+    assert reading._beside_others(None, []) is None
+
+
 def _bar(length_px=120, thick=4, shape=(400, 500), level=255, left=30.0, top=350):
     """A picture of noise with a bar whose ends may lie within a pixel."""
     rng = np.random.default_rng(5)

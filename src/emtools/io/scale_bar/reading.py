@@ -36,6 +36,8 @@ _NEAR = 2.0  # heights of the letters between label and bar, at most
 _BESIDE_BORDER_PX = 2  # between a bar and what is left of the picture beyond it
 _BESIDE = 3.0  # the same where it stands left or right
 _FIELD_TOLERANCE = 0.05
+_FRAME = 1.2  # letters: strokes whose ends go on up or down for so long are sides of frames
+_RIVAL = 0.5  # contrast of a stroke that may be the bar in place of another one
 # Magnification times field of view is the width of the screen, film or camera that it refers to.
 _SCREEN_MM = (8.0, 700.0)
 _PLAUSIBLE_NM = (5e-4, 5e4)  # pixel sizes from atoms to the lowest magnification of an SEM
@@ -133,6 +135,7 @@ def _read(
     """Look for labels, enlarged more and more, until one is read without a doubt."""
     seen: list[str] = []
     doubtful: list[ScaleReading] = []
+    strokes = bars
     for enlarged in _ENLARGED:
         # A whole banner cannot be enlarged: then what is beside each bar, if it may be a drawn one.
         if enlarged > 1.0:
@@ -141,7 +144,7 @@ def _read(
         seen = [label.text for label in labels if label.text] or seen
         pairs = sorted(_pairs(bars, labels), key=lambda pair: pair.distance)
         for pair in pairs[:_FEW]:
-            reading = _checked(pair, levels, labels)
+            reading = _beside_others(_checked(pair, levels, labels), strokes)
             if reading is not None and not reading.doubts:
                 return reading
             doubtful += [] if reading is None else [reading]
@@ -150,6 +153,26 @@ def _read(
     return NoReading("a bar may be drawn into it, but no length beside it could be read with "
                      "certainty" + (f" (text found: {'; '.join(seen[:4])})" if seen else ""),
                      bar_found=True)
+
+
+def _beside_others(reading: ScaleReading | None, bars: list[Bar]) -> ScaleReading | None:
+    """The reading, in doubt where a stroke close by, of another length, may be the bar."""
+    if reading is None:
+        return None
+    bar, letters = reading.bar, reading.label.height
+    others = [other for other in bars if other is not bar and other.contrast > _RIVAL
+              and other.corners_px <= _FRAME * letters
+              and max(other.top - bar.bottom, bar.top - other.bottom) < 0.5 * letters
+              and _shared(bar, other) > 0.8 * min(bar.length_px, other.length_px)
+              and abs(other.length_px / bar.length_px - 1.0) > _FIELD_TOLERANCE]
+    doubts = tuple(f"another stroke beside it is {other.length_px:.0f} px long"
+                   for other in others[:1])
+    return replace(reading, doubts=(*reading.doubts, *doubts))
+
+
+def _shared(one: Bar, other: Bar) -> float:
+    """How many columns two strokes have in common."""
+    return min(one.right, other.right) - max(one.left, other.left)
 
 
 def _worth_trying(bars: list[Bar], shape: tuple[int, ...]) -> list[Bar]:
@@ -166,10 +189,9 @@ def _worth_trying(bars: list[Bar], shape: tuple[int, ...]) -> list[Bar]:
 
 def _beyond(bar: Bar, other: Bar, height: int) -> bool:
     """Whether a stroke is what is left between another one and the border."""
-    shared = min(bar.right, other.right) - max(bar.left, other.left)
     beside = (bar.bottom >= height and abs(other.bottom - bar.top) <= _BESIDE_BORDER_PX) or \
         (bar.top <= 0 and abs(bar.bottom - other.top) <= _BESIDE_BORDER_PX)
-    return beside and shared > 0.5 * bar.length_px
+    return beside and _shared(bar, other) > 0.5 * bar.length_px
 
 
 def _within(bar: Bar, other: Bar) -> bool:
@@ -282,7 +304,7 @@ def _distance(bar: Bar, label: Label) -> float | None:
                   abs(label.right - bar.right) / letters)
     if bar.length_px < 0.8 * letters:
         return None
-    if _of_letters(bar, label) or bar.corners_px > 1.2 * letters:  # the latter are frames
+    if _of_letters(bar, label) or bar.corners_px > _FRAME * letters:  # the latter are frames
         return None
     # A strip around the label is none; a bar beside it may lie at the same height.
     framed = (bar.kind != "split" and bar.top < 0.5 * (label.top + label.bottom) < bar.bottom
