@@ -115,7 +115,6 @@ def test_a_stroke_of_another_length_close_by_is_a_doubt():
                           (Bar("bar", 250, 260, 315.3, 380.9, 1.0), 0)):  # elsewhere
         found = reading._beside_others(taken, [taken.bar, other])
         assert len(found.doubts) == doubts
-    assert reading._beside_others(None, []) is None
 
 
 def _bar(length_px=120, thick=4, shape=(400, 500), level=255, left=30.0, top=350):

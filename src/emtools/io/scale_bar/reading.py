@@ -37,6 +37,7 @@ _BESIDE_BORDER_PX = 2  # between a bar and what is left of the picture beyond it
 _BESIDE = 3.0  # the same where it stands left or right
 _FIELD_TOLERANCE = 0.05
 _FRAME = 1.2  # letters: strokes whose ends go on up or down for so long are sides of frames
+_LOG_TWO = math.log(2.0)  # a stroke that is longer or shorter than that by a factor is no rival
 _RIVAL = 0.5  # contrast of a stroke that may be the bar in place of another one
 # Magnification times field of view is the width of the screen, film or camera that it refers to.
 _SCREEN_MM = (8.0, 700.0)
@@ -144,27 +145,26 @@ def _read(
         seen = [label.text for label in labels if label.text] or seen
         pairs = sorted(_pairs(bars, labels), key=lambda pair: pair.distance)
         for pair in pairs[:_FEW]:
-            reading = _beside_others(_checked(pair, levels, labels), strokes)
+            reading = _checked(pair, levels, labels)
             if reading is not None and not reading.doubts:
-                return reading
+                return _beside_others(reading, strokes)
             doubtful += [] if reading is None else [reading]
     if doubtful:
-        return min(doubtful, key=lambda reading: len(reading.doubts))
+        return _beside_others(min(doubtful, key=lambda one: len(one.doubts)), strokes)
     return NoReading("a bar may be drawn into it, but no length beside it could be read with "
                      "certainty" + (f" (text found: {'; '.join(seen[:4])})" if seen else ""),
                      bar_found=True)
 
 
-def _beside_others(reading: ScaleReading | None, bars: list[Bar]) -> ScaleReading | None:
+def _beside_others(reading: ScaleReading, bars: list[Bar]) -> ScaleReading:
     """The reading, in doubt where a stroke close by, of another length, may be the bar."""
-    if reading is None:
-        return None
     bar, letters = reading.bar, reading.label.height
     others = [other for other in bars if other is not bar and other.contrast > _RIVAL
+              and not _of_letters(other, reading.label)
               and other.corners_px <= _FRAME * letters
               and max(other.top - bar.bottom, bar.top - other.bottom) < 0.5 * letters
               and _shared(bar, other) > 0.8 * min(bar.length_px, other.length_px)
-              and abs(other.length_px / bar.length_px - 1.0) > _FIELD_TOLERANCE]
+              and _FIELD_TOLERANCE < abs(math.log(other.length_px / bar.length_px)) < _LOG_TWO]
     doubts = tuple(f"another stroke beside it is {other.length_px:.0f} px long"
                    for other in others[:1])
     return replace(reading, doubts=(*reading.doubts, *doubts))
@@ -179,7 +179,6 @@ def _worth_trying(bars: list[Bar], shape: tuple[int, ...]) -> list[Bar]:
     """Leave out what lies within another bar, frames, and all but the few most likely."""
     width = shape[1]
     outer = [bar for bar in bars if bar.length_px > 0.02 * width
-             and bar.left > 0 and bar.right < width
              and not any(_beyond(bar, other, shape[0]) for other in bars)
              and not any(_within(bar, other) for other in bars if other is not bar)]
     ranked = sorted(outer, key=lambda bar: -bar.contrast * math.log(bar.length_px)
