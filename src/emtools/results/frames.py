@@ -33,14 +33,16 @@ def frames(results: Results) -> list[Frame]:
         Of a batch; groups and samples are those that the batch was told.
     """
     declared = load("chains").tables
-    found = []
+    by_image = {name: dict(iter(results.table(f"chains.{name}", counted=True).groupby(
+        ["file", "image"]))) for name in declared}
+    rejected, found = results.rejected, []
     for record in records(results, tables=False):
-        which = (record["file"], record["index"])
-        if which in results.rejected or not _has_chains(record):
+        if (record["file"], record["index"]) in rejected or not _has_chains(record):
             continue
-        tables = {name: results.table(f"chains.{name}", images=[which], counted=True).reindex(
-            columns=table.names()) for name, table in declared.items()}
-        frame = frame_of(record, tables)
+        own = (record["file"], record["image"])
+        frame = frame_of(record, {
+            name: by_image[name].get(own, table.frame()).reindex(columns=table.names())
+            for name, table in declared.items()})
         if frame is not None:
             found.append(frame)
     return found
