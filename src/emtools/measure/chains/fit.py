@@ -175,18 +175,23 @@ class Equations:
         The film's noise over a body's size does not grow with the signal: where pixels have less
         weight, it has too.
         """
-        known, noise = self.hessian[:, 5, 5], ground.noise**2
+        known = self.hessian[:, 5, 5]
         seen = known > _SEEN
-        share = np.divide(known, self.height, out=np.ones_like(known), where=seen)
-        variance = (ground.correlation - 1.0) * noise * share + np.maximum(self.residual, noise)
+        weight = np.divide(known, self.height, out=np.ones_like(known), where=seen)
         err = np.full(len(known), np.inf)
-        err[seen] = np.sqrt(variance[seen] / known[seen])
+        err[seen] = np.sqrt(self.variance(ground, weight)[seen] / known[seen])
         return err
 
-    def variance(self, ground: Ground) -> NDArray[np.float64]:
-        """Variance that counts, ``(n,)``: noise over a body's size, and what the model leaves."""
+    def variance(
+        self, ground: Ground, weight: NDArray[np.float64] | float = 1.0
+    ) -> NDArray[np.float64]:
+        """Variance that counts, ``(n,)``: noise over a body's size, and what the model leaves.
+
+        `weight` is the mean one of the pixels that count.
+        """
         noise = ground.noise**2
-        return np.asarray((ground.correlation - 1.0) * noise + np.maximum(self.residual, noise))
+        return np.asarray((ground.correlation - 1.0) * noise * weight
+                          + np.maximum(self.residual, noise))
 
     def damped(self, damping: float) -> NDArray[np.float64]:
         """Blocks of the bodies with their diagonals raised."""
