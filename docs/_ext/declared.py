@@ -1,4 +1,4 @@
-"""Directives that write what the code declares: tables, options, commands, phases, samples.
+"""Directives that write what the code declares: tables, options, commands, phases, docstrings.
 
 Nothing of it is written down a second time: a column, a parameter or a phase that is added appears
 in the documentation with its declared meaning.
@@ -68,12 +68,19 @@ class _Declared(SphinxDirective):
         return section
 
 
-class DeclaredTables(_Declared):
-    """Every table of every measurement, with type and meaning of each column."""
+class _OfMeasurements(_Declared):
+    """Base: a section for each measurement."""
 
     def run(self) -> list[nodes.Node]:
-        """Return a section for each measurement."""
+        """Return the sections, in the order of the names."""
         return [self._of(measure.load(name)) for name in measure.names()]
+
+    def _of(self, measurement: Measurement) -> nodes.section:
+        raise NotImplementedError
+
+
+class DeclaredTables(_OfMeasurements):
+    """Every table of every measurement, with type and meaning of each column."""
 
     def _of(self, measurement: Measurement) -> nodes.section:
         tables = [self._section(
@@ -87,12 +94,8 @@ class DeclaredTables(_Declared):
                              self._paragraph(measurement.summary), *tables)
 
 
-class DeclaredOptions(_Declared):
+class DeclaredOptions(_OfMeasurements):
     """The parameters of every measurement: options, recipe keys and form fields in one."""
-
-    def run(self) -> list[nodes.Node]:
-        """Return a section for each measurement."""
-        return [self._of(measure.load(name)) for name in measure.names()]
 
     def _of(self, measurement: Measurement) -> nodes.section:
         rows = [(option.name, _default(option), option.meaning) for option in measurement.options]

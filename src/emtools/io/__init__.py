@@ -7,8 +7,7 @@ from emtools.io.door import one_of, read, read_one
 from emtools.io.finding import find_files, is_candidate
 
 __all__ = ["EXTENSIONS", "describe", "find_files", "is_candidate", "one_of", "read",
-           "read_one",
-           "read_scale_bar"]
+           "read_one", "read_scale_bar"]
 
 
 def __getattr__(name: str) -> Any:
