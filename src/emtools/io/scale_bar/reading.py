@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from emtools.io.scale_bar.candidates import shared_px, worth_trying
 from emtools.io.scale_bar.grammar import (
     Length,
     is_of_else,
@@ -27,13 +28,11 @@ if TYPE_CHECKING:
 
 # Each end of a bar may be a pixel off: drawn with an outline, rounded, resampled (even within +-1).
 _END_ERR_PX = 1.0 / math.sqrt(3.0)
-_TRIED = 24  # bars
 _FEW = 4  # places, and pairs of bar and label
 _ENLARGED = (1.0, 2.0, 3.0)  # small letters are found only when enlarged
 _DRAWN = 0.6  # of the picture's range: the contrast of what is drawn; some objects have less
 _MARGINS = (0.02, 0.18)  # of the height of the letters: what is written does not depend on the cut
 _NEAR = 2.0  # heights of the letters between label and bar, at most
-_BESIDE_BORDER_PX = 2  # between a bar and what is left of the picture beyond it
 _BESIDE = 3.0  # the same where it stands left or right
 _FIELD_TOLERANCE = 0.05
 _FRAME = 1.2  # letters: strokes whose ends go on up or down for so long are sides of frames
@@ -122,7 +121,7 @@ def read_scale_bar(pixels: NDArray[np.generic]) -> ScaleReading | NoReading:
         is none.
     """
     levels = as_levels(pixels)
-    bars = [] if levels is None else _worth_trying(bars_among(levels), levels.shape)
+    bars = [] if levels is None else worth_trying(bars_among(levels), levels.shape)
     if levels is None or not bars:
         return NoReading("no scale bar is drawn into it")
     drawn = find_annotations(pixels)
@@ -163,42 +162,11 @@ def _beside_others(reading: ScaleReading, bars: list[Bar]) -> ScaleReading:
               and not _of_letters(other, reading.label)
               and other.corners_px <= _FRAME * letters
               and max(other.top - bar.bottom, bar.top - other.bottom) < 0.5 * letters
-              and _shared(bar, other) > 0.8 * min(bar.length_px, other.length_px)
+              and shared_px(bar, other) > 0.8 * min(bar.length_px, other.length_px)
               and _FIELD_TOLERANCE < abs(math.log(other.length_px / bar.length_px)) < _LOG_TWO]
     doubts = tuple(f"another stroke beside it is {other.length_px:.0f} px long"
                    for other in others[:1])
     return replace(reading, doubts=(*reading.doubts, *doubts))
-
-
-def _shared(one: Bar, other: Bar) -> float:
-    """How many columns two strokes have in common."""
-    return min(one.right, other.right) - max(one.left, other.left)
-
-
-def _worth_trying(bars: list[Bar], shape: tuple[int, ...]) -> list[Bar]:
-    """Leave out what lies within another bar, frames, and all but the few most likely."""
-    width = shape[1]
-    outer = [bar for bar in bars if bar.length_px > 0.02 * width
-             and not any(_beyond(bar, other, shape[0]) for other in bars)
-             and not any(_within(bar, other) for other in bars if other is not bar)]
-    ranked = sorted(outer, key=lambda bar: -bar.contrast * math.log(bar.length_px)
-                    * (1.3 if bar.kind == "ruler" else 1.0))
-    return ranked[:_TRIED]
-
-
-def _beyond(bar: Bar, other: Bar, height: int) -> bool:
-    """Whether a stroke is what is left between another one and the border."""
-    beside = (bar.bottom >= height and abs(other.bottom - bar.top) <= _BESIDE_BORDER_PX) or \
-        (bar.top <= 0 and abs(bar.bottom - other.top) <= _BESIDE_BORDER_PX)
-    return beside and _shared(bar, other) > 0.5 * bar.length_px
-
-
-def _within(bar: Bar, other: Bar) -> bool:
-    """Whether a stroke is part of another one: its filling or a step of it, no plate beneath."""
-    return (bar.kind != "ruler" and other.length_px > bar.length_px + 1
-            and other.left - 2 <= bar.left and bar.right <= other.right + 2
-            and other.top <= bar.top and bar.bottom <= other.bottom
-            and other.thickness_px < min(0.12 * other.length_px, 3.0 * bar.thickness_px + 2.0))
 
 
 def _banner(drawn: Annotations) -> slice | None:
