@@ -119,6 +119,16 @@ def test_plot_gives_the_main_picture_or_the_one_that_is_named(measured):
         emtools.plot(image, result, "nothing")
 
 
+def test_plot_of_a_spectrum_image_in_which_nothing_is_measured_is_its_picture():
+    axes = (Axis("y", 8), Axis("x", 8), Axis("energy", 64, 0.1, "keV"))
+    image = Image(np.zeros((8, 8, 64)), axes)
+    result = emtools.eds(image, elements=("Pb",))
+    assert not result.details
+    assert emtools.plot(image, result).axes
+    with pytest.raises(ParameterError, match=r"'spectrum' is not among .*; there are none"):
+        emtools.plot(image, result, "spectrum")
+
+
 def test_figures_show_themselves_in_the_size_of_print(measured):
     content, about = emtools.plot(*measured)._repr_mimebundle_()
     assert content["image/png"].startswith(b"\x89PNG")

@@ -11,7 +11,7 @@ from emtools.errors import ParameterError
 from emtools.figures.attachment import attachment_figure
 from emtools.figures.chains import chains_figure, chains_pictures
 from emtools.figures.display import picture
-from emtools.figures.eds import eds_pictures
+from emtools.figures.eds import eds_pictures, spectrum_figure
 from emtools.figures.histograms import FEWEST_VALUES, histogram
 from emtools.figures.images import image_figure, panel_size, shortened, show
 from emtools.figures.lattice import has_strain, lattice_figure, strain_figure
@@ -69,13 +69,21 @@ def plot(image: Image, result: Result | None = None, name: str = "") -> Figure:
     ParameterError
         If the result has no picture of that name; the message names those it has.
     """
-    if result is None:
-        return image_figure(image)
-    drawn = pictures(image, result, "all" if name else "main")
-    if name and name not in drawn:
-        raise ParameterError("name", f"{name!r} is not among the pictures of {result.measurement}",
-                             f"they are {', '.join(drawn)}")
-    return drawn[name] if name else next(iter(drawn.values()))
+    if not name:
+        return image_figure(image) if result is None else _main_figure(image, result)
+    drawn = {} if result is None else pictures(image, result)
+    if name not in drawn:
+        what = "the image" if result is None else result.measurement
+        raise ParameterError("name", f"{name!r} is not among the pictures of {what}",
+                             f"they are {', '.join(drawn)}" if drawn else "there are none")
+    return drawn[name]
+
+
+def _main_figure(image: Image, result: Result) -> Figure:
+    """The first of a result's pictures, the others not drawn; the image where there is none."""
+    if result.measurement == "eds":
+        return spectrum_figure(result) if "spectrum" in result.details else image_figure(image)
+    return _FIGURES.get(result.measurement, overlay)(image, result)
 
 
 def pictures(image: Image, result: Result, which: Which = "all") -> dict[str, Figure]:
@@ -106,8 +114,7 @@ def pictures(image: Image, result: Result, which: Which = "all") -> dict[str, Fi
     """
     if result.measurement == "eds":
         return eds_pictures(image, result, shares=which == "all")
-    draw = _FIGURES.get(result.measurement, overlay)
-    figures = {"overlay": draw(image, result)}
+    figures = {"overlay": _main_figure(image, result)}
     if result.measurement == "lattice" and has_strain(result):
         figures["strain"] = strain_figure(image, result)
     return figures if which == "main" else figures | _details(image, result)
